@@ -1,0 +1,43 @@
+/*
+ * events.h - the event table: every line the program logs is a row here.
+ *
+ * id, name in the log, level, what it means and which keys it carries.
+ */
+#ifndef SP_EVENTS_H
+#define SP_EVENTS_H
+
+/* clang-format off */
+#define SP_EVENTS(X)                                                                               \
+    X(SP_LOG_START, "start", SP_LEVEL_INFO, "the service is starting: version, pid, data")           \
+    X(SP_LOG_READY, "ready", SP_LEVEL_INFO, "every role runs, connections are taken")               \
+    X(SP_LOG_STOP, "stop", SP_LEVEL_INFO, "the service ends: reason")                               \
+    X(SP_LOG_LISTEN, "listen", SP_LEVEL_INFO, "a listener is open: listener, address, tls")          \
+    X(SP_LOG_ROLE_START, "role.start", SP_LEVEL_INFO, "a role was started: role, pid")               \
+    X(SP_LOG_ROLE_DIED, "role.died", SP_LEVEL_ERROR, "a role ended by itself: role, pid, status; it is started again") \
+    X(SP_LOG_ROLE_BAD, "role.bad-message", SP_LEVEL_ERROR, "a role said something that it must not: role, reason") \
+    X(SP_LOG_RELOAD, "reload", SP_LEVEL_INFO, "a new configuration is in force")                     \
+    X(SP_LOG_RELOAD_REFUSED, "reload.refused", SP_LEVEL_ERROR, "the new configuration has errors, the old one stays: reason") \
+    X(SP_LOG_WARNING, "warning", SP_LEVEL_WARNING, "something to look at: reason")                  \
+    X(SP_LOG_FATAL, "fatal", SP_LEVEL_ERROR, "the process cannot go on: reason")                    \
+    X(SP_LOG_DEBUG, "debug", SP_LEVEL_DEBUG, "for developers: reason")                              \
+    X(SP_LOG_OPEN, "session.open", SP_LEVEL_INFO, "a client connected: listener, from")              \
+    X(SP_LOG_CLOSE, "session.close", SP_LEVEL_INFO, "a session ended: reason, messages, in, out")     \
+    X(SP_LOG_TLS, "session.tls", SP_LEVEL_INFO, "handshake done: version, cipher, sni, certificate")  \
+    X(SP_LOG_TLS_FAILED, "session.tls-failed", SP_LEVEL_WARNING, "handshake failed: reason")          \
+    X(SP_LOG_INJECTION, "session.injection", SP_LEVEL_WARNING, "octets behind STARTTLS or before the banner: an attack or a broken client") \
+    X(SP_LOG_REFUSED, "session.refused", SP_LEVEL_INFO, "a command was refused: stage, reply")        \
+    X(SP_LOG_LOGIN_OK, "login.ok", SP_LEVEL_INFO, "mechanism, how (explicit or implicit), user, as, fingerprint") \
+    X(SP_LOG_LOGIN_FAILED, "login.failed", SP_LEVEL_WARNING, "mechanism, user, reason")               \
+    X(SP_LOG_CERT_UNUSABLE, "certificate.unusable", SP_LEVEL_WARNING, "a client certificate does not count: fingerprint, reason") \
+    X(SP_LOG_ACCEPTED, "message.accepted", SP_LEVEL_INFO, "durable and acknowledged: id, from, size, recipients, user") \
+    X(SP_LOG_REJECTED, "message.rejected", SP_LEVEL_INFO, "refused after the dot: from, reply")       \
+    X(SP_LOG_QUEUE_OPEN, "queue.open", SP_LEVEL_INFO, "the spool is open: messages, waiting")         \
+    X(SP_LOG_QUEUE_ERROR, "queue.error", SP_LEVEL_ERROR, "the spool failed: reason")                  \
+    X(SP_LOG_DELIVERED, "message.delivered", SP_LEVEL_INFO, "id, to, where, reply, seconds")          \
+    X(SP_LOG_DEFERRED, "message.deferred", SP_LEVEL_INFO, "id, to, where, reply, next")               \
+    X(SP_LOG_BOUNCED, "message.bounced", SP_LEVEL_WARNING, "id, to, where, reply, notice")            \
+    X(SP_LOG_REMOVED, "message.removed", SP_LEVEL_INFO, "by an administrator: id, who")               \
+    X(SP_LOG_CONTROL, "control", SP_LEVEL_INFO, "an administrator's command: command, who")
+/* clang-format on */
+
+#endif
