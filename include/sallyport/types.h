@@ -21,7 +21,7 @@ extern "C" {
 #endif
 
 #if defined(__GNUC__)
-#define SP_PUBLIC __attribute__((visibility("default")))
+#define SP_PUBLIC       __attribute__((visibility("default")))
 #define SP_PRINTF(f, a) __attribute__((format(printf, f, a)))
 #else
 #define SP_PUBLIC
@@ -35,8 +35,8 @@ struct sp_str {
 
 /* What a failure means for the caller, who decides on it. */
 enum sp_class {
-    SP_CLASS_BUG,       /* our mistake, or memory/descriptors ran out */
-    SP_CLASS_PEER,      /* the peer, or the input, broke a rule: trying again is useless */
+    SP_CLASS_BUG,  /* our mistake, or memory/descriptors ran out */
+    SP_CLASS_PEER, /* the peer, or the input, broke a rule: trying again is useless */
     SP_CLASS_TEMPORARY, /* an outside cause that may pass: try again later */
     SP_CLASS_INSECURE,  /* refused on purpose: going on would expose mail or secrets */
 };
