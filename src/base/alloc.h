@@ -9,7 +9,7 @@
 
 #include <stddef.h>
 
-void *sp_alloc(size_t n);  /* zeroed; n may be 0 and then gives a unique pointer */
+void *sp_alloc(size_t n); /* zeroed; n may be 0 and then gives a unique pointer */
 void *sp_realloc(void *p, size_t n); /* new octets are not zeroed */
 void sp_free(void *p);               /* NULL is fine */
 char *sp_strdup(const char *s);

@@ -33,13 +33,14 @@ struct sp_kv {
     uint64_t number;
     bool is_number;
 };
-#define SP_KV(k, str) ((struct sp_kv){.key = (k), .text = (str)})
+#define SP_KV(k, str)   ((struct sp_kv){.key = (k), .text = (str)})
 #define SP_KVS(k, cstr) ((struct sp_kv){.key = (k), .text = sp_str(cstr)})
-#define SP_KVU(k, u) ((struct sp_kv){.key = (k), .number = (u), .is_number = true})
+#define SP_KVU(k, u)    ((struct sp_kv){.key = (k), .number = (u), .is_number = true})
 
 /* session: "" or NULL when the fact belongs to none. */
 #define sp_log(ev, session, ...)                                                       \
-    sp_log_put(ev, session, (const struct sp_kv[]){__VA_ARGS__ __VA_OPT__(, ){.key = 0}})
+    sp_log_put(ev, session,                                                            \
+               (const struct sp_kv[]){__VA_ARGS__ __VA_OPT__(, ){.key = 0}})
 
 void sp_log_put(enum sp_log_event ev, const char *session, const struct sp_kv *kv);
 
