@@ -13,19 +13,34 @@
  *     }
  *     sp_srv_free(s);
  *
- * One event is pending at a time.  While it is, the session takes no input:
- * sp_srv_feed() returns 0 and the caller keeps its octets - that is the whole
- * backpressure rule.  Output may be taken and sent at any time; replies are in order.
+ * Feed again with what is left until sp_srv_feed() returns 0 and sp_srv_next() has
+ * nothing: one feed stops at the first event.
+ *
+ * Events.  sp_srv_next() hands each event out once.  One decision is pending at a time;
+ * while it is, the session takes no input: sp_srv_feed() returns 0 and the caller keeps
+ * its octets - that is the whole backpressure rule (it also returns 0 while more than
+ * 64 KB of replies wait to be sent).  Output may be taken and sent at any time; replies
+ * are in order.
  *
  * Answering.  Every event that asks for a decision is answered once, at once or much
  * later, by sp_srv_accept() (the standard positive reply), by sp_srv_reply() with any
  * reply - its first digit decides: 2 and 3 accept, 4 and 5 refuse, 421 also closes - or
- * by the call named at the event.  An answer to no event is -SP_ESTATE and does nothing.
+ * by the call named at the event.  Events marked (info) only tell; they may be accepted
+ * but need not be.  An answer to no event is -SP_ESTATE and does nothing.  Every
+ * accepted SP_SRV_MAIL is followed by exactly one SP_SRV_END or SP_SRV_ABORT.
  *
- * Memory: strings in an event live until it is answered; spans in SP_SRV_BODY point into
- * the octets given to sp_srv_feed() and live until the next sp_srv_feed().  The policy
- * is borrowed and must outlive the session, unchanged.  All memory of a session is
- * bounded (policy limits); on SP_ENOMEM the session says 421 4.3.0 and closes.
+ * Octets that come too early.  Nothing may arrive before our banner, nor behind STARTTLS
+ * before our 220 (command injection).  The session can only judge what it is shown:
+ * before answering SP_SRV_CONNECT and SP_SRV_STARTTLS, feed what has already arrived.
+ * The feed returns 0, and the answer becomes 554 5.5.0 and close.  From the moment 220
+ * was said, octets belong to TLS and are not fed.
+ *
+ * Memory: strings in an event live until it is answered (info: until the next call);
+ * spans in SP_SRV_BODY point into the octets given to sp_srv_feed() and live until the
+ * next sp_srv_feed().  The policy is borrowed and must outlive the session, unchanged.
+ * All memory of a session is bounded (policy limits); when memory is short the session
+ * says 421 4.3.0 and closes.  Octets of AUTH lines that the caller holds are the
+ * caller's to wipe; the session wipes its own copies.
  *
  * Any split of the input gives the same output.
  */
@@ -79,9 +94,9 @@ struct sp_srv_policy {
     unsigned mail_max;      /* messages of a session, 0: no limit (LIMITS MAILMAX) */
     unsigned line_max;      /* command line with CRLF; 0: 4096 */
     unsigned auth_line_max; /* line of an AUTH exchange; 0: 12288 */
-    unsigned error_max;     /* 0: 20 */
+    unsigned error_max;     /* refused commands; 0: 20 */
     unsigned idle_commands_max; /* commands without progress; 0: 100 */
-    unsigned auth_failures_max; /* 0: 3 */
+    unsigned auth_failures_max; /* 0: 3.  These three: UINT_MAX is no limit */
     uint64_t by_min;            /* DELIVERBY: least seconds; 0: none stated */
     uint64_t hold_max_seconds;  /* FUTURERELEASE */
 };
@@ -103,15 +118,17 @@ struct sp_srv_tls {
 };
 
 enum sp_srv_event_type {
-    SP_SRV_CONNECT,   /* may this client talk to us?  accept: 220 banner */
+    SP_SRV_NOTHING,   /* never handed out */
+    SP_SRV_CONNECT,   /* may this client talk to us?  accept: 220 banner.  With implicit
+                         TLS it comes after the handshake */
     SP_SRV_EHLO,      /* ehlo.name; accept: the capability list (or 250 for HELO) */
     SP_SRV_STARTTLS,  /* may TLS start?  accept: 220; 454 4.7.0 when the key is gone */
     SP_SRV_HANDSHAKE, /* (do) the 220 is out of sp_srv_out(): hand later octets to TLS,
-                         then sp_srv_tls_done() or sp_srv_tls_failed() */
+                         then sp_srv_tls_done() or sp_srv_tls_failed().  Implicit TLS:
+                         the first event of all */
     SP_SRV_AUTH,     /* auth: a credential or a token of a challenge mechanism.  Answer:
                          sp_srv_auth_ok(), sp_srv_auth_challenge(), sp_srv_auth_fail() */
-    SP_SRV_AUTH_END, /* (info) the client cancelled, or the exchange broke: forget it.
-                         Answer: sp_srv_accept() */
+    SP_SRV_AUTH_END, /* (info) the client cancelled, or the exchange broke: forget it */
     SP_SRV_MAIL,     /* mail */
     SP_SRV_RCPT,     /* rcpt[0..rcpts): one or more, pipelined.  Answer each with
                          sp_srv_rcpt(), or all with sp_srv_accept()/sp_srv_reply() */
@@ -119,12 +136,15 @@ enum sp_srv_event_type {
     SP_SRV_BODY,  /* body: octets of the message.  accept: go on; a refusal is kept:
                          the rest is swallowed and it is the reply at the end */
     SP_SRV_END,   /* the message is complete: make it durable, then answer.  accept
-                         says 250 2.0.0; LMTP: sp_srv_rcpt() for each recipient */
-    SP_SRV_ABORT, /* (info) the transaction is gone without an end (RSET, EHLO,
-                         disconnect announced by sp_srv_gone()).  Answer: accept */
+                         says 250 2.0.0; LMTP: sp_srv_rcpt() for each accepted recipient,
+                         or one answer for all.  After sp_srv_gone() it still wants its
+                         answer, which nobody will read */
+    SP_SRV_ABORT, /* (info) the transaction is gone without an end: RSET, EHLO, a message
+                         that broke a rule, disconnect.  Forget what was received */
     SP_SRV_VRFY,  /* vrfy.argument.  accept: 252 */
-    SP_SRV_XCLIENT, /* xclient: attributes from a trusted proxy (only where offered) */
-    SP_SRV_NOTE,    /* (info) note.kind: something to log.  Answer: accept */
+    SP_SRV_XCLIENT, /* xclient: attributes from a trusted proxy (only where offered).
+                         accept: XCLIENT starts the session anew, 220; XFORWARD: 250 */
+    SP_SRV_NOTE,    /* (info) note.kind: something to log */
     SP_SRV_CLOSE,   /* (do) send what sp_srv_out() has, then close.  Sticky. */
 };
 
@@ -180,7 +200,8 @@ struct sp_srv_event {
             struct sp_str argument;
         } vrfy;
         struct {
-            struct sp_str attributes;
+            struct sp_str attributes; /* NAME=value pairs as sent */
+            bool forward;             /* XFORWARD: facts of the original client */
         } xclient;
         struct {
             enum sp_srv_note kind;
@@ -194,27 +215,35 @@ struct sp_srv_event {
 SP_PUBLIC struct sp_srv *sp_srv_new(const struct sp_srv_policy *policy,
                                     struct sp_str local_user);
 SP_PUBLIC void sp_srv_free(struct sp_srv *s); /* wipes; NULL is fine */
-/* For implicit TLS the owner shakes hands first and calls sp_srv_tls_done() before the
- * first feed; a peer that talks clear text to it gets sp_srv_clear_on_tls(). */
+/* A peer that talks clear text to a listener with implicit TLS: 554 5.7.0 and close,
+ * instead of sp_srv_tls_done().  The reply goes out in clear. */
 SP_PUBLIC int sp_srv_clear_on_tls(struct sp_srv *s);
 
+/* Takes octets from the peer; returns how many were taken. */
 SP_PUBLIC size_t sp_srv_feed(struct sp_srv *s, const char *data, size_t len);
+/* true: *ret_event is the next event.  Also call it after an answer: answers make
+ * events. */
 SP_PUBLIC bool sp_srv_next(struct sp_srv *s, struct sp_srv_event *ret_event);
+/* What is to be sent; lives until the next call that feeds, answers or acknowledges. */
 SP_PUBLIC const char *sp_srv_out(const struct sp_srv *s, size_t *ret_len);
-SP_PUBLIC void sp_srv_out_ack(struct sp_srv *s, size_t len);
+SP_PUBLIC void sp_srv_out_ack(struct sp_srv *s, size_t len); /* so much was sent */
 
+/* All answers: 0, or -SP_ESTATE when no such event waits, or -SP_EINPUT for a reply that
+ * SMTP does not allow there (then the event still waits). */
 SP_PUBLIC int sp_srv_accept(struct sp_srv *s);
 SP_PUBLIC int sp_srv_reply(struct sp_srv *s, const struct sp_reply *r);
-/* The same, from printf text: sp_srv_replyf(s, 550, 571, "%s may not send", user);
- * enh as three digits class.subject.detail (detail may have two: 4, 7, 12 is 4712). */
+/* The same, from printf text:
+ *     sp_srv_replyf(s, 550, 5, 7, 1, "%s may not send as %s", user, path); */
 SP_PUBLIC int sp_srv_replyf(struct sp_srv *s, int code, int e1, int e2, int e3,
                             const char *fmt, ...) SP_PRINTF(6, 7);
-SP_PUBLIC int sp_srv_rcpt(struct sp_srv *s, size_t index,
-                          const struct sp_reply *r); /* NULL: 250 */
+/* One recipient of the group of SP_SRV_RCPT; in LMTP also one of the accepted
+ * recipients, in their order, at SP_SRV_END.  Any order.  r NULL: 250. */
+SP_PUBLIC int sp_srv_rcpt(struct sp_srv *s, size_t index, const struct sp_reply *r);
 
 SP_PUBLIC int sp_srv_tls_done(struct sp_srv *s, const struct sp_srv_tls *tls);
 SP_PUBLIC int sp_srv_tls_failed(struct sp_srv *s); /* the session closes, silently */
-/* Certificate facts changed while the session lives (revoked, expired). */
+/* Certificate facts changed while the session lives (revoked, expired): a login that
+ * rests on them ends at the next MAIL with 421 4.7.0. */
 SP_PUBLIC int sp_srv_cert_update(struct sp_srv *s, const struct sp_srv_tls *tls);
 
 /* user: the identity (authorization identity's account) for replies and sp_srv_user().
@@ -222,10 +251,10 @@ SP_PUBLIC int sp_srv_cert_update(struct sp_srv *s, const struct sp_srv_tls *tls)
 SP_PUBLIC int sp_srv_auth_ok(struct sp_srv *s, struct sp_str user, struct sp_str token);
 SP_PUBLIC int sp_srv_auth_challenge(struct sp_srv *s, struct sp_str token);
 enum sp_auth_fail {
-    SP_AUTH_FAILED,
-    SP_AUTH_TOO_WEAK,
-    SP_AUTH_TEMPORARY,
-    SP_AUTH_SYNTAX
+    SP_AUTH_FAILED,    /* 535 5.7.8: wrong, disabled, unknown: all alike */
+    SP_AUTH_TOO_WEAK,  /* 534 5.7.9 */
+    SP_AUTH_TEMPORARY, /* 454 4.7.0 */
+    SP_AUTH_SYNTAX     /* 501 5.5.2: the token is malformed; counts as no attempt */
 };
 SP_PUBLIC int sp_srv_auth_fail(struct sp_srv *s, enum sp_auth_fail why);
 
@@ -239,16 +268,20 @@ SP_PUBLIC void sp_srv_drain(struct sp_srv *s);
 /* Facts for logs and trace fields. */
 SP_PUBLIC struct sp_str
 sp_srv_user(const struct sp_srv *s); /* empty: nobody logged in */
+/* How: false when nobody did.  LOCAL has a user but no login. */
+SP_PUBLIC bool sp_srv_login(const struct sp_srv *s, enum sp_mech *ret_mech,
+                            bool *ret_implicit);
 SP_PUBLIC struct sp_str sp_srv_helo(const struct sp_srv *s);
 SP_PUBLIC bool sp_srv_in_tls(const struct sp_srv *s);
 SP_PUBLIC bool sp_srv_extended(const struct sp_srv *s);
 SP_PUBLIC bool sp_srv_in_transaction(const struct sp_srv *s);
 
-/* The exact EHLO reply this session would give now, CRLF lines, for `config explain`. */
+/* The exact EHLO reply this session would give now, CRLF lines, for `config explain`.
+ * Returns its length, or -SP_ELIMIT. */
 SP_PUBLIC int sp_srv_explain_ehlo(const struct sp_srv *s, char *ret, size_t cap);
 
-/* For exploring programs: an independent copy, and a digest of all state that can
- * influence later output (equal digests: the same future). */
+/* For exploring programs: an independent copy (NULL: no memory), and a digest of all
+ * state that can influence later output (equal digests: the same future). */
 SP_PUBLIC struct sp_srv *sp_srv_clone(const struct sp_srv *s);
 SP_PUBLIC void sp_srv_digest(const struct sp_srv *s, uint64_t ret_digest[2]);
 
