@@ -1,0 +1,155 @@
+/*
+ * users.h - the users database: accounts, how they prove themselves, what they may do.
+ *
+ *     sp_users_open("DATA/users.db", SP_USERS_WRITE, &u, &err);     the command line
+ *     sp_users_add(u, name, first_address, &err);
+ *     sp_users_set_password(u, name, password, 0, &err);
+ *     sp_users_close(u);
+ *
+ *     sp_users_open(path, SP_USERS_READ, &u, &err);                 the auth role
+ *     sp_users_find(u, name_or_address, &user, &err);  ... sp_user_free(user);
+ *     if (sp_users_changed(u) > 0) sp_users_changes(u, seen, &names, &err);
+ *
+ * One SQLite file, mode 0640, in rollback-journal mode: a reader needs no right to
+ * write.  No password is ever in it: a yescrypt hash and SCRAM verifiers are.  Every
+ * change of an account gives it a new generation, higher than all before; that is what
+ * caches and live sessions compare.
+ *
+ * An account has own addresses (it may log in by them, certificates map by them, the
+ * first completes a message without From) and granted ones (send-as rights only).
+ *
+ * Errors: -SP_ENOENT no such account, -SP_EEXIST, -SP_EINPUT a name or address of the
+ * wrong form, -SP_EAGAIN busy for longer than two seconds, -SP_EVERSION a file of a
+ * newer program, -SP_EIO damaged or unreadable, -SP_EDENIED opened for reading only.
+ *
+ * The caller must not use one handle from two threads.
+ */
+#ifndef SP_USERS_H
+#define SP_USERS_H
+
+#include <sallyport/sasl.h>
+
+#include "arena.h"
+#include "grant.h"
+
+#define SP_USERS_SCHEMA    1    /* version written by this program */
+#define SP_USER_GRANTS_MAX 1000 /* addresses and grants of one account */
+#define SP_USER_ACT_AS_MAX 200
+
+enum sp_users_mode { SP_USERS_READ, SP_USERS_WRITE }; /* WRITE makes the file */
+
+/* One account as it was when it was read.  Strings live until sp_user_free(). */
+struct sp_user {
+    const char *name;
+    bool enabled;
+    bool has_password; /* a yescrypt hash or a SCRAM verifier is there */
+    const char *crypt; /* crypt(5) hash; NULL: no password */
+    bool has_scram[2]; /* by enum sp_scram_hash */
+    struct sp_scram_verifier scram[2];
+    const char *first_address; /* "" when it has none */
+    const char **address;      /* own ones first, then grants; canonical */
+    size_t addresses;
+    size_t own_addresses; /* how many of them are own */
+    const char **act_as;  /* names of accounts */
+    size_t act_as_count;
+    const char **pin; /* SHA-256 of the SubjectPublicKeyInfo, hex */
+    size_t pins;
+    uint64_t message_size_max; /* 0: the listener's */
+    uint32_t recipients_max;   /* 0: the listener's */
+    uint64_t generation;
+    struct sp_arena arena; /* owns all of the above */
+};
+
+struct sp_users; /* an open database */
+
+int sp_users_open(const char *path, enum sp_users_mode mode, struct sp_users **ret_u,
+                  struct sp_err *err);
+void sp_users_close(struct sp_users *u); /* NULL is fine */
+
+/* ---- Reading ---- */
+
+/* By account name, else by an own address, which exactly one account may have.
+ * -SP_ENOENT: none, or more than one.  Disabled accounts are found. */
+int sp_users_find(struct sp_users *u, struct sp_str name_or_address,
+                  struct sp_user **ret_user, struct sp_err *err);
+int sp_users_get(struct sp_users *u, struct sp_str name, struct sp_user **ret_user,
+                 struct sp_err *err);
+void sp_user_free(struct sp_user *user); /* wipes; NULL is fine */
+
+/* Is it the account's name or one of its own addresses? */
+bool sp_user_is(const struct sp_user *user, struct sp_str name_or_address);
+bool sp_user_may_act_as(const struct sp_user *user, struct sp_str name);
+bool sp_user_may_send_as(const struct sp_user *user, struct sp_str address);
+
+/* Each account in the order of names, until `each` returns non-zero, which is returned. */
+int sp_users_list(struct sp_users *u,
+                  int (*each)(void *arg, const struct sp_user *user), void *arg,
+                  struct sp_err *err);
+
+/* Did anybody else write since the last call?  1, 0 or negative.  The first call: 0. */
+int sp_users_changed(struct sp_users *u);
+uint64_t
+sp_users_generation(struct sp_users *u); /* the highest given so far; 0: error */
+/* Accounts changed or removed after generation `since`: how many, after calling `each`. */
+int sp_users_changes(struct sp_users *u, uint64_t since,
+                     void (*each)(void *arg, struct sp_str name), void *arg,
+                     struct sp_err *err);
+
+/* Random, made with the file: for sp_scram_fake(), so that salts stay the same over
+ * restarts; and the iteration count that new verifiers get. */
+int sp_users_scram_defaults(struct sp_users *u, uint8_t ret_key[32],
+                            uint32_t *ret_iterations, struct sp_err *err);
+
+/* Accounts that a certificate may stand for (certmap.h). */
+enum sp_users_key {
+    SP_USERS_BY_PIN,     /* value: SPKI SHA-256, hex */
+    SP_USERS_BY_ADDRESS, /* value: an address; own addresses and names of that form */
+    SP_USERS_BY_URI,     /* value: the URI */
+    SP_USERS_BY_DN,      /* value: subject, second: issuer, both RFC 2253 */
+};
+struct sp_users_hit {
+    char name[SP_NAME_MAX + 1];
+    bool enabled;
+    bool has_password;
+};
+/* How many there are; at most cap are written.  Negative on error. */
+int sp_users_by(struct sp_users *u, enum sp_users_key key, struct sp_str value,
+                struct sp_str second, struct sp_users_hit *ret_hits, size_t cap,
+                struct sp_err *err);
+
+/* ---- Changing (SP_USERS_WRITE) ---- */
+
+/* first_address may be empty.  The account is enabled and has no password. */
+int sp_users_add(struct sp_users *u, struct sp_str name, struct sp_str first_address,
+                 struct sp_err *err);
+int sp_users_remove(struct sp_users *u, struct sp_str name, struct sp_err *err);
+int sp_users_enable(struct sp_users *u, struct sp_str name, bool enabled,
+                    struct sp_err *err);
+/* iterations 0: the file's default.  -SP_EINPUT: shorter than 1 or longer than 255
+ * octets, or refused by SASLprep.  Costs one yescrypt and two PBKDF2. */
+int sp_users_set_password(struct sp_users *u, struct sp_str name,
+                          struct sp_str password, uint32_t iterations,
+                          struct sp_err *err);
+int sp_users_no_password(struct sp_users *u, struct sp_str name, struct sp_err *err);
+/* own: an address of its own, exact and nobody else's; otherwise a right to send as. */
+int sp_users_grant(struct sp_users *u, struct sp_str name, struct sp_str grant,
+                   bool own, struct sp_err *err);
+int sp_users_revoke(struct sp_users *u, struct sp_str name, struct sp_str grant,
+                    struct sp_err *err);
+int sp_users_set_first(struct sp_users *u, struct sp_str name, struct sp_str address,
+                       struct sp_err *err); /* one of its own, exact addresses */
+int sp_users_act_as(struct sp_users *u, struct sp_str name, struct sp_str other,
+                    bool allowed, struct sp_err *err);
+int sp_users_limits(struct sp_users *u, struct sp_str name, uint64_t message_size_max,
+                    uint32_t recipients_max, struct sp_err *err);
+/* A key that stands for this account without a chain: one account for one key. */
+int sp_users_pin(struct sp_users *u, struct sp_str name, struct sp_str spki_sha256_hex,
+                 bool pinned, struct sp_err *err);
+/* SP_USERS_BY_URI or SP_USERS_BY_DN. */
+int sp_users_map(struct sp_users *u, struct sp_str name, enum sp_users_key key,
+                 struct sp_str value, struct sp_str second, bool mapped,
+                 struct sp_err *err);
+int sp_users_set_iterations(struct sp_users *u, uint32_t iterations,
+                            struct sp_err *err);
+
+#endif
