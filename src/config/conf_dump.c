@@ -1,0 +1,181 @@
+/* conf_dump.c - the configuration as text again, and questions to it. */
+#include "conf_in.h"
+
+#include <string.h>
+
+enum { LINE_WISH = 88, VALUE_MAX = 16 * 1024 * 1024 };
+
+/* `key = a b c`, long lists on several lines. */
+static int put_lines(struct sp_buf *out, const char *lead, const char *key,
+                     const char *value, size_t n, bool list)
+{
+    struct sp_str rest = {value, n};
+    int rc = 0;
+
+    do {
+        struct sp_str part = rest;
+
+        if (list && rest.n > LINE_WISH) {
+            size_t cut = LINE_WISH;
+
+            /* Only lists have blanks outside of quotes; a quoted word stays whole. */
+            while (cut && rest.p[cut] != ' ')
+                cut--;
+            while (cut < rest.n && (cut == 0 || rest.p[cut] != ' '))
+                cut++;
+            if (!memchr(rest.p, '"', cut))
+                part.n = cut;
+        }
+        rest.p += part.n < rest.n ? part.n + 1 : part.n;
+        rest.n -= part.n < rest.n ? part.n + 1 : part.n;
+        rc = sp_buf_printf(out, "%s%s =%s", lead, key, part.n ? " " : "");
+        if (rc == 0)
+            rc = sp_buf_str(out, part);
+        if (rc == 0)
+            rc = sp_buf_puts(out, "\n");
+    } while (rc == 0 && rest.n);
+    return rc;
+}
+
+/* What to do with one key: leave it out, write it, or show it as a comment. */
+static int dump_key(const struct sp_conf_key *k, const struct sp_conf_head *h, bool all,
+                    const char *indent, struct sp_buf *out)
+{
+    bool written = sp_conf_given(h, k), list = conf_is_list(k->type);
+    struct sp_buf v;
+    const char *text;
+    int rc;
+
+    sp_buf_init(&v, VALUE_MAX);
+    rc = sp_conf_value_text(k, h, &v);
+    text = rc < 0 ? NULL : sp_buf_cstr(&v);
+    if (!text) {
+        sp_buf_free(&v);
+        return rc < 0 ? rc : -SP_ENOMEM;
+    }
+    rc = 0;
+    if (h->implied || (all && !written && !k->def)) {
+        if (all)
+            rc = put_lines(out,
+                           h->implied ? *indent ? "#   " : "# "
+                           : *indent  ? "  # "
+                                      : "# ",
+                           k->name, text, v.n, list);
+    } else if (all || (written && (!k->def || strcmp(k->def, text) != 0)))
+        rc = put_lines(out, indent, k->name, text, v.n, list);
+    sp_buf_free(&v);
+    return rc;
+}
+
+static int dump_section(enum sp_conf_section_id id, const struct sp_conf_head *h,
+                        bool all, struct sp_buf *out)
+{
+    const char *lead = h->implied ? "# " : "", *indent = id == SP_CONF_TOP ? "" : "  ";
+    size_t n;
+    const struct sp_conf_key *k = sp_conf_keys(&n);
+    int rc = 0;
+
+    if (h->implied && !all)
+        return 0;
+    if (id != SP_CONF_TOP)
+        rc = sp_buf_printf(out, "\n%s%s %s {\n", lead, sp_conf_section(id)->name,
+                           h->name);
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        if (k[i].section == id && !k[i].deprecated_by)
+            rc = dump_key(&k[i], h, all, indent, out);
+    if (rc == 0 && id != SP_CONF_TOP)
+        rc = sp_buf_printf(out, "%s}\n", lead);
+    return rc;
+}
+
+int sp_conf_dump(const struct sp_conf *c, bool all, struct sp_buf *out)
+{
+    int rc = dump_section(SP_CONF_TOP, &c->head, all, out);
+
+    for (size_t i = 0; rc == 0 && i < c->n_tls; i++)
+        rc = dump_section(SP_CONF_TLS, &c->tls[i].head, all, out);
+    for (size_t i = 0; rc == 0 && i < c->n_listeners; i++)
+        rc = dump_section(SP_CONF_LISTENER, &c->listeners[i].head, all, out);
+    for (size_t i = 0; rc == 0 && i < c->n_routes; i++)
+        rc = dump_section(SP_CONF_ROUTE, &c->routes[i].head, all, out);
+    return rc;
+}
+
+const struct sp_conf_listener *sp_conf_listener_named(const struct sp_conf *c,
+                                                      const char *name)
+{
+    for (size_t i = 0; i < c->n_listeners; i++)
+        if (strcmp(c->listeners[i].head.name, name) == 0)
+            return &c->listeners[i];
+    return NULL;
+}
+
+/* ---- which route ---- */
+
+static struct sp_str domain_of(struct sp_str address)
+{
+    size_t at = address.n;
+
+    while (at && address.p[at - 1] != '@')
+        at--;
+    return (struct sp_str){address.p + at, at ? address.n - at : 0};
+}
+
+/* Local parts are compared exactly, domains without regard to case. */
+static bool same_address(struct sp_str a, struct sp_str b)
+{
+    struct sp_str da = domain_of(a), db = domain_of(b);
+
+    return a.n == b.n && sp_str_caseeq(da, db) &&
+           sp_str_eq((struct sp_str){a.p, a.n - da.n},
+                     (struct sp_str){b.p, b.n - db.n});
+}
+
+static bool below(struct sp_str domain, struct sp_str parent)
+{
+    return domain.n > parent.n + 1 && domain.p[domain.n - parent.n - 1] == '.' &&
+           sp_str_caseeq((struct sp_str){domain.p + domain.n - parent.n, parent.n},
+                         parent);
+}
+
+static bool sender_matches(struct sp_str want, struct sp_str sender)
+{
+    if (sp_str_is(want, "<>"))
+        return sender.n == 0 || sp_str_is(sender, "<>");
+    if (memchr(want.p, '@', want.n))
+        return same_address(want, sender);
+    return sp_str_caseeq(want, domain_of(sender));
+}
+
+static bool matches(const struct sp_conf_match *m, struct sp_str recipient,
+                    struct sp_str sender, struct sp_str user)
+{
+    struct sp_str want = sp_str(m->text);
+
+    switch (m->kind) {
+    case SP_CONF_MATCH_ALL:
+        return true;
+    case SP_CONF_MATCH_DOMAIN:
+        return sp_str_caseeq(want, domain_of(recipient));
+    case SP_CONF_MATCH_SUBDOMAIN:
+        return below(domain_of(recipient), want);
+    case SP_CONF_MATCH_RECIPIENT:
+        return same_address(want, recipient);
+    case SP_CONF_MATCH_SENDER:
+        return sender_matches(want, sender);
+    case SP_CONF_MATCH_USER:
+        return user.n && sp_str_eq(want, user);
+    }
+    return false;
+}
+
+const struct sp_conf_route *sp_conf_route_for(const struct sp_conf *c,
+                                              struct sp_str recipient,
+                                              struct sp_str sender, struct sp_str user)
+{
+    for (size_t i = 0; i < c->n_routes; i++)
+        for (size_t j = 0; j < c->routes[i].match.n; j++)
+            if (matches(&c->routes[i].match.v[j], recipient, sender, user))
+                return &c->routes[i];
+    return NULL;
+}

@@ -1,0 +1,791 @@
+/*
+ * conf_rules.c - what was left out, and what does not go together.
+ *
+ * The rules are rows: which section, which key is pointed at, when it is broken, the
+ * words.  A rule is not asked when one of the keys that it looks at was refused already,
+ * so that one mistake gives one message.
+ */
+#include "conf_in.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TOP_OF(in)      ((const struct sp_conf *)(in)->data)
+#define TLS_OF(in)      ((const struct sp_conf_tls *)(in)->data)
+#define LISTENER_OF(in) ((const struct sp_conf_listener *)(in)->data)
+#define ROUTE_OF(in)    ((const struct sp_conf_route *)(in)->data)
+
+/* The implied route; a file cannot have one of this name. */
+#define LOCAL_ROUTE "local-domains"
+
+/* ---- looking at a section ---- */
+
+static const struct sp_conf_key *key_of(struct conf_parser *p,
+                                        const struct conf_inst *in, const char *name)
+{
+    return conf_find(p->tables, in->id, sp_str(name));
+}
+
+static bool given(struct conf_parser *p, const struct conf_inst *in, const char *name)
+{
+    unsigned bit = conf_bit(p->tables, key_of(p, in, name));
+
+    return in->head->given[bit / 64] >> bit % 64 & 1;
+}
+
+static bool bad(struct conf_parser *p, const struct conf_inst *in, const char *name)
+{
+    unsigned bit = conf_bit(p->tables, key_of(p, in, name));
+
+    return in->bad[bit / 64] >> bit % 64 & 1;
+}
+
+/* Where to put the caret: a word of the value, the key, or where the section begins. */
+static struct conf_pos where(struct conf_parser *p, const struct conf_inst *in,
+                             const char *name, long word)
+{
+    unsigned bit;
+
+    if (!name || !given(p, in, name))
+        return in->open;
+    bit = conf_bit(p->tables, key_of(p, in, name));
+    if (word < 0 || (size_t)word >= in->n_words[bit])
+        return in->key[bit];
+    return in->word[bit][word];
+}
+
+/* `listener "submission": `, nothing for the top. */
+static const char *prefix(struct conf_parser *p, const struct conf_inst *in)
+{
+    if (in->id == SP_CONF_TOP)
+        return "";
+    return conf_fmt(p, "%s \"%s\": ", sp_conf_section(in->id)->name, in->head->name);
+}
+
+/* ---- when a rule is broken ---- */
+
+/* word: which element of the key's list is looked at, with `each`. */
+typedef bool broken(struct conf_parser *p, const struct conf_inst *in, size_t word);
+
+static bool is_in(const char *s, const char *const *list)
+{
+    for (; *list; list++)
+        if (strcmp(s, *list) == 0)
+            return true;
+    return false;
+}
+
+static bool ends_plus(const char *s)
+{
+    size_t n = strlen(s);
+
+    return n > 5 && strcmp(s + n - 5, "-PLUS") == 0;
+}
+
+static bool loopback(const struct sp_conf_addr *a)
+{
+    return a->kind == SP_CONF_ADDR_UNIX || strcmp(a->host, "localhost") == 0 ||
+           (a->kind == SP_CONF_ADDR_IP4 && strncmp(a->host, "127.", 4) == 0) ||
+           (a->kind == SP_CONF_ADDR_IP6 && strcmp(a->host, "::1") == 0);
+}
+
+static bool all_loopback(const struct sp_conf_addrs *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (!loopback(&l->v[i]))
+            return false;
+    return true;
+}
+
+/* A rule whose question is one expression about l (the section's struct). */
+#define ASK(name, type, expr)                                                          \
+    static bool name(struct conf_parser *p, const struct conf_inst *in, size_t word)   \
+    {                                                                                  \
+        const struct type *l = in->data;                                               \
+        (void)p;                                                                       \
+        (void)l;                                                                       \
+        (void)word;                                                                    \
+        return (expr);                                                                 \
+    }
+
+static const char *const shows_secret[] = {"PLAIN", "LOGIN", "OAUTHBEARER", "XOAUTH2",
+                                           NULL};
+
+/* clang-format off */
+ASK(late_warning, sp_conf, l->delay_warning_s && l->delay_warning_s >= l->queue_lifetime_s)
+ASK(long_socket, sp_conf, !l->control_socket || strlen(l->control_socket) > 107)
+
+ASK(tls_no_cert, sp_conf_tls, !given(p, in, "certificate"))
+ASK(tls_reserved, sp_conf_tls, !in->head->implied && strcmp(in->head->name, SP_CONF_SELF_SIGNED) == 0)
+
+ASK(no_address, sp_conf_listener, l->address.n == 0)
+ASK(local_not_unix, sp_conf_listener, l->type == SP_CONF_LOCAL && l->address.v[word].kind != SP_CONF_ADDR_UNIX)
+ASK(unix_not_local, sp_conf_listener, l->type != SP_CONF_LOCAL && l->address.v[word].kind == SP_CONF_ADDR_UNIX)
+ASK(clear_submission, sp_conf_listener, l->type == SP_CONF_SUBMISSION && l->tls == SP_CONF_NONE)
+ASK(local_tls, sp_conf_listener, l->type == SP_CONF_LOCAL && l->tls != SP_CONF_NONE)
+ASK(no_cert, sp_conf_listener, l->tls != SP_CONF_NONE && l->certificate.n == 0)
+ASK(clear_secret, sp_conf_listener, is_in(l->auth_clear.v[word], shows_secret))
+ASK(clear_tls_only, sp_conf_listener, ends_plus(l->auth_clear.v[word]) || strcmp(l->auth_clear.v[word], "EXTERNAL") == 0)
+ASK(external_listed, sp_conf_listener, strcmp(l->auth_tls.v[word], "EXTERNAL") == 0)
+ASK(login_without_certs, sp_conf_listener,
+    given(p, in, "certificate-login") && l->certificate_login != SP_CONF_LOGIN_OFF &&
+    l->client_certificates == SP_CONF_CERTS_OFF && !l->client_certificates_auto)
+ASK(crl_without_ca, sp_conf_listener, l->client_crl && !l->client_ca)
+ASK(names_without_ca, sp_conf_listener, l->send_ca_names && !l->client_ca)
+ASK(ca_but_off, sp_conf_listener, l->client_ca && l->client_certificates == SP_CONF_CERTS_OFF)
+ASK(required_without_ca, sp_conf_listener, l->client_certificates == SP_CONF_CERTS_REQUIRED && !l->client_ca)
+ASK(short_idle, sp_conf_listener, given(p, in, "idle-timeout") && l->idle_timeout_s < 300)
+ASK(few_recipients, sp_conf_listener, l->recipients_max < 500)
+ASK(mutt_fails, sp_conf_listener, ends_plus(l->auth_tls.v[word]) || strcmp(l->auth_tls.v[word], "GSSAPI") == 0)
+ASK(no_login, sp_conf_listener,
+    l->type == SP_CONF_SUBMISSION && l->auth_tls.n == 0 && l->auth_clear.n == 0 &&
+    (l->certificate_login == SP_CONF_LOGIN_OFF ||
+     (l->client_certificates == SP_CONF_CERTS_OFF && !l->client_certificates_auto)))
+
+ASK(no_match, sp_conf_route, l->match.n == 0)
+ASK(no_to, sp_conf_route, !given(p, in, "to"))
+ASK(reserved_route, sp_conf_route, !in->head->implied && strcmp(in->head->name, LOCAL_ROUTE) == 0)
+ASK(no_host, sp_conf_route, given(p, in, "to") && l->to == SP_CONF_TO_SMARTHOST && l->host.n == 0)
+ASK(no_lmtp, sp_conf_route, given(p, in, "to") && l->to == SP_CONF_TO_LMTP && l->lmtp.n == 0)
+ASK(unix_smarthost, sp_conf_route, l->host.v[word].kind == SP_CONF_ADDR_UNIX)
+ASK(clear_host, sp_conf_route, l->tls == SP_CONF_RTLS_NONE && !loopback(&l->host.v[word]))
+ASK(clear_lmtp, sp_conf_route, l->tls == SP_CONF_RTLS_NONE && !loopback(&l->lmtp.v[word]))
+ASK(no_password, sp_conf_route, l->user && !l->password_file)
+ASK(no_user, sp_conf_route, !l->user && l->password_file)
+ASK(clear_password, sp_conf_route, l->user && l->tls == SP_CONF_RTLS_NONE)
+ASK(key_alone, sp_conf_route, given(p, in, "client-key") && !l->client_certificate)
+ASK(clear_certificate, sp_conf_route, l->client_certificate && l->tls == SP_CONF_RTLS_NONE)
+ASK(login_alone, sp_conf_route, given(p, in, "certificate-login") && !l->client_certificate)
+ASK(clear_check, sp_conf_route, l->tls == SP_CONF_RTLS_NONE && (l->tls_ca || l->tls_name || l->server_pin.n))
+ASK(one_maildir, sp_conf_route, l->to == SP_CONF_TO_MAILDIR && l->path && !strstr(l->path, "%u"))
+/* clang-format on */
+
+static bool no_plus(struct conf_parser *p, const struct conf_inst *in, size_t word)
+{
+    const struct sp_conf_listener *l = in->data;
+
+    (void)p;
+    (void)word;
+    for (size_t i = 0; i < l->auth_tls.n; i++)
+        if (ends_plus(l->auth_tls.v[i]))
+            return false;
+    return l->require_binding;
+}
+
+static bool matches_all(const struct sp_conf_route *r)
+{
+    for (size_t i = 0; i < r->match.n; i++)
+        if (r->match.v[i].kind == SP_CONF_MATCH_ALL)
+            return true;
+    return false;
+}
+
+/* ---- the rules ---- */
+
+enum { EACH = 1, WARN = 2 };
+
+struct rule {
+    enum sp_conf_section_id section;
+    int flags; /* EACH: asked for every word of key, the word begins the message */
+    const char *key;     /* pointed at */
+    const char *also[3]; /* other keys that it looks at */
+    broken *broken;
+    const char *message;
+    const char *example;
+    const char *help;
+};
+
+/* clang-format off */
+static const struct rule rules[] = {
+    {SP_CONF_TOP, WARN, "delay-warning", {"queue-lifetime"}, late_warning,
+     "delay-warning is not shorter than queue-lifetime: nobody will get the notice",
+     NULL, "delay-warning = 0s says so on purpose"},
+    {SP_CONF_TOP, 0, "data-directory", {"control-socket"}, long_socket,
+     "the path of the control socket, control in this directory, has more than 107 octets",
+     "control-socket = /run/sallyport/control", "the system allows no more for a socket; give it a place of its own"},
+
+    {SP_CONF_TLS, 0, "certificate", {NULL}, tls_no_cert,
+     "there is no certificate", "certificate = /etc/letsencrypt/live/mail.example.org/fullchain.pem", NULL},
+    {SP_CONF_TLS, 0, NULL, {NULL}, tls_reserved,
+     "this is the name of the built-in certificate", NULL, "choose another name"},
+
+    {SP_CONF_LISTENER, 0, "address", {NULL}, no_address,
+     "there is no address to listen on", "address = *:587", NULL},
+    {SP_CONF_LISTENER, EACH, "address", {"type"}, local_not_unix,
+     "is a network address; with type = local it must be a Unix socket", "address = unix:/run/sallyport/submit", NULL},
+    {SP_CONF_LISTENER, EACH, "address", {"type"}, unix_not_local,
+     "is a Unix socket; only a listener with type = local can have one", "type = local", NULL},
+    {SP_CONF_LISTENER, 0, "tls", {"type"}, clear_submission,
+     "submission without TLS would show passwords and mail to everybody on the way",
+     "tls = starttls", NULL},
+    {SP_CONF_LISTENER, 0, "tls", {"type"}, local_tls,
+     "there is no TLS with type = local", "tls = none", "leave the key out"},
+    {SP_CONF_LISTENER, 0, "certificate", {"tls", "type"}, no_cert,
+     "TLS needs a certificate, and this listener has none", "certificate = main",
+     "leave the key out to have all tls sections, or the self-signed one where there is none"},
+    {SP_CONF_LISTENER, EACH, "auth-clear", {NULL}, clear_secret,
+     "shows the secret to everybody on the way; it is never offered before TLS",
+     "auth-clear = SCRAM-SHA-256", "take it out; inside TLS it is offered by auth-tls"},
+    {SP_CONF_LISTENER, EACH, "auth-clear", {NULL}, clear_tls_only,
+     "works only inside TLS", "auth-clear = SCRAM-SHA-256", NULL},
+    {SP_CONF_LISTENER, EACH, "auth-tls", {NULL}, external_listed,
+     "is not written here: it is offered by itself to a client with a good certificate",
+     NULL, "take it out; certificate-login and auth-list-with-certificate decide about it"},
+    {SP_CONF_LISTENER, 0, "certificate-login", {"client-certificates"}, login_without_certs,
+     "with client-certificates = off no client is asked for a certificate",
+     "client-certificates = optional", NULL},
+    {SP_CONF_LISTENER, 0, "client-crl", {"client-ca"}, crl_without_ca,
+     "client-crl needs client-ca: without it there is nothing to revoke", "client-ca = /etc/sallyport/client-ca.pem", NULL},
+    {SP_CONF_LISTENER, WARN, "send-ca-names", {"client-ca"}, names_without_ca,
+     "send-ca-names has no effect without client-ca", NULL, NULL},
+    {SP_CONF_LISTENER, WARN, "client-ca", {"client-certificates"}, ca_but_off,
+     "client-ca has no effect with client-certificates = off", NULL, NULL},
+    {SP_CONF_LISTENER, WARN, "client-certificates", {"client-ca"}, required_without_ca,
+     "certificates are required but there is no client-ca: only pinned ones will be good", NULL, NULL},
+    {SP_CONF_LISTENER, 0, "require-binding", {"auth-tls"}, no_plus,
+     "require-binding needs a mechanism that can be bound to TLS in auth-tls",
+     "auth-tls = SCRAM-SHA-256-PLUS SCRAM-SHA-256", NULL},
+    {SP_CONF_LISTENER, WARN, "idle-timeout", {NULL}, short_idle,
+     "less than 5m: RFC 5321 asks for more, slow clients will lose mail", NULL, NULL},
+    {SP_CONF_LISTENER, WARN, "recipients-max", {NULL}, few_recipients,
+     "less than 500: mailing list managers send that many at a time", NULL, NULL},
+    {SP_CONF_LISTENER, WARN | EACH, "auth-tls", {NULL}, mutt_fails,
+     "makes mutt and NeoMutt fail: they choose it when it is listed and then cannot do it", NULL, NULL},
+    {SP_CONF_LISTENER, WARN, "auth-tls", {"auth-clear", "certificate-login", "client-certificates"}, no_login,
+     "nobody can log in here: no mechanism and no certificate counts", NULL, NULL},
+
+    {SP_CONF_ROUTE, 0, NULL, {NULL}, reserved_route,
+     "this is the name of the built-in route for local-domains", NULL, "choose another name"},
+    {SP_CONF_ROUTE, 0, "match", {NULL}, no_match,
+     "it does not say which mail it is for", "match = *", NULL},
+    {SP_CONF_ROUTE, 0, "to", {NULL}, no_to,
+     "it does not say what happens to the mail", "to = smarthost", NULL},
+    {SP_CONF_ROUTE, 0, "host", {"to"}, no_host,
+     "a smart host is wanted, but no host is given", "host = mx.example.org:587", NULL},
+    {SP_CONF_ROUTE, 0, "lmtp", {"to"}, no_lmtp,
+     "delivery by LMTP is wanted, but not said where to", "lmtp = unix:/run/dovecot/lmtp", NULL},
+    {SP_CONF_ROUTE, EACH, "host", {NULL}, unix_smarthost,
+     "is a Unix socket; that is possible with to = lmtp only", NULL, NULL},
+    {SP_CONF_ROUTE, EACH, "host", {"tls", "to"}, clear_host,
+     "is not on this machine; without TLS everybody on the way could read the mail", "tls = required", NULL},
+    {SP_CONF_ROUTE, EACH, "lmtp", {"tls", "to"}, clear_lmtp,
+     "is not on this machine; without TLS everybody on the way could read the mail", "tls = required", NULL},
+    {SP_CONF_ROUTE, 0, "user", {"password-file"}, no_password,
+     "a user needs a password", "password-file = /etc/sallyport/smarthost.password", NULL},
+    {SP_CONF_ROUTE, 0, "password-file", {"user"}, no_user,
+     "a password needs a user", "user = alice@example.org", NULL},
+    {SP_CONF_ROUTE, 0, "user", {"tls", "to"}, clear_password,
+     "a password is never sent in clear, and tls is none", "tls = required", NULL},
+    {SP_CONF_ROUTE, 0, "client-key", {"client-certificate"}, key_alone,
+     "client-key needs client-certificate", "client-certificate = /etc/sallyport/client.pem", NULL},
+    {SP_CONF_ROUTE, 0, "client-certificate", {"tls", "to"}, clear_certificate,
+     "a certificate cannot be shown without TLS, and tls is none", "tls = required", NULL},
+    {SP_CONF_ROUTE, 0, "certificate-login", {"client-certificate"}, login_alone,
+     "certificate-login needs client-certificate", "client-certificate = /etc/sallyport/client.pem", NULL},
+    {SP_CONF_ROUTE, 0, "tls", {"tls-ca", "tls-name", "server-pin"}, clear_check,
+     "tls-ca, tls-name and server-pin have nothing to check with tls = none", "tls = required", NULL},
+    {SP_CONF_ROUTE, WARN, "path", {"to"}, one_maildir,
+     "there is no %u in it: the mail of all users goes to one Maildir", NULL, NULL},
+};
+
+/* Keys that mean nothing with one value of another key. */
+static const struct {
+    enum sp_conf_section_id section;
+    const char *key, *why; /* of the decision */
+    unsigned mask;         /* values of it that give the keys a meaning */
+    const char *keys[14];
+} useless[] = {
+    {SP_CONF_LISTENER, "type", "with type = local", 1u << SP_CONF_SUBMISSION,
+     {"certificate", "client-certificates", "client-ca", "client-crl", "send-ca-names",
+      "certificate-login", "auth-list-with-certificate", "auth-clear", "auth-tls", "require-binding",
+      "lenient-ehlo", "legacy-auth-line", "tls-min"}},
+    {SP_CONF_ROUTE, "to", "unless to = smarthost", 1u << SP_CONF_TO_SMARTHOST,
+     {"host", "user", "password-file", "client-certificate", "client-key", "certificate-login"}},
+    {SP_CONF_ROUTE, "to", "unless to = lmtp", 1u << SP_CONF_TO_LMTP, {"lmtp"}},
+    {SP_CONF_ROUTE, "to", "unless to = smarthost or lmtp",
+     1u << SP_CONF_TO_SMARTHOST | 1u << SP_CONF_TO_LMTP,
+     {"tls", "tls-ca", "tls-name", "server-pin", "connection-reuse"}},
+    {SP_CONF_ROUTE, "to", "unless to = maildir", 1u << SP_CONF_TO_MAILDIR, {"path"}},
+};
+/* clang-format on */
+
+static void judge(struct conf_parser *p, const struct rule *r,
+                  const struct conf_inst *in)
+{
+    unsigned bit = r->key ? conf_bit(p->tables, key_of(p, in, r->key)) : 0;
+    size_t n = r->flags & EACH ? in->n_words[bit] : 1;
+
+    if (r->key && bad(p, in, r->key))
+        return;
+    for (size_t i = 0; i < 3 && r->also[i]; i++)
+        if (bad(p, in, r->also[i]))
+            return;
+    for (size_t i = 0; i < n && !p->full; i++) {
+        const char *word = "";
+
+        if (!r->broken(p, in, i))
+            continue;
+        if (r->flags & EACH) {
+            struct conf_pos pos = in->word[bit][i];
+
+            word = conf_fmt(
+                p, "%s: %s ", r->key,
+                conf_quote(
+                    p, (struct sp_str){p->text.p + pos.line_start + pos.at, pos.len}));
+        }
+        conf_note(p,
+                  &(struct conf_note){
+                      .warning = (r->flags & WARN) != 0,
+                      .pos = where(p, in, r->key, r->flags & EACH ? (long)i : -1),
+                      .example = r->example,
+                      .help = r->help},
+                  "%s%s%s", prefix(p, in), word, r->message);
+    }
+}
+
+static void judge_useless(struct conf_parser *p, const struct conf_inst *in)
+{
+    for (size_t i = 0; i < sizeof useless / sizeof useless[0]; i++) {
+        int value;
+
+        if (useless[i].section != in->id || bad(p, in, useless[i].key))
+            continue;
+        if (in->id == SP_CONF_ROUTE && !given(p, in, useless[i].key))
+            continue;
+        memcpy(&value, (const char *)in->data + key_of(p, in, useless[i].key)->offset,
+               sizeof value);
+        if (useless[i].mask >> value & 1)
+            continue;
+        for (const char *const *k = useless[i].keys; *k; k++)
+            if (given(p, in, *k))
+                conf_note(p,
+                          &(struct conf_note){.pos = where(p, in, *k, -1),
+                                              .help = "take it out"},
+                          "%s%s has no meaning %s", prefix(p, in), *k, useless[i].why);
+    }
+}
+
+/* ---- rules about several sections ---- */
+
+struct taken {
+    const char *text; /* canonical; every address of the machine as `*:port` */
+    const struct conf_inst *in;
+    struct conf_pos pos;
+};
+
+static int by_address(const void *a, const void *b)
+{
+    const struct taken *x = a, *y = b;
+    int d = strcmp(x->text, y->text);
+
+    if (d)
+        return d;
+    if (x->pos.line != y->pos.line)
+        return x->pos.line < y->pos.line ? -1 : 1;
+    return (x->pos.at > y->pos.at) - (x->pos.at < y->pos.at);
+}
+
+static void judge_addresses(struct conf_parser *p)
+{
+    size_t n = 0, all = 0;
+    struct taken *t;
+
+    for (struct conf_inst *in = p->first[SP_CONF_LISTENER]; in; in = in->next)
+        all += LISTENER_OF(in)->address.n;
+    t = sp_arena_alloc(&p->scratch, all * sizeof *t);
+    if (!t) {
+        p->full = true;
+        return;
+    }
+    for (struct conf_inst *in = p->first[SP_CONF_LISTENER]; in; in = in->next)
+        for (size_t i = 0; i < LISTENER_OF(in)->address.n; i++) {
+            const struct sp_conf_addr *a = &LISTENER_OF(in)->address.v[i];
+            bool any = strcmp(a->host, "0.0.0.0") == 0 || strcmp(a->host, "::") == 0;
+
+            t[n].text = any ? conf_fmt(p, "*:%u", (unsigned)a->port) : a->text;
+            t[n].in = in;
+            t[n++].pos = where(p, in, "address", (long)i);
+        }
+    qsort(t, n, sizeof *t, by_address);
+    for (size_t i = 1; i < n; i++)
+        if (*t[i].text && strcmp(t[i].text, t[i - 1].text) == 0)
+            conf_note(p,
+                      &(struct conf_note){
+                          .pos = t[i].pos,
+                          .help = conf_fmt(p, "it is taken on line %u already",
+                                           (unsigned)t[i - 1].pos.line)},
+                      "%stwo listeners on the same address %s", prefix(p, t[i].in),
+                      t[i].text);
+}
+
+static void judge_order(struct conf_parser *p)
+{
+    const struct conf_inst *all = NULL;
+
+    for (const struct conf_inst *in = p->first[SP_CONF_ROUTE]; in; in = in->next) {
+        if (in->head->implied)
+            continue;
+        if (all)
+            conf_note(
+                p,
+                &(struct conf_note){.warning = true,
+                                    .pos = in->open,
+                                    .help = conf_fmt(p, "move it in front of line %u",
+                                                     (unsigned)all->open.line)},
+                "%sno mail gets here: route \"%s\" takes everything", prefix(p, in),
+                all->head->name);
+        if (!all && matches_all(ROUTE_OF(in)))
+            all = in;
+    }
+}
+
+/* A certificate word that names a tls section that is not there. */
+static void unknown_tls(struct conf_parser *p, const struct conf_inst *in, size_t i)
+{
+    const char *word = LISTENER_OF(in)->certificate.v[i];
+    struct conf_nearest near = {.want = sp_str(word)};
+
+    for (struct conf_inst *t = p->first[SP_CONF_TLS]; t && !conf_crowded(p->errs);
+         t = t->next)
+        conf_near(&near, t->head->name);
+    conf_note(
+        p,
+        &(struct conf_note){
+            .pos = where(p, in, "certificate", (long)i),
+            .help = near.best
+                        ? conf_fmt(p, "did you mean \"%s\"?", near.best)
+                        : conf_fmt(p, "a file is written with a slash: ./%s", word)},
+        "%sthere is no tls section %s", prefix(p, in), conf_quote(p, sp_str(word)));
+}
+
+/* ---- what was left out ---- */
+
+/* The system's name, if it can be used as one. */
+static void default_hostname(struct conf_parser *p)
+{
+    char name[256] = "";
+
+    if (gethostname(name, sizeof name - 1) < 0 || !conf_domain_ok(sp_str(name)))
+        memcpy(name, "localhost", 10);
+    conf_put_text(p, p->top, key_of(p, p->top, "hostname"), name);
+}
+
+static void put(struct conf_parser *p, struct conf_inst *in, const char *key,
+                const char *text)
+{
+    conf_put_text(p, in, key_of(p, in, key), text);
+}
+
+static void table_defaults(struct conf_parser *p, struct conf_inst *in)
+{
+    const struct sp_conf_key *k = p->tables->keys;
+
+    for (size_t i = 0; i < p->tables->n_keys && !p->full; i++, k++)
+        if (k->section == in->id && k->def && !k->deprecated_by &&
+            (!given(p, in, k->name) || (bad(p, in, k->name) && !conf_is_list(k->type))))
+            conf_put_text(p, in, k, k->def);
+}
+
+static void top_defaults(struct conf_parser *p)
+{
+    struct sp_conf *c = p->conf;
+
+    table_defaults(p, p->top);
+    if (!c->hostname)
+        default_hostname(p);
+    if (p->full || !c->hostname || !c->data_directory)
+        return;
+    if (!given(p, p->top, "local-domains"))
+        put(p, p->top, "local-domains", c->hostname);
+    if (!c->postmaster)
+        put(p, p->top, "postmaster", conf_fmt(p, "postmaster@%s", c->hostname));
+    /* Too long a path is the rule's to say, which can point at data-directory. */
+    if (!c->control_socket && strlen(c->data_directory) + strlen("/control") <= 107)
+        put(p, p->top, "control-socket", conf_fmt(p, "%s/control", c->data_directory));
+}
+
+static void default_certificates(struct conf_parser *p, struct conf_inst *in)
+{
+    struct conf_inst *t = p->first[SP_CONF_TLS];
+
+    for (; t && !p->full; t = t->next)
+        if (!t->head->implied)
+            put(p, in, "certificate", t->head->name);
+    if (LISTENER_OF(in)->certificate.n == 0)
+        put(p, in, "certificate", SP_CONF_SELF_SIGNED);
+}
+
+static void listener_defaults(struct conf_parser *p, struct conf_inst *in)
+{
+    struct sp_conf_listener *l = in->data;
+
+    table_defaults(p, in);
+    if (!given(p, in, "tls"))
+        l->tls = l->type == SP_CONF_LOCAL ? SP_CONF_NONE : SP_CONF_STARTTLS;
+    if (!given(p, in, "certificate") && l->tls != SP_CONF_NONE)
+        default_certificates(p, in);
+    if (!given(p, in, "message-size"))
+        l->message_size = p->conf->message_size;
+    l->client_certificates_auto =
+        !given(p, in, "client-certificates") && l->tls != SP_CONF_NONE;
+    if (l->client_certificates_auto)
+        l->client_certificates =
+            l->client_ca || (given(p, in, "certificate-login") &&
+                             l->certificate_login != SP_CONF_LOGIN_OFF)
+                ? SP_CONF_CERTS_OPTIONAL
+                : SP_CONF_CERTS_OFF;
+}
+
+static void tls_defaults(struct conf_parser *p, struct conf_inst *in)
+{
+    struct sp_conf_tls *t = in->data;
+
+    table_defaults(p, in);
+    if (!t->key)
+        t->key = t->certificate;
+}
+
+/* The canonical text again, after the port was filled in. */
+static void fill_ports(struct conf_parser *p, struct sp_conf_addrs *l, uint16_t port)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        struct sp_conf_addr *a =
+            (struct sp_conf_addr *)&l->v[i]; /* still ours to write */
+        char text[300];
+        struct sp_buf b;
+
+        if (a->kind == SP_CONF_ADDR_UNIX || a->port)
+            continue;
+        a->port = port;
+        sp_buf_init(&b, sizeof text);
+        if (sp_buf_printf(&b, "%s:%u", a->text, (unsigned)port) == 0)
+            a->text = sp_arena_strndup(p->arena, b.p, b.n);
+        sp_buf_free(&b);
+        if (!a->text) {
+            a->text = "";
+            p->full = true;
+        }
+    }
+}
+
+/* mail/%d/%u in the data directory, whose own % must not count. */
+static const char *default_path(struct conf_parser *p)
+{
+    struct sp_buf b;
+    const char *s = NULL;
+    int rc = 0;
+
+    sp_buf_init(&b, 8192);
+    for (const char *d = p->conf->data_directory; rc == 0 && *d; d++)
+        rc = sp_buf_puts(&b, *d == '%' ? "%%" : (char[]){*d, 0});
+    if (rc == 0 && sp_buf_puts(&b, "/mail/%d/%u") == 0)
+        s = sp_arena_strndup(p->arena, b.p, b.n);
+    sp_buf_free(&b);
+    p->full = p->full || !s;
+    return s;
+}
+
+static void route_defaults(struct conf_parser *p, struct conf_inst *in)
+{
+    struct sp_conf_route *r = in->data;
+
+    table_defaults(p, in);
+    if (!given(p, in, "tls"))
+        r->tls = r->to == SP_CONF_TO_SMARTHOST ||
+                         (r->to == SP_CONF_TO_LMTP && !all_loopback(&r->lmtp))
+                     ? SP_CONF_RTLS_REQUIRED
+                     : SP_CONF_RTLS_NONE;
+    fill_ports(p, &r->host, r->tls == SP_CONF_RTLS_IMPLICIT ? 465 : 587);
+    fill_ports(p, &r->lmtp, 24);
+    if (!r->client_key)
+        r->client_key = r->client_certificate;
+    if (r->to == SP_CONF_TO_MAILDIR && !r->path)
+        r->path = default_path(p);
+}
+
+/* ---- sections that were left out ---- */
+
+static void imply_listener(struct conf_parser *p, const char *name, const char *address,
+                           const char *tls)
+{
+    struct conf_inst *in = conf_imply(p, SP_CONF_LISTENER, name);
+
+    if (!in)
+        return;
+    put(p, in, "address", address);
+    listener_defaults(p, in);
+    put(p, in, "tls", tls);
+}
+
+static void imply_tls(struct conf_parser *p)
+{
+    struct conf_inst *in = conf_imply(p, SP_CONF_TLS, SP_CONF_SELF_SIGNED);
+    struct sp_conf_tls *t;
+
+    if (!in || !p->conf->data_directory)
+        return;
+    t = in->data;
+    t->self_signed = true;
+    put(p, in, "certificate",
+        conf_fmt(p, "%s/tls/self-signed.pem", p->conf->data_directory));
+    put(p, in, "key", conf_fmt(p, "%s/tls/self-signed.key", p->conf->data_directory));
+    tls_defaults(p, in);
+}
+
+/* Does a route name this domain, other than by a wildcard? */
+static bool routed(struct conf_parser *p, const char *domain)
+{
+    for (struct conf_inst *in = p->first[SP_CONF_ROUTE]; in; in = in->next) {
+        const struct sp_conf_matches *m = &ROUTE_OF(in)->match;
+
+        for (size_t i = 0; i < m->n; i++)
+            if (m->v[i].kind == SP_CONF_MATCH_DOMAIN &&
+                strcmp(m->v[i].text, domain) == 0)
+                return true;
+    }
+    return false;
+}
+
+/* Local domains without a route of their own: to Maildir, in front of the first route
+ * that takes everything. */
+static void imply_route(struct conf_parser *p)
+{
+    struct conf_inst **at = &p->first[SP_CONF_ROUTE], *in;
+
+    in = conf_imply(p, SP_CONF_ROUTE, LOCAL_ROUTE);
+    if (!in)
+        return;
+    for (size_t i = 0; i < p->conf->local_domains.n && !p->full; i++)
+        if (!routed(p, p->conf->local_domains.v[i]))
+            put(p, in, "match", p->conf->local_domains.v[i]);
+    put(p, in, "to", "maildir");
+    route_defaults(p, in);
+    /* It was put at the end: take it out, and in at its place. */
+    while (*at != in)
+        at = &(*at)->next;
+    *at = NULL;
+    for (at = &p->first[SP_CONF_ROUTE]; *at && !matches_all(ROUTE_OF(*at));)
+        at = &(*at)->next;
+    if (ROUTE_OF(in)->match.n == 0) {
+        p->n[SP_CONF_ROUTE]--;
+        return;
+    }
+    in->next = *at;
+    *at = in;
+}
+
+/* ---- into the configuration ---- */
+
+/* All sections of a kind in one array, in order. */
+static void *collect(struct conf_parser *p, enum sp_conf_section_id id, size_t *ret_n)
+{
+    size_t size = sp_conf_section(id)->size, n = 0;
+    char *d = sp_arena_alloc(p->arena, p->n[id] * size);
+
+    for (struct conf_inst *in = p->first[id]; d && in && n < p->n[id]; in = in->next) {
+        memcpy(d + n++ * size, in->data, size);
+        in->data = d + (n - 1) * size;
+        in->head = in->data;
+    }
+    p->full = p->full || !d;
+    *ret_n = d ? n : 0;
+    return d;
+}
+
+/* A path in `certificate` becomes a tls section without a name of its own. */
+static void imply_path_tls(struct conf_parser *p, struct conf_inst *listener)
+{
+    const struct sp_conf_list *l = &LISTENER_OF(listener)->certificate;
+
+    for (size_t i = 0; i < l->n && !p->full; i++) {
+        struct conf_inst *in = conf_section_named(p, SP_CONF_TLS, sp_str(l->v[i]));
+
+        if (!strchr(l->v[i], '/')) {
+            if (!in && strcmp(l->v[i], SP_CONF_SELF_SIGNED) == 0)
+                imply_tls(p);
+            else if (!in)
+                unknown_tls(p, listener, i);
+            continue;
+        }
+        if (in || p->n[SP_CONF_TLS] > 2 * SP_CONF_SECTIONS_MAX)
+            continue;
+        in = conf_imply(p, SP_CONF_TLS, l->v[i]);
+        if (!in)
+            return;
+        put(p, in, "certificate", l->v[i]);
+        tls_defaults(p, in);
+    }
+}
+
+static void connect_certificates(struct conf_parser *p, struct conf_inst *in)
+{
+    struct sp_conf_listener *l = in->data;
+    const struct sp_conf_tls **v =
+        sp_arena_alloc(p->arena, l->certificate.n * sizeof *v);
+
+    p->full = p->full || !v;
+    for (size_t i = 0; v && i < l->certificate.n; i++) {
+        struct conf_inst *t =
+            conf_section_named(p, SP_CONF_TLS, sp_str(l->certificate.v[i]));
+
+        if (t)
+            v[l->n_tls_certs++] = t->data;
+    }
+    l->tls_certs = v;
+}
+
+static void self_signed_warning(struct conf_parser *p)
+{
+    if (p->first[SP_CONF_TLS] && p->first[SP_CONF_TLS]->head->implied &&
+        TLS_OF(p->first[SP_CONF_TLS])->self_signed && p->n[SP_CONF_TLS] == 1)
+        conf_note(
+            p,
+            &(struct conf_note){
+                .warning = true,
+                .example = "tls main { certificate = /etc/sallyport/fullchain.pem }",
+                .help = NULL},
+            "there is no tls section: clients get a self-signed certificate and will "
+            "warn");
+}
+
+void conf_finish(struct conf_parser *p)
+{
+    top_defaults(p);
+    if (!p->first[SP_CONF_LISTENER] && !p->full) {
+        imply_listener(p, "submission", "*:587", "starttls");
+        imply_listener(p, "submissions", "*:465", "implicit");
+    } else
+        for (struct conf_inst *in = p->first[SP_CONF_LISTENER]; in && !p->full;
+             in = in->next)
+            listener_defaults(p, in);
+    for (struct conf_inst *in = p->first[SP_CONF_TLS]; in && !p->full; in = in->next)
+        tls_defaults(p, in);
+    for (struct conf_inst *in = p->first[SP_CONF_ROUTE]; in && !p->full; in = in->next)
+        route_defaults(p, in);
+    for (struct conf_inst *in = p->first[SP_CONF_LISTENER]; in && !p->full;
+         in = in->next)
+        imply_path_tls(p, in);
+    if (!p->full)
+        imply_route(p);
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++)
+        if (rules[i].section == SP_CONF_TOP)
+            judge(p, &rules[i], p->top);
+        else
+            for (struct conf_inst *in = p->first[rules[i].section]; in && !p->full;
+                 in = in->next)
+                if (!in->head->implied)
+                    judge(p, &rules[i], in);
+    for (int s = 0; s < SP_CONF_SECTIONS; s++)
+        for (struct conf_inst *in = p->first[s]; in && !p->full; in = in->next)
+            judge_useless(p, in);
+    judge_addresses(p);
+    judge_order(p);
+    self_signed_warning(p);
+    p->conf->tls = collect(p, SP_CONF_TLS, &p->conf->n_tls);
+    for (struct conf_inst *in = p->first[SP_CONF_LISTENER]; in && !p->full;
+         in = in->next)
+        connect_certificates(p, in);
+    p->conf->listeners = collect(p, SP_CONF_LISTENER, &p->conf->n_listeners);
+    p->conf->routes = collect(p, SP_CONF_ROUTE, &p->conf->n_routes);
+}

@@ -1,0 +1,457 @@
+/*
+ * conf_table.c - every section, key and word of the configuration file.
+ *
+ * A new key is: a member in its struct (conf.h), a row here, a line in the expectation
+ * of tests/config/t_conf_table.c.  The macros below tie the type of the row to the C type
+ * of the member: a row that does not fit its member does not compile.
+ */
+#include "conf_in.h"
+
+#include <string.h>
+
+/* clang-format off */
+
+/* ---- words ---- */
+
+#define WORDS(name, ...) \
+    static const struct sp_conf_word name[] = {__VA_ARGS__, {NULL, false}}
+#define W(w) {w, false}
+#define LATER(w) {w, true}
+
+/* The order is that of the enums in conf.h (log-level: of log.h). */
+WORDS(w_log_format, W("text"), W("json"));
+WORDS(w_log_level, W("error"), W("warning"), W("info"), W("debug"));
+WORDS(w_type, W("submission"), W("local"), LATER("reinjection"), LATER("proxied"));
+WORDS(w_tls, W("starttls"), W("implicit"), W("none"));
+WORDS(w_client_certs, W("off"), W("optional"), W("required"));
+WORDS(w_cert_login, W("either"), W("explicit"), W("implicit"), W("off"));
+WORDS(w_cert_list, W("all"), W("external"), W("password"));
+WORDS(w_tls_min, W("TLSv1.2"), W("TLSv1.3"));
+WORDS(w_sender_check, W("envelope+header"), W("envelope"), W("off"));
+WORDS(w_to, W("smarthost"), W("lmtp"), W("maildir"), W("discard"), W("bounce"),
+      LATER("mx"), LATER("pipe"));
+WORDS(w_route_tls, W("required"), W("opportunistic"), W("implicit"), W("none"));
+WORDS(w_cli_login, W("auto"), W("explicit"), W("implicit"));
+/* IANA's spellings.  EXTERNAL is here so that its refusal can say why. */
+WORDS(w_mechanism, W("SCRAM-SHA-256"), W("SCRAM-SHA-256-PLUS"), W("SCRAM-SHA-1"),
+      W("SCRAM-SHA-1-PLUS"), W("CRAM-MD5"), W("PLAIN"), W("LOGIN"), W("OAUTHBEARER"),
+      W("XOAUTH2"), W("GSSAPI"), W("EXTERNAL"));
+
+/* ---- sections ---- */
+
+static const struct sp_conf_section sections[SP_CONF_SECTIONS] = {
+    [SP_CONF_TOP] = {"", sizeof(struct sp_conf),
+        "What concerns the whole service stands at the top of the file, outside of any section."},
+    [SP_CONF_TLS] = {"tls", sizeof(struct sp_conf_tls),
+        "A server certificate and its key.  A listener names the ones that it shows; several "
+        "are told apart by the name that the client asks for (SNI).  A file without any tls "
+        "section gets a self-signed certificate, made at the first start: good enough to try "
+        "things out, but every mail program will warn about it."},
+    [SP_CONF_LISTENER] = {"listener", sizeof(struct sp_conf_listener),
+        "Where clients connect, and what they may do there.  A file without any listener "
+        "section gets two: submission on port 587 (STARTTLS) and submissions on port 465 "
+        "(implicit TLS), both on every address."},
+    [SP_CONF_ROUTE] = {"route", sizeof(struct sp_conf_route),
+        "Where mail goes.  For each recipient the routes are tried in the order of the file; "
+        "the first that matches is taken.  Mail for local-domains that no route names goes to "
+        "Maildirs below the data directory: this built-in route, local-domains, stands in front "
+        "of the first route that matches everything (*), or at the end.  So a file without any route "
+        "delivers mail for local-domains and nothing else, and one route with match = * "
+        "sends all the rest to a smart host.  A recipient that no route matches is never "
+        "dropped silently: the message is returned to the sender with the reason \"no route\"."},
+};
+
+/* ---- keys ---- */
+
+#define SAME(t, s, m) \
+    (0 * sizeof(char[__builtin_types_compatible_p(t, __typeof__(((struct s *)0)->m)) ? 1 : -1]))
+#define WIDE(s, m) (0 * sizeof(char[sizeof(((struct s *)0)->m) == sizeof(int) ? 1 : -1]))
+#define AT(t, s, m) offsetof(struct s, m) + SAME(t, s, m)
+
+#define BOOL(s, m, d) .type = SP_CONF_BOOL, .offset = AT(bool, s, m), .def = d
+#define NUM(s, m, d, lo, hi) \
+    .type = SP_CONF_NUMBER, .offset = AT(uint64_t, s, m), .def = d, .min = lo, .max = hi
+#define SIZE(s, m, d, lo, hi) \
+    .type = SP_CONF_SIZE, .offset = AT(uint64_t, s, m), .def = d, .min = lo, .max = hi
+#define DURATION(s, m, d, lo, hi) \
+    .type = SP_CONF_DURATION, .offset = AT(uint64_t, s, m), .def = d, .min = lo, .max = hi
+#define ENUM(s, m, d, w) \
+    .type = SP_CONF_ENUM, .offset = offsetof(struct s, m) + WIDE(s, m), .def = d, .words = w
+#define STRING(t, s, m, d) .type = t, .offset = AT(const char *, s, m), .def = d
+#define LIST(t, c, s, m, d) .type = t, .offset = AT(struct c, s, m), .def = d
+#define V01 .since = "0.1"
+
+enum { K = 1024, M = 1024 * K, MIN = 60, HOUR = 3600, DAY = 86400 };
+#define G ((uint64_t)1024 * M)
+
+static const struct sp_conf_key keys[] = {
+    /* ---- the top of the file ---- */
+    {"hostname", SP_CONF_TOP, STRING(SP_CONF_DOMAIN, sp_conf, hostname, NULL), V01,
+     .def_doc = "the system's name", .example = "mail.example.org",
+     .doc = "The name of this server: in the greeting, in Received lines, in EHLO towards "
+            "the next server, and in the addresses of returned mail.  It should be a full "
+            "domain name that clients can look up."},
+    {"data-directory", SP_CONF_TOP,
+     STRING(SP_CONF_PATH, sp_conf, data_directory, "/var/lib/sallyport"), V01,
+     .example = "/var/lib/sallyport",
+     .doc = "The queue, the users, the certificates that sallyport cert makes and the mail "
+            "of local domains are kept below this directory."},
+    {"user", SP_CONF_TOP, STRING(SP_CONF_ACCOUNT, sp_conf, user, "sallyport"), V01,
+     .example = "sallyport",
+     .doc = "The system user whom the service becomes when it is started as root.  Started "
+            "by anybody else it stays what it is and this key has no effect."},
+    {"group", SP_CONF_TOP, STRING(SP_CONF_ACCOUNT, sp_conf, group, NULL), V01,
+     .def_doc = "the user's own group", .example = "sallyport",
+     .doc = "The system group whom the service becomes when it is started as root."},
+    {"admin-group", SP_CONF_TOP, STRING(SP_CONF_ACCOUNT, sp_conf, admin_group, NULL), V01,
+     .def_doc = "nobody but root and the service's user", .example = "adm",
+     .doc = "Members of this system group may use the control socket, that is sallyport queue, "
+            "sallyport user and the like, beside root and the service's own user."},
+    {"control-socket", SP_CONF_TOP, STRING(SP_CONF_PATH, sp_conf, control_socket, NULL), V01,
+     .def_doc = "control in the data directory", .example = "/run/sallyport/control",
+     .doc = "The Unix socket at which the running service takes administrators' commands.  "
+            "The path may have at most 107 octets, a limit of the system."},
+    {"log-format", SP_CONF_TOP, ENUM(sp_conf, log_format, "text", w_log_format), V01,
+     .example = "json",
+     .doc = "How log lines are written to standard error: for people (text) or one JSON "
+            "object a line (json)."},
+    {"log-level", SP_CONF_TOP, ENUM(sp_conf, log_level, "info", w_log_level), V01,
+     .example = "warning",
+     .doc = "The least important lines that are still written.  No level ever shows a "
+            "password, a token or the text of a message."},
+    {"server-processes", SP_CONF_TOP, NUM(sp_conf, server_processes, "0", 0, 256), V01,
+     .example = "2",
+     .doc = "How many processes talk to clients.  0 means as many as the machine has CPUs."},
+    {"delivery-processes", SP_CONF_TOP, NUM(sp_conf, delivery_processes, "1", 1, 64), V01,
+     .example = "2",
+     .doc = "How many processes deliver mail.  Each makes many deliveries at a time; more "
+            "than one pays only where very much mail leaves over TLS."},
+    {"local-domains", SP_CONF_TOP, LIST(SP_CONF_DOMAINS, sp_conf_list, sp_conf, local_domains, NULL),
+     V01, .def_doc = "hostname", .example = "example.org example.net",
+     .doc = "Domains whose mail is kept on this machine.  See the route section for how it is "
+            "delivered.  Write the key with nothing behind it for none."},
+    {"postmaster", SP_CONF_TOP, STRING(SP_CONF_MAILBOX, sp_conf, postmaster, NULL), V01,
+     .def_doc = "postmaster at hostname", .example = "postmaster@example.org",
+     .doc = "The address of the person who looks after this service.  It stands in returned "
+            "mail, and gets what can be returned to nobody."},
+    {"message-size", SP_CONF_TOP, SIZE(sp_conf, message_size, "50M", 64 * K, 4 * G), V01,
+     .example = "50M",
+     .doc = "The largest message that is accepted, in octets as transferred (attachments "
+            "grow by a third when they are encoded)."},
+    {"queue-lifetime", SP_CONF_TOP, DURATION(sp_conf, queue_lifetime_s, "5d", 1, 60 * DAY), V01,
+     .example = "5d",
+     .doc = "How long delivery is tried before a message is returned to its sender.  RFC 5321 "
+            "recommends four to five days."},
+    {"delay-warning", SP_CONF_TOP, DURATION(sp_conf, delay_warning_s, "4h", 0, 60 * DAY), V01,
+     .example = "4h",
+     .doc = "After this time the sender of a message that could not be delivered yet gets "
+            "one notice that it is still being tried.  0s means no notice."},
+    {"retry-intervals", SP_CONF_TOP,
+     LIST(SP_CONF_DURATIONS, sp_conf_numbers, sp_conf, retry_intervals, "1m 5m 15m 30m 1h 2h 4h"),
+     .min = 1, .max = 7 * DAY, V01, .example = "5m 15m 1h 4h",
+     .doc = "The time between attempts to deliver: after the first failure, after the second, "
+            "and so on; the last one repeats until queue-lifetime is over."},
+    {"history-keep", SP_CONF_TOP, DURATION(sp_conf, history_keep_s, "7d", 0, 366 * DAY), V01,
+     .example = "30d",
+     .doc = "How long sallyport queue show can tell what became of a message that has left "
+            "the queue.  Only the envelope is kept, not the message."},
+
+    /* ---- tls NAME ---- */
+    {"certificate", SP_CONF_TLS, STRING(SP_CONF_PATH, sp_conf_tls, certificate, NULL), V01,
+     .def_doc = "none; it must be given", .example = "/etc/letsencrypt/live/mail.example.org/fullchain.pem",
+     .doc = "The certificate in PEM form, followed by the intermediate certificates of its "
+            "chain.  The file is read again when it changes."},
+    {"key", SP_CONF_TLS, STRING(SP_CONF_PATH, sp_conf_tls, key, NULL), V01,
+     .def_doc = "the file of the certificate", .example = "/etc/letsencrypt/live/mail.example.org/privkey.pem",
+     .doc = "The private key in PEM form, not encrypted.  It is read before the service gives "
+            "up the rights of root."},
+    {"names", SP_CONF_TLS, LIST(SP_CONF_DOMAINS, sp_conf_list, sp_conf_tls, names, ""), V01,
+     .def_doc = "the names in the certificate", .example = "mail.example.org smtp.example.org",
+     .doc = "The server names (SNI) for which this certificate is shown.  A client that asks "
+            "for another name, or for none, gets the first certificate of the listener."},
+
+    /* ---- listener NAME ---- */
+    {"address", SP_CONF_LISTENER,
+     LIST(SP_CONF_ADDRESSES, sp_conf_addrs, sp_conf_listener, address, NULL), V01,
+     .def_doc = "none; it must be given", .example = "*:587",
+     .doc = "Where to listen: *:587 for every address of the machine, 192.0.2.1:587, "
+            "[2001:db8::1]:587, or unix:/run/sallyport/submit for a socket in the file system."},
+    {"type", SP_CONF_LISTENER, ENUM(sp_conf_listener, type, "submission", w_type), V01,
+     .example = "submission",
+     .doc = "Who connects here.  submission: mail programs, with TLS and a login.  local: programs of this machine "
+            "over a Unix socket; who they are is told by the system.  reinjection (what a content "
+            "filter gives back) and proxied (clients behind a load balancer) are not in this version."},
+    {"tls", SP_CONF_LISTENER, ENUM(sp_conf_listener, tls, NULL, w_tls), V01,
+     .def_doc = "starttls; none with type = local", .example = "implicit",
+     .doc = "starttls: the session begins in clear and the client asks for TLS (port 587). "
+            "implicit: TLS from the first octet (port 465), what RFC 8314 prefers.  none only "
+            "where no network is crossed: type = local."},
+    {"certificate", SP_CONF_LISTENER,
+     LIST(SP_CONF_CERTIFICATES, sp_conf_list, sp_conf_listener, certificate, NULL), V01,
+     .def_doc = "every tls section of the file; self-signed when there is none",
+     .example = "main",
+     .doc = "The certificates to show: names of tls sections, or paths (with a slash in "
+            "them) of PEM files that hold certificate and key together.  The first is the one "
+            "for clients that ask for no name.  self-signed is the built-in one."},
+    {"client-certificates", SP_CONF_LISTENER,
+     ENUM(sp_conf_listener, client_certificates, NULL, w_client_certs), V01,
+     .def_doc = "optional where there is a client-ca or a pinned certificate, else off",
+     .example = "optional",
+     .doc = "Whether clients are asked for a certificate.  With optional, one that is foreign, "
+            "expired or revoked does no harm: it does not count, the client is told why, and "
+            "passwords work.  With required, a client without a good certificate can do "
+            "nothing but QUIT."},
+    {"client-ca", SP_CONF_LISTENER, STRING(SP_CONF_PATH, sp_conf_listener, client_ca, NULL), V01,
+     .def_doc = "none", .example = "/etc/sallyport/client-ca.pem",
+     .doc = "The certificate authorities, in PEM form, that may vouch for clients here.  The "
+            "system's own list is never used for this."},
+    {"client-crl", SP_CONF_LISTENER, STRING(SP_CONF_PATH, sp_conf_listener, client_crl, NULL), V01,
+     .def_doc = "none", .example = "/etc/sallyport/client-ca.crl",
+     .doc = "The list of revoked client certificates, in PEM form.  Where it is configured "
+            "but missing or out of date no client certificate counts."},
+    {"send-ca-names", SP_CONF_LISTENER, BOOL(sp_conf_listener, send_ca_names, "no"), V01,
+     .example = "yes",
+     .doc = "Tell clients the names of the authorities in client-ca.  Some programs need that "
+            "to choose among several certificates; others offer none when the list does not "
+            "please them, which is why it is off."},
+    {"certificate-login", SP_CONF_LISTENER,
+     ENUM(sp_conf_listener, certificate_login, "either", w_cert_login), V01, .example = "either",
+     .doc = "How a client certificate becomes a login.  explicit: the client says AUTH EXTERNAL.  "
+            "implicit: it just sends MAIL, and EXTERNAL is not offered.  either: both work, so "
+            "that every client does.  off: certificates are never a login."},
+    {"auth-list-with-certificate", SP_CONF_LISTENER,
+     ENUM(sp_conf_listener, auth_list_with_certificate, "all", w_cert_list), V01, .example = "external",
+     .doc = "What a client with a good certificate sees in the list of mechanisms.  all: the "
+            "password mechanisms and EXTERNAL, which stands last.  external: EXTERNAL alone.  "
+            "password: EXTERNAL is accepted but not shown, for clients that choose it and then "
+            "fail."},
+    {"auth-clear", SP_CONF_LISTENER,
+     LIST(SP_CONF_WORDS, sp_conf_list, sp_conf_listener, auth_clear, ""), .words = w_mechanism, V01,
+     .def_doc = "none", .example = "SCRAM-SHA-256",
+     .doc = "Mechanisms offered before TLS.  Only ones that do not show the secret are possible: "
+            "PLAIN, LOGIN, OAUTHBEARER and XOAUTH2 are refused here whatever else is configured."},
+    {"auth-tls", SP_CONF_LISTENER,
+     LIST(SP_CONF_WORDS, sp_conf_list, sp_conf_listener, auth_tls, "SCRAM-SHA-256 PLAIN LOGIN"),
+     .words = w_mechanism, V01, .example = "SCRAM-SHA-256 PLAIN LOGIN",
+     .doc = "Mechanisms offered inside TLS, in the order in which they are listed.  EXTERNAL "
+            "is not written here: it is offered by itself to a client with a good certificate."},
+    {"require-binding", SP_CONF_LISTENER, BOOL(sp_conf_listener, require_binding, "no"), V01,
+     .example = "yes",
+     .doc = "Refuse a SCRAM login that is not bound to the TLS connection.  Only clients that "
+            "know the -PLUS mechanisms can then log in by SCRAM."},
+    {"lenient-ehlo", SP_CONF_LISTENER, BOOL(sp_conf_listener, lenient_ehlo, "no"), V01,
+     .example = "yes",
+     .doc = "Accept MAIL after STARTTLS without a new EHLO, for broken clients.  It then "
+            "counts as an old HELO: no extensions but SIZE and BODY, no login by certificate alone."},
+    {"legacy-auth-line", SP_CONF_LISTENER, BOOL(sp_conf_listener, legacy_auth_line, "no"), V01,
+     .example = "yes",
+     .doc = "Show the list of mechanisms a second time in the form AUTH=LOGIN PLAIN that "
+            "programs from before 1999 look for."},
+    {"tls-min", SP_CONF_LISTENER, ENUM(sp_conf_listener, tls_min, "TLSv1.2", w_tls_min), V01,
+     .example = "TLSv1.3",
+     .doc = "The oldest version of TLS that is accepted."},
+    {"recipients-max", SP_CONF_LISTENER, NUM(sp_conf_listener, recipients_max, "1000", 100, 50000),
+     V01, .example = "1000",
+     .doc = "The most recipients of one message; more get a temporary refusal, and the client "
+            "sends a second copy to them.  Programs count on at least 100 (RFC 5321), mailing list "
+            "managers on 500."},
+    {"message-size", SP_CONF_LISTENER, SIZE(sp_conf_listener, message_size, NULL, 64 * K, 4 * G), V01,
+     .def_doc = "message-size at the top of the file", .example = "20M",
+     .doc = "The largest message that is accepted here."},
+    {"max-sessions", SP_CONF_LISTENER, NUM(sp_conf_listener, max_sessions, "10000", 1, 1000000), V01,
+     .example = "10000",
+     .doc = "The most sessions at a time on this listener, over all processes.  A client "
+            "above it is told 421 and may try again."},
+    {"max-sessions-per-address", SP_CONF_LISTENER,
+     NUM(sp_conf_listener, max_sessions_per_address, "100", 1, 1000000), V01, .example = "20",
+     .doc = "The most sessions at a time from one address (for IPv6: from one /64 network)."},
+    {"idle-timeout", SP_CONF_LISTENER, DURATION(sp_conf_listener, idle_timeout_s, "5m", 1, 1 * HOUR),
+     V01, .example = "5m",
+     .doc = "A client that says nothing for this long is told 421 and disconnected.  RFC 5321 "
+            "asks for at least five minutes."},
+    {"login-timeout", SP_CONF_LISTENER, DURATION(sp_conf_listener, login_timeout_s, "10m", 1, 1 * HOUR),
+     V01, .example = "2m",
+     .doc = "A client that has not logged in this long after it connected is told 421 and "
+            "disconnected."},
+    {"sender-check", SP_CONF_LISTENER,
+     ENUM(sp_conf_listener, sender_check, "envelope+header", w_sender_check), V01,
+     .example = "envelope",
+     .doc = "Whether a user may only use sender addresses of his own: in the envelope and in "
+            "the From and Sender lines of the message, in the envelope alone, or not checked."},
+    {"trace-identity", SP_CONF_LISTENER, BOOL(sp_conf_listener, trace_identity, "no"), V01,
+     .example = "yes",
+     .doc = "Name the user who logged in in the Received line.  Every reader of the message "
+            "can see it; the log has it in any case."},
+    {"trace-hide-client", SP_CONF_LISTENER, BOOL(sp_conf_listener, trace_hide_client, "no"), V01,
+     .example = "yes",
+     .doc = "Leave the client's address and EHLO name out of the Received line."},
+
+    /* ---- route NAME ---- */
+    {"match", SP_CONF_ROUTE, LIST(SP_CONF_MATCHES, sp_conf_matches, sp_conf_route, match, NULL), V01,
+     .def_doc = "none; it must be given", .example = "example.org *.example.org",
+     .doc = "Which recipients take this route; one of the words is enough.  A domain "
+            "(example.org), everything below a domain (*.example.org), one address "
+            "(bob@example.org), everything (*), or everything from a sender "
+            "(sender:bob@example.org, sender:example.org, sender:<> for returned mail) or from a "
+            "user who logged in (user:bob)."},
+    {"to", SP_CONF_ROUTE, ENUM(sp_conf_route, to, NULL, w_to), V01,
+     .def_doc = "none; it must be given", .example = "smarthost",
+     .doc = "What happens to the mail.  smarthost: it is given to another server (host).  lmtp: "
+            "to a mail store such as Dovecot (lmtp).  maildir: it is written to Maildirs (path).  "
+            "discard: it is thrown away.  bounce: it is returned to the sender.  mx (direct "
+            "delivery to the Internet) and pipe (a command) are not in this version."},
+    {"host", SP_CONF_ROUTE, LIST(SP_CONF_HOSTS, sp_conf_addrs, sp_conf_route, host, ""), V01,
+     .def_doc = "none; to = smarthost needs it", .example = "mx.example.org:587",
+     .doc = "The smart hosts, in order of preference: a name or an address, and a port where "
+            "it is not 587 (465 with tls = implicit)."},
+    {"lmtp", SP_CONF_ROUTE, LIST(SP_CONF_HOSTS, sp_conf_addrs, sp_conf_route, lmtp, ""), V01,
+     .def_doc = "none; to = lmtp needs it", .example = "unix:/run/dovecot/lmtp",
+     .doc = "Where the mail store takes LMTP: a Unix socket, or a host and a port (24 where "
+            "none is written)."},
+    {"tls", SP_CONF_ROUTE, ENUM(sp_conf_route, tls, NULL, w_route_tls), V01,
+     .def_doc = "required; none where every address is on this machine and to = lmtp",
+     .example = "implicit",
+     .doc = "required: STARTTLS with a verified certificate, or the mail waits.  implicit: the "
+            "same, TLS from the first octet.  opportunistic: TLS where it can be had, nothing verified, "
+            "and no login unless it was.  none: in clear, only to addresses of this machine."},
+    {"tls-ca", SP_CONF_ROUTE, STRING(SP_CONF_PATH, sp_conf_route, tls_ca, NULL), V01,
+     .def_doc = "the system's certificate authorities", .example = "/etc/sallyport/provider-ca.pem",
+     .doc = "The certificate authorities, in PEM form, that may vouch for the next server."},
+    {"tls-name", SP_CONF_ROUTE, STRING(SP_CONF_DOMAIN, sp_conf_route, tls_name, NULL), V01,
+     .def_doc = "the name in host", .example = "smtp.example.org",
+     .doc = "The name that the next server's certificate must have, and that is asked for (SNI)."},
+    {"server-pin", SP_CONF_ROUTE, LIST(SP_CONF_PINS, sp_conf_list, sp_conf_route, server_pin, ""), V01,
+     .def_doc = "none",
+     .example = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+     .doc = "Accept the next server by its public key: the SHA-256 of the SubjectPublicKeyInfo.  "
+            "It replaces the check of chain and name.  Several are possible, for a change of keys."},
+    {"user", SP_CONF_ROUTE, STRING(SP_CONF_TEXT, sp_conf_route, user, NULL), V01,
+     .def_doc = "none: no login by password", .example = "alice@example.org",
+     .doc = "The user name for a login at the next server.  It needs password-file, and is "
+            "never sent in clear."},
+    {"password-file", SP_CONF_ROUTE, STRING(SP_CONF_PATH, sp_conf_route, password_file, NULL), V01,
+     .def_doc = "none", .example = "/etc/sallyport/smarthost.password",
+     .doc = "A file whose first line is the password.  Nobody but root and the service's user "
+            "should be able to read it."},
+    {"client-certificate", SP_CONF_ROUTE,
+     STRING(SP_CONF_PATH, sp_conf_route, client_certificate, NULL), V01,
+     .def_doc = "none", .example = "/etc/sallyport/client.pem",
+     .doc = "A certificate, in PEM form, to show to the next server."},
+    {"client-key", SP_CONF_ROUTE, STRING(SP_CONF_PATH, sp_conf_route, client_key, NULL), V01,
+     .def_doc = "the file of client-certificate", .example = "/etc/sallyport/client.key",
+     .doc = "The private key of client-certificate in PEM form."},
+    {"certificate-login", SP_CONF_ROUTE,
+     ENUM(sp_conf_route, certificate_login, "auto", w_cli_login), V01, .example = "explicit",
+     .doc = "How the certificate becomes a login at the next server.  auto finds out.  explicit: "
+            "by AUTH EXTERNAL.  implicit: by just sending mail."},
+    {"path", SP_CONF_ROUTE, STRING(SP_CONF_TEMPLATE, sp_conf_route, path, NULL), V01,
+     .def_doc = "mail/%d/%u in the data directory", .example = "/var/mail/%d/%u",
+     .doc = "The Maildir of a recipient with to = maildir.  %d is the domain of the address, %u "
+            "what is before the @, both in lower case and made safe for a file name; %% is a %."},
+    {"concurrency", SP_CONF_ROUTE, NUM(sp_conf_route, concurrency, "10", 1, 1000), V01,
+     .example = "5",
+     .doc = "The most connections at a time, or deliveries where no connection is made."},
+    {"connection-reuse", SP_CONF_ROUTE, NUM(sp_conf_route, connection_reuse, "100", 1, 10000), V01,
+     .example = "20",
+     .doc = "How many messages are sent on one connection before a new one is opened."},
+};
+
+/* ---- what these things are called elsewhere ---- */
+
+/* Words that newcomers write from habit.  The error says which key it is here. */
+static const struct conf_other others[] = {
+    {SP_CONF_TOP, "myhostname", "hostname"},
+    {SP_CONF_TOP, "server-name", "hostname"},
+    {SP_CONF_TOP, "queue-directory", "data-directory"},
+    {SP_CONF_TOP, "spool-directory", "data-directory"},
+    {SP_CONF_TOP, "datadir", "data-directory"},
+    {SP_CONF_TOP, "mydestination", "local-domains"},
+    {SP_CONF_TOP, "virtual-mailbox-domains", "local-domains"},
+    {SP_CONF_TOP, "domains", "local-domains"},
+    {SP_CONF_TOP, "message-size-limit", "message-size"},
+    {SP_CONF_TOP, "max-message-size", "message-size"},
+    {SP_CONF_TOP, "maximal-queue-lifetime", "queue-lifetime"},
+    {SP_CONF_TOP, "bounce-queue-lifetime", "queue-lifetime"},
+    {SP_CONF_TOP, "delay-warning-time", "delay-warning"},
+    {SP_CONF_TOP, "workers", "server-processes"},
+    {SP_CONF_TOP, "worker-processes", "server-processes"},
+    {SP_CONF_TOP, "run-as", "user"},
+    {SP_CONF_TOP, "run-as-user", "user"},
+    {SP_CONF_TOP, "run-as-group", "group"},
+    {SP_CONF_LISTENER, "port", "address"},
+    {SP_CONF_LISTENER, "listen", "address"},
+    {SP_CONF_LISTENER, "bind", "address"},
+    {SP_CONF_LISTENER, "cert", "certificate"},
+    {SP_CONF_LISTENER, "ca", "client-ca"},
+    {SP_CONF_LISTENER, "crl", "client-crl"},
+    {SP_CONF_LISTENER, "ssl", "tls"},
+    {SP_CONF_LISTENER, "mechanisms", "auth-tls"},
+    {SP_CONF_LISTENER, "auth", "auth-tls"},
+    {SP_CONF_LISTENER, "auth-mechanisms", "auth-tls"},
+    {SP_CONF_LISTENER, "max-recipients", "recipients-max"},
+    {SP_CONF_LISTENER, "max-message-size", "message-size"},
+    {SP_CONF_TLS, "cert", "certificate"},
+    {SP_CONF_TLS, "private-key", "key"},
+    {SP_CONF_TLS, "sni", "names"},
+    {SP_CONF_ROUTE, "smarthost", "host"},
+    {SP_CONF_ROUTE, "relayhost", "host"},
+    {SP_CONF_ROUTE, "server", "host"},
+    {SP_CONF_ROUTE, "username", "user"},
+    {SP_CONF_ROUTE, "password", "password-file"},
+    {SP_CONF_ROUTE, "domain", "match"},
+    {SP_CONF_ROUTE, "domains", "match"},
+    {SP_CONF_ROUTE, "cert", "client-certificate"},
+    {SP_CONF_ROUTE, "pin", "server-pin"},
+    {SP_CONF_ROUTE, "maildir", "path"},
+};
+/* clang-format on */
+
+const struct conf_tables conf_builtin = {
+    .keys = keys,
+    .n_keys = sizeof keys / sizeof keys[0],
+    .others = others,
+    .n_others = sizeof others / sizeof others[0],
+};
+
+const struct sp_conf_key *sp_conf_keys(size_t *ret_n)
+{
+    *ret_n = sizeof keys / sizeof keys[0];
+    return keys;
+}
+
+const struct sp_conf_section *sp_conf_section(enum sp_conf_section_id id)
+{
+    return &sections[id];
+}
+
+const struct sp_conf_key *conf_find(const struct conf_tables *t,
+                                    enum sp_conf_section_id section, struct sp_str name)
+{
+    for (size_t i = 0; i < t->n_keys; i++)
+        if (t->keys[i].section == section && sp_str_is(name, t->keys[i].name))
+            return &t->keys[i];
+    return NULL;
+}
+
+const struct sp_conf_key *sp_conf_key_named(enum sp_conf_section_id section,
+                                            struct sp_str name)
+{
+    return conf_find(&conf_builtin, section, name);
+}
+
+/* The bit of a key is its place in the table counted from its section's first row. */
+unsigned conf_bit(const struct conf_tables *t, const struct sp_conf_key *k)
+{
+    const struct sp_conf_key *first = k;
+
+    while (first > t->keys && first[-1].section == k->section)
+        first--;
+    return (unsigned)(k - first);
+}
+
+bool sp_conf_given(const struct sp_conf_head *h, const struct sp_conf_key *k)
+{
+    unsigned bit = conf_bit(&conf_builtin, k);
+
+    return h->given[bit / 64] >> bit % 64 & 1;
+}
