@@ -1,0 +1,99 @@
+/*
+ * schedule.h - which job is next.  Pure: memory only, no clock, no disk.
+ *
+ *     s = sp_sched_new();
+ *     sp_spool_jobs(spool, add_one, s);          each job of the spool: sp_sched_add()
+ *     n = sp_sched_take(s, now_ms, 20, jobs);    due jobs, now "out"
+ *     ... claim and deliver, settle ...
+ *     sp_sched_retry(s, job, due_ms) or sp_sched_done(s, job)
+ *     timer: sp_sched_next(s, &ms)
+ *
+ * Times are wall clock in milliseconds as the spool stores them; the caller passes
+ * now_ms, and should derive it from a monotonic clock so that a jump does not start
+ * everything at once.
+ *
+ * Order: a job becomes ready when its time has come; ready jobs leave in the order in
+ * which they became due, but in turn between users, so that one user's thousand does
+ * not stand in front of another's one.
+ *
+ * Jobs, domains and users are copied in.  At 100,000 jobs it needs about 10 MB.
+ * A place for what is known about a destination (dead hosts, limits) is struct sp_dest.
+ */
+#ifndef SP_SCHEDULE_H
+#define SP_SCHEDULE_H
+
+#include <sallyport/types.h>
+
+/* When to try again, and when to give up. */
+struct sp_retry {
+    uint32_t step_s[16];     /* pause behind attempt 1, 2 ...; the last one repeats */
+    uint32_t nsteps;         /* 1..16 */
+    uint32_t jitter_percent; /* a pause is longer by up to this much */
+    uint64_t lifetime_s;     /* then it bounces */
+    uint64_t notice_lifetime_s; /* the same for notices of ours */
+    uint64_t delay_warning_s;   /* then the sender is told that it is late; 0 never */
+};
+void sp_retry_defaults(struct sp_retry *r);
+/* Milliseconds to wait behind attempt number `attempts` (from 1).  The jitter comes from
+ * `seed` (the job's number), so the same question has the same answer. */
+uint64_t sp_retry_pause(const struct sp_retry *r, uint32_t attempts, uint64_t seed);
+
+enum sp_sched_state {
+    SP_SCHED_WAITING, /* its time has not come */
+    SP_SCHED_READY,   /* could be taken */
+    SP_SCHED_OUT,     /* taken, not settled */
+    SP_SCHED_HELD,    /* until released */
+};
+
+/* One destination domain.  Its jobs are counted; the rest is for whoever adds limits
+ * and memory of dead hosts: keep it small, it lives as long as there is a job for it. */
+struct sp_dest {
+    char *domain;
+    uint32_t jobs; /* known to the schedule */
+    uint32_t out;  /* of these taken and not settled */
+    struct sp_dest *next_in_bucket;
+};
+
+struct sp_sched_job {
+    uint64_t job, message;
+    uint64_t due_ms;
+    struct sp_str domain, user; /* borrowed by sp_sched_get(): until the job is done */
+    enum sp_sched_state state;
+};
+
+struct sp_sched; /* opaque */
+
+struct sp_sched *sp_sched_new(void); /* NULL: no memory */
+void sp_sched_free(struct sp_sched *s);
+
+/* held: it waits for sp_sched_release().  0, -SP_EEXIST, -SP_ENOMEM. */
+int sp_sched_add(struct sp_sched *s, uint64_t job, uint64_t message, uint64_t due_ms,
+                 bool held, struct sp_str domain, struct sp_str user);
+
+/* Up to n due jobs, now SP_SCHED_OUT; their numbers to ret_job.  Returns how many. */
+size_t sp_sched_take(struct sp_sched *s, uint64_t now_ms, size_t n, uint64_t *ret_job);
+/* This very job, when it is waiting or ready (a job adopted after a restart): 0, else
+ * -SP_ENOENT, -SP_ESTATE. */
+int sp_sched_take_one(struct sp_sched *s, uint64_t job);
+
+/* All return 0 or -SP_ENOENT; -SP_ESTATE where the state does not allow it. */
+int sp_sched_retry(struct sp_sched *s, uint64_t job, uint64_t due_ms); /* any state */
+int sp_sched_back(struct sp_sched *s, uint64_t job); /* out, nothing happened: ready */
+int sp_sched_hold(struct sp_sched *s,
+                  uint64_t job); /* out stays out, then it is held */
+int sp_sched_release(struct sp_sched *s, uint64_t job, uint64_t due_ms);
+int sp_sched_done(struct sp_sched *s, uint64_t job); /* forget it */
+
+/* When the next job becomes due; false when there is none waiting.  0 when some are
+ * ready already. */
+bool sp_sched_next(const struct sp_sched *s, uint64_t *ret_ms);
+int sp_sched_get(const struct sp_sched *s, uint64_t job, struct sp_sched_job *ret);
+
+struct sp_sched_counts {
+    size_t waiting, ready, out, held, users, dests;
+};
+void sp_sched_count(const struct sp_sched *s, struct sp_sched_counts *ret);
+/* The destination, or NULL.  Valid until its last job is done. */
+struct sp_dest *sp_sched_dest(struct sp_sched *s, struct sp_str domain);
+
+#endif

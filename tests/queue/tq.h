@@ -1,0 +1,154 @@
+/*
+ * tq.h - what the queue's tests share: a spool in a temporary directory, envelopes.
+ */
+#ifndef SP_TQ_H
+#define SP_TQ_H
+
+#include "spool.h"
+#include "t.h"
+#include "text.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NOW 1800000000000ull /* a fixed wall clock */
+
+static char tq_dir[64];
+static struct sp_err tq_err;
+
+static inline void tq_rm(const char *dir)
+{
+    DIR *d = opendir(dir);
+    struct dirent *e;
+    char path[512];
+
+    while (d && (e = readdir(d))) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+            continue;
+        snprintf(path, sizeof path, "%.200s/%.255s", dir, e->d_name);
+        if (unlink(path) < 0)
+            tq_rm(path);
+    }
+    if (d)
+        closedir(d);
+    rmdir(dir);
+}
+
+static inline void tq_clean(void)
+{
+    if (tq_dir[0])
+        tq_rm(tq_dir);
+    tq_dir[0] = '\0';
+}
+
+static inline const char *tq_new_dir(void)
+{
+    const char *tmp = getenv("TMPDIR");
+
+    tq_clean();
+    snprintf(tq_dir, sizeof tq_dir, "%.40s/spq-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+    return mkdtemp(tq_dir);
+}
+
+static inline struct sp_spool_options tq_options(void)
+{
+    struct sp_spool_options o;
+
+    sp_spool_defaults(&o);
+    o.no_thread = true;
+    return o;
+}
+
+static inline struct sp_spool *tq_open_with(const struct sp_spool_options *o)
+{
+    struct sp_spool *s = NULL;
+
+    tq_err.text[0] = '\0';
+    if (sp_spool_open(tq_dir, o, NOW, &s, &tq_err) < 0)
+        printf("open: %s\n", tq_err.text);
+    return s;
+}
+
+/* Opens the spool in tq_dir. */
+static inline struct sp_spool *tq_open(void)
+{
+    struct sp_spool_options o = tq_options();
+
+    return tq_open_with(&o);
+}
+
+static inline struct sp_spool *tq_fresh(void)
+{
+    return tq_new_dir() ? tq_open() : NULL;
+}
+
+/* An envelope over caller's storage. */
+struct tq_env {
+    Sp__Envelope e;
+    Sp__Identity id;
+    Sp__Recipient rcpt[64], *ptr[64];
+};
+
+static inline ProtobufCBinaryData tq_bin(const char *s)
+{
+    return (ProtobufCBinaryData){.len = strlen(s), .data = (uint8_t *)(uintptr_t)s};
+}
+
+static inline void tq_env(struct tq_env *t, const char *user, const char *from)
+{
+    sp__envelope__init(&t->e);
+    sp__identity__init(&t->id);
+    t->id.user = (char *)(uintptr_t)user;
+    t->e.identity = &t->id;
+    t->e.rcpt = t->ptr;
+    t->e.received_ms = NOW;
+    t->e.reverse_path = tq_bin(from);
+}
+
+static inline Sp__Recipient *tq_to(struct tq_env *t, const char *address)
+{
+    Sp__Recipient *r = &t->rcpt[t->e.n_rcpt];
+
+    sp__recipient__init(r);
+    r->address = tq_bin(address);
+    t->ptr[t->e.n_rcpt++] = r;
+    return r;
+}
+
+/* Adds it; the content must outlive the commit. */
+static inline int tq_add(struct sp_batch *b, struct tq_env *t, const char *content)
+{
+    struct sp_submission m = {.env = &t->e,
+                              .prefix = SP_LIT("Received: here\r\n"),
+                              .content = sp_str(content)};
+
+    t->e.content_size = m.content.n;
+    return sp_batch_submit(b, &m, NOW, &tq_err);
+}
+
+/* One message to each address of the list (NULL ends it), committed.  Its number. */
+static inline uint64_t tq_put(struct sp_spool *s, const char *user, const char *from,
+                              const char *const *to)
+{
+    struct sp_batch *b = sp_batch_new(s);
+    struct tq_env t = {0};
+    uint64_t message = 0;
+    int i;
+
+    tq_env(&t, user, from);
+    while (*to)
+        tq_to(&t, *to++);
+    i = tq_add(b, &t, "Subject: x\r\n\r\nbody\r\n");
+    if (i < 0 || sp_spool_commit(s, b, NOW, &tq_err) < 0)
+        printf("put: %s\n", tq_err.text);
+    else
+        message = sp_batch_result(b, i)->message;
+    sp_batch_free(b);
+    return message;
+}
+
+#endif
