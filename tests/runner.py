@@ -253,7 +253,8 @@ def build_tree(args):
         if not (build / "build.ninja").exists():
             run_quietly("configuring", ["meson", "setup", str(build), str(ROOT),
                                         "-Db_sanitize=address,undefined"])
-        run_quietly("building", ["ninja", "-C", str(build)], args.verbose)
+        if not args.list:
+            run_quietly("building", ["ninja", "-C", str(build)], args.verbose)
     return build
 
 
