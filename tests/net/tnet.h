@@ -285,10 +285,7 @@ static inline void tpki_free(void)
 
 static inline struct sp_pem pem(const char *text, const char *name)
 {
-    return (struct sp_pem){
-        {text, text ? strlen(text) : 0},
-        name
-    };
+    return (struct sp_pem){{text, text ? strlen(text) : 0}, name};
 }
 
 /* A server context around one certificate; o may add to it. */
