@@ -132,6 +132,12 @@ static EVP_PKEY *read_key(const struct sp_pem *p, sp_tls_passphrase *ask, void *
 
     if (!b)
         return NULL;
+    if (!memmem(p->pem.p, p->pem.n, "PRIVATE KEY-----", 16)) {
+        sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "%s: no private key (PEM) in it",
+                   name_of(p));
+        BIO_free(b);
+        return NULL;
+    }
     k = PEM_read_bio_PrivateKey(b, NULL, on_passphrase, &a);
     BIO_free(b);
     if (!k && a.asked && !ask)
@@ -140,9 +146,6 @@ static EVP_PKEY *read_key(const struct sp_pem *p, sp_tls_passphrase *ask, void *
     else if (!k && a.asked)
         sp_err_set(err, SP_CLASS_PEER, SP_EDENIED,
                    "%s: the passphrase does not open the private key", name_of(p));
-    else if (!k && no_more())
-        sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "%s: no private key (PEM) in it",
-                   name_of(p));
     else if (!k)
         sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "%s: private key: %s", name_of(p),
                    ssl_words());
@@ -603,12 +606,13 @@ static int client_cert(SSL_CTX *c, const struct sp_tls_client_opts *o,
     struct sp_pem from = o->key.pem.n ? o->key : o->cert;
     STACK_OF(X509) * certs;
     EVP_PKEY *key;
-    int rc = -SP_EINPUT;
+    int rc;
 
     if (o->pkcs12.pem.n)
         return use_pkcs12(c, o, err);
     certs = read_certs(&o->cert, err);
     key = certs ? read_key(&from, o->ask_pass, o->ask_pass_arg, err) : NULL;
+    rc = -(int)err->code; /* of either failure above */
     if (key)
         rc = use_pair(c, certs, key, name_of(&o->cert), name_of(&from), err);
     EVP_PKEY_free(key);

@@ -199,14 +199,7 @@ static int on_verify(int ok, X509_STORE_CTX *s)
     struct judging *j = X509_STORE_CTX_get_app_data(s);
     int code = X509_STORE_CTX_get_error(s);
     int depth = X509_STORE_CTX_get_error_depth(s);
-    X509_CRL *crl = X509_STORE_CTX_get0_current_crl(s);
 
-    if (crl && X509_CRL_get0_nextUpdate(crl)) {
-        int64_t next = sp_tls_seconds(X509_CRL_get0_nextUpdate(crl));
-
-        if (next > j->now && next < j->v->until)
-            j->v->until = next;
-    }
     if (ok)
         return 1;
     /* The certificate's own dates are judged by judge_dates(). */
@@ -221,10 +214,20 @@ static int on_verify(int ok, X509_STORE_CTX *s)
     return 1; /* go on: every reason but the first is ignored, the dates are not */
 }
 
-/* The issuers' dates bound how long the verdict can be kept. */
-static void bound_by_chain(X509_STORE_CTX *s, int64_t now, struct sp_tls_verdict *v)
+/* The issuers' dates and the lists' bound how long the verdict can be kept. */
+static void bound_by_others(const struct sp_tls_ctx *ctx, X509_STORE_CTX *s,
+                            int64_t now, struct sp_tls_verdict *v)
 {
+    STACK_OF(X509_OBJECT) *all = X509_STORE_get0_objects(ctx->roots);
     STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(s);
+
+    for (int i = 0; ctx->use_crl && i < sk_X509_OBJECT_num(all); i++) {
+        X509_CRL *crl = X509_OBJECT_get0_X509_CRL(sk_X509_OBJECT_value(all, i));
+        int64_t t = crl ? sp_tls_seconds(X509_CRL_get0_nextUpdate(crl)) : 0;
+
+        if (t >= now && t < v->until)
+            v->until = t;
+    }
 
     for (int i = 1; i < sk_X509_num(chain); i++) {
         int64_t t = sp_tls_seconds(X509_get0_notAfter(sk_X509_value(chain, i)));
@@ -257,7 +260,7 @@ static void judge_chain(const struct sp_tls_ctx *ctx, X509 *leaf,
     ERR_clear_error();
     if (X509_verify_cert(s) <= 0 && v->chain_ok)
         chain_no(&j, s, X509_STORE_CTX_get_error(s));
-    bound_by_chain(s, now, v);
+    bound_by_others(ctx, s, now, v);
     X509_STORE_CTX_free(s);
     ERR_clear_error();
 }
