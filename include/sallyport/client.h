@@ -65,6 +65,7 @@ struct sp_cli_options {
     bool allow_unverified;    /* likewise: an unverified server counts as verified */
     bool have_password;       /* authcid is set; the caller can answer SP_CLI_AUTH */
     bool have_token;          /* OAUTHBEARER / XOAUTH2 */
+    bool have_ticket;         /* GSSAPI; without it GSSAPI is passed over */
     uint32_t mechs_forbidden; /* SP_MECH_BIT() set never used */
     uint32_t mechs_only;      /* non-zero: only these */
     bool have_certificate;    /* the TLS layer will offer one */
@@ -106,6 +107,8 @@ struct sp_cli_tls_facts {
     bool cert_requested;  /* the server asked for a certificate */
     bool cert_sent;
     bool channel_binding;
+    bool ended_by_peer; /* tls_failed: an alert or EOF of the server's, no verdict of
+                           ours; with cert_sent it means "certificate refused" */
 };
 
 enum sp_cli_event_type {
@@ -182,7 +185,7 @@ SP_PUBLIC const char *sp_cli_out(const struct sp_cli *c, size_t *ret_len);
 SP_PUBLIC void sp_cli_out_ack(struct sp_cli *c, size_t len);
 
 SP_PUBLIC int sp_cli_tls_done(struct sp_cli *c, const struct sp_cli_tls_facts *f);
-SP_PUBLIC int sp_cli_tls_failed(struct sp_cli *c, struct sp_str reason);
+SP_PUBLIC int sp_cli_tls_failed(struct sp_cli *c, const struct sp_cli_tls_facts *f);
 SP_PUBLIC int sp_cli_auth_token(struct sp_cli *c,
                                 struct sp_str token); /* p NULL: empty */
 SP_PUBLIC int sp_cli_auth_cancel(struct sp_cli *c, struct sp_str reason);

@@ -121,6 +121,7 @@ enum sp_wait {
     SP_WAIT_REPLY,     /* client: 5 min */
     SP_WAIT_DATA_INIT, /* client: 354, 2 min */
     SP_WAIT_DATA_DONE, /* client: reply to the final dot, 10 min */
+    SP_WAIT_QUIT,      /* client: 221; nothing depends on it, 2 s will do */
 };
 
 #ifdef __cplusplus
