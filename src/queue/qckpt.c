@@ -14,7 +14,8 @@
 enum { FRAME = 8192 + 24 };
 static const unsigned every = (4u << 20) / FRAME;     /* frames between two passes */
 static const unsigned too_long = (64u << 20) / FRAME; /* then the writer helps ... */
-static const unsigned little = (2u << 20) / FRAME; /* ... if only this much is left */
+static const unsigned little = (2u << 20) / FRAME;  /* ... if only this much is left */
+static const unsigned limit = (128u << 20) / FRAME; /* then it does whatever is left */
 
 enum want { NOTHING, PASS, TRUNCATE, STOP };
 
@@ -25,8 +26,9 @@ struct sp_qckpt {
     pthread_t thread;
     pthread_mutex_t write; /* held by a commit and by a TRUNCATE */
     pthread_mutex_t m;     /* guards all below */
-    pthread_cond_t wake;
+    pthread_cond_t wake, rested;
     enum want want;
+    bool running;    /* the thread is at it */
     unsigned frames; /* in the log, behind the last commit */
     unsigned asked;  /* frames when the last pass was asked for */
     unsigned copied; /* frames that the last pass had copied */
@@ -104,6 +106,7 @@ static void *work(void *arg)
             pthread_cond_wait(&c->wake, &c->m);
         want = c->want;
         c->want = NOTHING;
+        c->running = want != STOP;
         pthread_mutex_unlock(&c->m);
         if (want == STOP)
             return NULL;
@@ -111,6 +114,10 @@ static void *work(void *arg)
             truncate_log(c, c->own);
         else
             (void)pass(c, c->own, SQLITE_CHECKPOINT_PASSIVE);
+        pthread_mutex_lock(&c->m);
+        c->running = false;
+        pthread_cond_signal(&c->rested);
+        pthread_mutex_unlock(&c->m);
     }
 }
 
@@ -160,6 +167,7 @@ int sp_qckpt_start(struct sp_qckpt **ret, const char *path, const char *vfs, int
     pthread_mutex_init(&c->m, NULL);
     pthread_mutex_init(&c->write, NULL);
     pthread_cond_init(&c->wake, NULL);
+    pthread_cond_init(&c->rested, NULL);
     if (thread)
         rc = sp_qdb_open_bare(&c->own, path, vfs, err);
     if (rc == 0 && c->own) {
@@ -195,6 +203,7 @@ void sp_qckpt_stop(struct sp_qckpt *c)
     sqlite3_wal_hook(c->writer, NULL, NULL);
     sqlite3_close(c->own);
     pthread_cond_destroy(&c->wake);
+    pthread_cond_destroy(&c->rested);
     pthread_mutex_destroy(&c->write);
     pthread_mutex_destroy(&c->m);
     sp_free(c);
@@ -221,6 +230,11 @@ void sp_qckpt_wrote(struct sp_qckpt *c)
         c->asked = c->frames;
         if (c->threaded)
             ask(c, PASS);
+    }
+    if (c->frames > limit) { /* the disk cannot follow: the writer must wait for it */
+        help = true;
+        while (c->running)
+            pthread_cond_wait(&c->rested, &c->m);
     }
     if (c->failed)
         pass_due = help = false;

@@ -6,7 +6,8 @@
  * database file itself.  PASSIVE alone never catches up with a busy writer and the log
  * would only grow, so when it is over 64 MB and the thread has left at most 2 MB, the
  * writer makes a last pass; it is short because the thread has synced the rest already.
- * After it SQLite starts the log again from its beginning.
+ * After it SQLite starts the log again from its beginning.  A disk that cannot follow at
+ * all makes the writer wait: past 128 MB it does whatever is left.
  */
 #ifndef SP_QCKPT_H
 #define SP_QCKPT_H

@@ -39,9 +39,7 @@ static const char schema[] =
     "CREATE INDEX submission_expires ON submission(expires);";
 
 /* No older version exists yet; a new one adds its row here and in doc. */
-static const struct sp_qdb_migration migrations[] = {
-    {0, NULL}
-};
+static const struct sp_qdb_migration migrations[] = {{0, NULL}};
 enum { MIGRATIONS = 0 };
 
 static const char *const sql[] = {
@@ -179,8 +177,9 @@ int sp_qdb_migrate(sqlite3 *h, int target, const struct sp_qdb_migration *m, siz
 {
     int at, rc = pragma_int(h, "PRAGMA user_version", &at, err);
 
-    for (size_t i = 0; rc == 0 && at < target; i++) {
+    while (rc == 0 && at < target) {
         char *bump;
+        size_t i = 0;
 
         while (i < n && m[i].from != at)
             i++;

@@ -151,4 +151,103 @@ static inline uint64_t tq_put(struct sp_spool *s, const char *user, const char *
     return message;
 }
 
+/* An outcome with the same action for `n` recipients, by index. */
+struct tq_out {
+    Sp__Outcome o;
+    Sp__RcptOutcome r[64], *ptr[64];
+    Sp__Attempt a[64];
+};
+
+static inline void tq_out(struct tq_out *t, uint64_t job, uint64_t lease)
+{
+    sp__outcome__init(&t->o);
+    t->o.job = job;
+    t->o.lease = lease;
+    t->o.rcpt = t->ptr;
+}
+
+static inline Sp__RcptOutcome *tq_say(struct tq_out *t, uint32_t index,
+                                      Sp__Action action, uint32_t code,
+                                      const char *text)
+{
+    size_t i = t->o.n_rcpt++;
+
+    sp__rcpt_outcome__init(&t->r[i]);
+    sp__attempt__init(&t->a[i]);
+    t->a[i].code = code;
+    t->a[i].text = (char *)(uintptr_t)text;
+    t->r[i].index = index;
+    t->r[i].action = action;
+    t->r[i].attempt = &t->a[i];
+    t->ptr[i] = &t->r[i];
+    return &t->r[i];
+}
+#define DELIVERED SP__ACTION__ACTION_DELIVERED
+#define RETRY     SP__ACTION__ACTION_RETRY
+#define BOUNCE    SP__ACTION__ACTION_BOUNCE
+
+/* Leases the job, plans and commits one outcome for recipient `index`.  The result's
+ * code, or the plan's error. */
+static inline int tq_settle(struct sp_spool *s, uint64_t job, uint32_t index,
+                            Sp__Action action, uint64_t now)
+{
+    struct tq_out t = {0};
+    struct sp_plan *p;
+    struct sp_batch *b;
+    int rc;
+
+    tq_out(&t, job,
+           sp_spool_leased(s, job) ? sp_spool_leased(s, job) : sp_spool_lease(s, job));
+    tq_say(&t, index, action, 250, "so it went");
+    rc = sp_spool_plan(s, &t.o, now, &p, &tq_err);
+    if (rc < 0)
+        return rc;
+    b = sp_batch_new(s);
+    rc = sp_batch_settle(b, p, &tq_err);
+    if (rc == 0)
+        rc = sp_spool_commit(s, b, now, &tq_err);
+    if (rc == 0)
+        rc = sp_batch_result(b, 0)->code;
+    sp_batch_free(b);
+    sp_plan_free(p);
+    return rc;
+}
+
+static inline int tq_control(struct sp_spool *s, enum sp_control c, uint64_t message,
+                             uint64_t job)
+{
+    struct sp_batch *b = sp_batch_new(s);
+    int rc = sp_batch_control(b, c, message, job, &tq_err);
+
+    if (rc == 0)
+        rc = sp_spool_commit(s, b, NOW, &tq_err);
+    if (rc == 0)
+        rc = sp_batch_result(b, 0)->code;
+    sp_batch_free(b);
+    return rc;
+}
+
+static inline uint64_t tq_messages(struct sp_spool *s)
+{
+    struct sp_spool_counts c = {0};
+
+    return sp_spool_count(s, &c, &tq_err) < 0 ? UINT64_MAX : c.messages;
+}
+
+static inline int tq_files(const char *sub)
+{
+    char path[200];
+    struct dirent *e;
+    DIR *d;
+    int n = 0;
+
+    snprintf(path, sizeof path, "%s/%s", tq_dir, sub);
+    d = opendir(path);
+    while (d && (e = readdir(d)))
+        n += e->d_name[0] != '.';
+    if (d)
+        closedir(d);
+    return n;
+}
+
 #endif

@@ -1,0 +1,325 @@
+/* t_qstates.c - the queue's tables against what was written by hand, ids, the schedule. */
+#include "alloc.h"
+#include "tq.h"
+
+#include <malloc.h>
+#include <time.h>
+
+/* ---- states ------------------------------------------------------------------------ */
+
+TEST("what becomes of a recipient: the whole table, by hand")
+{
+    static const char *const want[] = {"delivered", "delivered", "queued",   "queued",
+                                       "bounced",   "bounced",   "expanded", "removed"};
+    static const enum sp_notice told[] = {
+        SP_NOTICE_SUCCESS, SP_NOTICE_NONE,    SP_NOTICE_NONE, SP_NOTICE_DELAY,
+        SP_NOTICE_FAILURE, SP_NOTICE_FAILURE, SP_NOTICE_NONE, SP_NOTICE_NONE};
+
+    CHECK_INT(SP_QEVS, 8);
+    for (int ev = 0; ev < SP_QEVS; ev++) {
+        const struct sp_rcpt_step *st =
+            sp_rcpt_step(SP__RCPT_STATUS__RCPT_QUEUED, (enum sp_rcpt_event)ev);
+
+        CHECK_STR(sp_rcpt_status_name(st->next), want[ev]);
+        CHECK_INT(st->notice, told[ev]);
+        for (int from = 1; from < 7;
+             from++) /* closed is closed; 5 and 6 do not exist */
+            CHECK(!sp_rcpt_step((Sp__RcptStatus)from, (enum sp_rcpt_event)ev));
+    }
+    CHECK(!sp_rcpt_step(SP__RCPT_STATUS__RCPT_QUEUED, SP_QEVS));
+}
+
+TEST("what becomes of a job: the whole table, by hand")
+{
+    /* claim, open, close, hold, release, retry now, remove */
+    static const char *const want[3] = {"qqdhqqd", "-hdhq-d", "-------"};
+
+    CHECK_INT(SP_JEVS, 7);
+    for (int from = 0; from < 3; from++)
+        for (int ev = 0; ev < SP_JEVS; ev++) {
+            int to = sp_job_step((enum sp_job_status)from, (enum sp_job_event)ev);
+
+            CHECK_INT(to < 0 ? '-' : sp_job_status_name((enum sp_job_status)to)[0],
+                      want[from][ev]);
+        }
+    CHECK_INT(sp_job_step((enum sp_job_status)3, SP_JEV_CLAIM), -SP_ESTATE);
+    CHECK_INT(sp_job_step(SP_JOB_QUEUED, SP_JEVS), -SP_ESTATE);
+}
+
+TEST("who is told what: RFC 3461 4.1 and the null reverse-path")
+{
+    static const struct {
+        enum sp_notice kind;
+        unsigned notify;
+        enum sp_notice sender, no_sender;
+    } want[] = {
+        {SP_NOTICE_NONE, 0, SP_NOTICE_NONE, SP_NOTICE_NONE},
+        {SP_NOTICE_NONE, 14, SP_NOTICE_NONE, SP_NOTICE_NONE},
+        {SP_NOTICE_SUCCESS, 0, SP_NOTICE_NONE, SP_NOTICE_NONE},
+        {SP_NOTICE_SUCCESS, 1, SP_NOTICE_NONE, SP_NOTICE_NONE},
+        {SP_NOTICE_SUCCESS, 2, SP_NOTICE_SUCCESS, SP_NOTICE_NONE},
+        {SP_NOTICE_SUCCESS, 12, SP_NOTICE_NONE, SP_NOTICE_NONE},
+        {SP_NOTICE_DELAY, 0, SP_NOTICE_DELAY, SP_NOTICE_NONE},
+        {SP_NOTICE_DELAY, 1, SP_NOTICE_NONE, SP_NOTICE_NONE},
+        {SP_NOTICE_DELAY, 6, SP_NOTICE_NONE, SP_NOTICE_NONE},
+        {SP_NOTICE_DELAY, 8, SP_NOTICE_DELAY, SP_NOTICE_NONE},
+        {SP_NOTICE_FAILURE, 0, SP_NOTICE_FAILURE, SP_NOTICE_POSTMASTER},
+        {SP_NOTICE_FAILURE, 1, SP_NOTICE_NONE, SP_NOTICE_NONE},
+        {SP_NOTICE_FAILURE, 2, SP_NOTICE_NONE, SP_NOTICE_NONE},
+        {SP_NOTICE_FAILURE, 4, SP_NOTICE_FAILURE, SP_NOTICE_POSTMASTER},
+        {SP_NOTICE_FAILURE, 5, SP_NOTICE_NONE, SP_NOTICE_NONE},
+    };
+
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+        CHECK_INT(sp_notice_owed(want[i].kind, want[i].notify, false), want[i].sender);
+        CHECK_INT(sp_notice_owed(want[i].kind, want[i].notify, true),
+                  want[i].no_sender);
+    }
+}
+
+/* ---- queue ids ------------------------------------------------------------------------- */
+
+TEST("a queue id is read back in any case and with O, I and L for 0 and 1")
+{
+    char id[SP_QID_MAX];
+    uint64_t n;
+
+    sp_qid_format(0x123456789abcdefull, id);
+    CHECK_INT(strlen(id), 13);
+    CHECK_INT(sp_qid_parse(sp_str(id), &n), 0);
+    CHECK(n == 0x123456789abcdefull);
+    CHECK_INT(sp_qid_parse(SP_LIT("0oiIlL00000az"), &n), 0);
+    sp_qid_format(n, id);
+    CHECK_STR(id, "00111100000AZ");
+    CHECK_INT(sp_qid_parse(SP_LIT("000000000000"), &n), -SP_EINPUT);
+    CHECK_INT(sp_qid_parse(SP_LIT("0000000000000"), &n), -SP_EINPUT);
+    CHECK_INT(sp_qid_parse(SP_LIT("ZZZZZZZZZZZZZ"), &n), -SP_EINPUT);
+    CHECK_INT(sp_qid_parse(SP_LIT("00000000000U0"), &n), -SP_EINPUT);
+    CHECK_INT(sp_qid_parse((struct sp_str){"0000000\0"
+                                           "00000",
+                                           13},
+                           &n),
+              -SP_EINPUT);
+}
+
+TEST("numbers never repeat, also when the clock goes back")
+{
+    struct sp_qid_source s = {0};
+    uint64_t before = 0;
+
+    for (int i = 0; i < 20000; i++) {
+        uint64_t now = NOW + (uint64_t)(i / 100) - (i > 10000 ? 86400000 : 0);
+        uint64_t n = sp_qid_next(&s, now, 1 + (uint32_t)i % 7);
+
+        CHECK(n > before);
+        before = s.last;
+        CHECK(before == n + (uint64_t)i % 7);
+    }
+    CHECK_INT(sp_qid_next(&s, NOW, 0), 0);
+    s.last = INT64_MAX - 5;
+    CHECK_INT(sp_qid_next(&s, NOW, 10), 0);
+}
+
+/* ---- when to retry ------------------------------------------------------------------------ */
+
+TEST("pauses between attempts: 1m 2m 5m 15m 30m 1h 2h 4h 4h, up to a fifth longer")
+{
+    static const unsigned minutes[] = {1, 2, 5, 15, 30, 60, 120, 240, 240, 240};
+    struct sp_retry r;
+    uint64_t least = UINT64_MAX, most = 0;
+
+    sp_retry_defaults(&r);
+    CHECK_INT(r.lifetime_s, 432000);
+    CHECK_INT(r.delay_warning_s, 14400);
+    for (unsigned i = 0; i < 10; i++)
+        for (uint64_t job = 1; job < 50; job++) {
+            uint64_t p = sp_retry_pause(&r, i + 1, job), base = minutes[i] * 60000ull;
+
+            CHECK(p >= base && p <= base + base / 5);
+            CHECK(p == sp_retry_pause(&r, i + 1, job));
+            if (i == 5) {
+                least = p < least ? p : least;
+                most = p > most ? p : most;
+            }
+        }
+    CHECK(most - least > 5 * 60000); /* they spread */
+    r.jitter_percent = 0;
+    CHECK_INT(sp_retry_pause(&r, 3, 9), 300000);
+    CHECK_INT(sp_retry_pause(&r, 0, 9), 60000);
+}
+
+/* ---- the schedule --------------------------------------------------------------------------- */
+
+static void add(struct sp_sched *s, uint64_t job, uint64_t due, const char *user)
+{
+    CHECK_INT(
+        sp_sched_add(s, job, job, due, false, SP_LIT("example.org"), sp_str(user)), 0);
+}
+
+TEST("due jobs leave oldest first, the others stay")
+{
+    struct sp_sched *s = sp_sched_new();
+    uint64_t got[8], next;
+
+    CHECK(!sp_sched_next(s, &next));
+    add(s, 1, 500, "a");
+    add(s, 2, 300, "a");
+    add(s, 3, 400, "a");
+    add(s, 4, 900, "a");
+    CHECK(sp_sched_next(s, &next) && next == 300);
+    CHECK_INT(sp_sched_take(s, 299, 8, got), 0);
+    CHECK_INT(sp_sched_take(s, 500, 8, got), 3);
+    CHECK(got[0] == 2 && got[1] == 3 && got[2] == 1);
+    CHECK(sp_sched_next(s, &next) && next == 900);
+    CHECK_INT(sp_sched_add(s, 4, 4, 1, false, SP_LIT("x"), SP_LIT("y")), -SP_EEXIST);
+    sp_sched_free(s);
+}
+
+TEST("one user's thousand jobs do not stand in front of another's one")
+{
+    struct sp_sched *s = sp_sched_new();
+    uint64_t got[4];
+
+    for (uint64_t i = 1; i <= 1000; i++)
+        add(s, i, i, "many");
+    add(s, 2000, 5000, "one");
+    add(s, 3000, 5001, "two");
+    CHECK_INT(sp_sched_take(s, 6000, 4, got), 4);
+    CHECK(got[0] == 1 && got[1] == 2000 && got[2] == 3000 && got[3] == 2);
+    sp_sched_free(s);
+}
+
+TEST("a hold on a job that is out counts when it comes back")
+{
+    struct sp_sched *s = sp_sched_new();
+    struct sp_sched_job j;
+    uint64_t got[2];
+
+    add(s, 1, 10, "a");
+    CHECK_INT(sp_sched_take(s, 10, 2, got), 1);
+    CHECK_INT(sp_sched_dest(s, SP_LIT("example.org"))->out, 1);
+    CHECK_INT(sp_sched_hold(s, 1), 0);
+    CHECK_INT(sp_sched_get(s, 1, &j), 0);
+    CHECK_INT(j.state, SP_SCHED_OUT);
+    CHECK_INT(sp_sched_retry(s, 1, 20), 0);
+    CHECK_INT(sp_sched_take(s, 100, 2, got), 0);
+    CHECK_INT(sp_sched_release(s, 1, 50), 0);
+    CHECK_INT(sp_sched_take(s, 49, 2, got), 0);
+    CHECK_INT(sp_sched_take(s, 50, 2, got), 1);
+    CHECK_INT(sp_sched_back(s, 1), 0); /* the role died: due as before */
+    CHECK_INT(sp_sched_back(s, 1), -SP_ESTATE);
+    CHECK_INT(sp_sched_take_one(s, 1), 0);
+    CHECK_INT(sp_sched_take_one(s, 1), -SP_ESTATE);
+    CHECK_INT(sp_sched_done(s, 1), 0);
+    CHECK_INT(sp_sched_done(s, 1), -SP_ENOENT);
+    CHECK(!sp_sched_dest(s, SP_LIT("example.org")));
+    sp_sched_free(s);
+}
+
+/* What the schedule should know, in the plainest form. */
+struct model {
+    uint64_t due;
+    int state; /* -1 unknown to it */
+    bool hold;
+};
+enum { MODEL = 300 };
+
+static void step(struct sp_sched *s, struct model *m, unsigned long r, uint64_t *now)
+{
+    static const char *const users[] = {"a", "b", "c", "d", "e"};
+    uint64_t job = 1 + r % MODEL, due = *now + r / MODEL % 50, got[8];
+    struct model *j = &m[job];
+    size_t n;
+
+    switch (r / 100000 % 8) {
+    case 0:
+    case 1:
+        CHECK_INT(sp_sched_add(s, job, job, due, r & 1, sp_str(users[r % 3]),
+                               sp_str(users[job % 5])),
+                  j->state < 0 ? 0 : -SP_EEXIST);
+        if (j->state < 0)
+            *j = (struct model){due, r & 1 ? SP_SCHED_HELD : SP_SCHED_WAITING, false};
+        return;
+    case 2:
+        CHECK_INT(sp_sched_done(s, job), j->state < 0 ? -SP_ENOENT : 0);
+        j->state = -1;
+        return;
+    case 3:
+        CHECK_INT(sp_sched_hold(s, job), j->state < 0 ? -SP_ENOENT : 0);
+        if (j->state == SP_SCHED_OUT)
+            j->hold = true;
+        else if (j->state >= 0)
+            j->state = SP_SCHED_HELD;
+        return;
+    case 4:
+        CHECK_INT(sp_sched_release(s, job, due), j->state < 0 ? -SP_ENOENT : 0);
+        j->hold = false;
+        if (j->state >= 0 && j->state != SP_SCHED_OUT)
+            *j = (struct model){due, SP_SCHED_WAITING, false};
+        return;
+    case 5:
+        CHECK_INT(sp_sched_retry(s, job, due), j->state < 0 ? -SP_ENOENT : 0);
+        if (j->state >= 0)
+            *j = (struct model){due,
+                                j->hold || j->state == SP_SCHED_HELD ? SP_SCHED_HELD
+                                                                     : SP_SCHED_WAITING,
+                                false};
+        return;
+    default:
+        *now += r % 7;
+        n = sp_sched_take(s, *now, r % 8, got);
+        for (size_t i = 0; i < n; i++) {
+            CHECK(m[got[i]].state == SP_SCHED_WAITING && m[got[i]].due <= *now);
+            m[got[i]].state = SP_SCHED_OUT;
+        }
+        if (n < r % 8) /* then nothing due was left behind */
+            for (int i = 1; i <= MODEL; i++)
+                CHECK(m[i].state != SP_SCHED_WAITING || m[i].due > *now);
+    }
+}
+
+TEST("the schedule agrees with a plain model over random operations")
+{
+    struct sp_sched *s = sp_sched_new();
+    struct sp_sched_counts c;
+    struct model m[MODEL + 1];
+    uint64_t now = 1000;
+    size_t out = 0, held = 0, all = 0;
+
+    srandom(7);
+    for (int i = 0; i <= MODEL; i++)
+        m[i].state = -1;
+    for (int i = 0; i < 60000; i++)
+        step(s, m, (unsigned long)random(), &now);
+    for (int i = 1; i <= MODEL; i++) {
+        out += m[i].state == SP_SCHED_OUT;
+        held += m[i].state == SP_SCHED_HELD;
+        all += m[i].state >= 0;
+    }
+    sp_sched_count(s, &c);
+    CHECK_INT(c.out, out);
+    CHECK_INT(c.held, held);
+    CHECK_INT(c.waiting + c.ready + c.out + c.held, all);
+    for (uint64_t i = 1; i <= MODEL; i++)
+        (void)sp_sched_done(s, i);
+    sp_sched_count(s, &c);
+    CHECK_INT(c.users + c.dests + c.waiting + c.ready + c.out + c.held, 0);
+    sp_sched_free(s);
+}
+
+TEST("each allocation of the schedule may fail")
+{
+    for (long n = 0; n < 40; n++) {
+        struct sp_sched *s;
+
+        sp_alloc_fail_at(n, 0);
+        s = sp_sched_new();
+        for (uint64_t i = 1; s && i < 400; i++)
+            if (sp_sched_add(s, i, i, i, false, SP_LIT("d"), SP_LIT("u")) < 0)
+                CHECK_INT(sp_sched_add(s, i, i, i, false, SP_LIT("d"), SP_LIT("u")), 0);
+        sp_alloc_fail_at(-1, 0);
+        sp_sched_free(s);
+    }
+}
+
+T_MAIN
