@@ -42,10 +42,10 @@
 extern "C" {
 #endif
 
-#define SP_SASL_TOKEN_MAX         8192    /* longer tokens are malformed */
-#define SP_SASL_NAME_MAX          1024    /* user, authorization identity */
+#define SP_SASL_TOKEN_MAX         8192 /* longer tokens are malformed */
+#define SP_SASL_NAME_MAX          1024 /* user, authorization identity */
 #define SP_SASL_PASSWORD_MAX      1024
-#define SP_SCRAM_ITERATIONS_MIN   4096    /* RFC 7677 4; less is refused on both sides */
+#define SP_SCRAM_ITERATIONS_MIN   4096 /* RFC 7677 4; less is refused on both sides */
 #define SP_SCRAM_ITERATIONS_MAX   1000000 /* more is a denial of service */
 #define SP_SCRAM_ITERATIONS_USUAL 16384   /* what new verifiers get */
 #define SP_SCRAM_SALT_MAX         64
@@ -125,9 +125,8 @@ SP_PUBLIC enum sp_sasl_status sp_sasl_give_scram(struct sp_sasl *s,
                                                  const struct sp_scram_verifier *v,
                                                  struct sp_str *ret_out);
 /* CRAM-MD5.  secret.p NULL: nobody, or a user without a reversible secret. */
-SP_PUBLIC enum sp_sasl_status sp_sasl_give_secret(struct sp_sasl *s,
-                                                  struct sp_str secret,
-                                                  struct sp_str *ret_out);
+SP_PUBLIC enum sp_sasl_status
+sp_sasl_give_secret(struct sp_sasl *s, struct sp_str secret, struct sp_str *ret_out);
 
 /* Who the peer says it is (server), prepared by SASLprep; empty before it said so. */
 SP_PUBLIC struct sp_str sp_sasl_user(const struct sp_sasl *s);
