@@ -218,6 +218,17 @@ static int check_pages(struct sp_users *u, struct sp_err *err)
     return rc;
 }
 
+/* SQLite's own handler backs off to 100 ms and then loses against a command that writes
+ * one account after the other; a writer holds the file for about a millisecond. */
+static int wait_a_little(void *arg, int times)
+{
+    (void)arg;
+    if (times >= BUSY_MS)
+        return 0;
+    (void)usleep(1000);
+    return 1;
+}
+
 /* The file is made by us, so that it never exists with a wider mode. */
 static int make_file(const char *path, struct sp_err *err)
 {
@@ -263,7 +274,7 @@ int sp_users_open(const char *path, enum sp_users_mode mode, struct sp_users **r
         rc = rc == SQLITE_OK ? 0 : sp_users_sqlite(u, rc, err);
     }
     if (rc == 0) {
-        sqlite3_busy_timeout(u->db, BUSY_MS);
+        sqlite3_busy_handler(u->db, wait_a_little, NULL);
         /* FULL: an account that was reported as removed stays removed after a power
          * loss.  Freed hashes are overwritten. */
         rc = exec(u,
