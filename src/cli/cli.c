@@ -1,0 +1,382 @@
+/* cli.c - see cli.h. */
+#include "cli.h"
+
+#include "err.h"
+#include "secret.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <grp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+/* ---- help ---- */
+
+static void list_sub(const struct sp_command *cmd, FILE *out)
+{
+    for (size_t i = 0; cmd->sub && cmd->sub[i]; i++)
+        fprintf(out, "  %-12s %s\n", cmd->sub[i]->name, cmd->sub[i]->summary);
+}
+
+void sp_command_help(const struct sp_command *cmd, const char *path, FILE *out)
+{
+    fprintf(out, "%s - %s\n\nusage: %s %s\n", path, cmd->summary, path,
+            cmd->usage ? cmd->usage : cmd->sub ? "COMMAND [OPTION ...]" : "[OPTION ...]");
+    if (cmd->sub) {
+        fputs("\ncommands:\n", out);
+        list_sub(cmd, out);
+    }
+    fputs("\noptions:\n", out);
+    for (const struct sp_option *o = cmd->options; o && o->name; o++) {
+        char left[80];
+
+        snprintf(left, sizeof left, "%c%c%c --%s%s%s", o->letter ? '-' : ' ',
+                 o->letter ? o->letter : ' ', o->letter ? ',' : ' ', o->name,
+                 o->arg ? " " : "", o->arg ? o->arg : "");
+        if (strlen(left) > 30)
+            fprintf(out, "  %s\n  %-30s %s\n", left, "", o->help);
+        else
+            fprintf(out, "  %-30s %s\n", left, o->help);
+    }
+    fprintf(out, "  %-30s %s\n", "-h, --help", "this text");
+    if (cmd->more)
+        fprintf(out, "\n%s", cmd->more);
+}
+
+/* ---- parsing ---- */
+
+static const struct sp_option *by_letter(const struct sp_command *cmd, int c)
+{
+    for (const struct sp_option *o = cmd->options; o && o->name; o++)
+        if (o->letter == c)
+            return o;
+    return NULL;
+}
+
+enum { LONG_BASE = 1000, HELP = 999 };
+
+static int collect(const struct sp_command *cmd, int argc, char **argv, struct sp_args *a,
+                   bool *ret_help)
+{
+    struct option longs[64] = {{"help", no_argument, NULL, HELP}};
+    char shorts[160] = "+h";
+    size_t n = 1, s = 2;
+    int c;
+
+    for (const struct sp_option *o = cmd->options; o && o->name && n < 62; o++, n++) {
+        longs[n] = (struct option){o->name, o->arg ? required_argument : no_argument, NULL,
+                                   (int)(LONG_BASE + (o - cmd->options))};
+        if (o->letter && s < sizeof shorts - 3) {
+            shorts[s++] = o->letter;
+            if (o->arg)
+                shorts[s++] = ':';
+        }
+    }
+    if (!cmd->sub)
+        shorts[0] = '-'; /* options may stand behind other words */
+    optind = 0;
+    while ((c = getopt_long(argc, argv, cmd->sub ? shorts : shorts + 1, longs, NULL)) != -1) {
+        const struct sp_option *o = c >= LONG_BASE ? &cmd->options[c - LONG_BASE]
+                                                   : by_letter(cmd, c);
+
+        if (c == 'h' || c == HELP) {
+            *ret_help = true;
+            return 0;
+        }
+        if (!o || a->n_given == SP_ARGS_MAX)
+            return -1;
+        a->given[a->n_given].option = o;
+        a->given[a->n_given++].value = optarg;
+    }
+    a->rest = argv + optind;
+    a->n_rest = (size_t)(argc - optind);
+    return 0;
+}
+
+int sp_command_run(const struct sp_command *cmd, const char *path, int argc, char **argv)
+{
+    struct sp_args a = {.cmd = cmd};
+    bool help = false;
+    char below[200];
+
+    if (collect(cmd, argc, argv, &a, &help) < 0) {
+        fprintf(stderr, "Try `%s --help`.\n", path);
+        return EX_USAGE;
+    }
+    if (help) {
+        sp_command_help(cmd, path, stdout);
+        return 0;
+    }
+    if (!cmd->sub)
+        return cmd->run(&a);
+    if (a.n_rest == 0) {
+        if (a.n_given && cmd->run)
+            return cmd->run(&a);
+        sp_command_help(cmd, path, stderr);
+        return EX_USAGE;
+    }
+    for (size_t i = 0; cmd->sub[i]; i++)
+        if (strcmp(cmd->sub[i]->name, a.rest[0]) == 0) {
+            snprintf(below, sizeof below, "%s %s", path, a.rest[0]);
+            return sp_command_run(cmd->sub[i], below, (int)a.n_rest, (char **)a.rest);
+        }
+    fprintf(stderr, "sallyport: there is no command `%s`; try `%s --help`\n", a.rest[0],
+            path);
+    return EX_USAGE;
+}
+
+const char *sp_arg_nth(const struct sp_args *a, const char *name, size_t i)
+{
+    for (size_t k = 0; k < a->n_given; k++)
+        if (strcmp(a->given[k].option->name, name) == 0 && i-- == 0)
+            return a->given[k].value ? a->given[k].value : "";
+    return NULL;
+}
+
+size_t sp_arg_count(const struct sp_args *a, const char *name)
+{
+    size_t n = 0;
+
+    while (sp_arg_nth(a, name, n))
+        n++;
+    return n;
+}
+
+const char *sp_arg(const struct sp_args *a, const char *name)
+{
+    size_t n = sp_arg_count(a, name);
+
+    return n ? sp_arg_nth(a, name, n - 1) : NULL;
+}
+
+bool sp_arg_given(const struct sp_args *a, const char *name)
+{
+    return sp_arg_count(a, name) > 0;
+}
+
+/* ---- saying ---- */
+
+void sp_say_text(FILE *out, struct sp_str s)
+{
+    struct sp_buf b;
+
+    sp_buf_init(&b, 4 * s.n + 16);
+    (void)sp_put_escaped(&b, s);
+    fwrite(b.p, 1, b.n, out);
+    sp_buf_free(&b);
+}
+
+int sp_fail(int status, const char *fmt, ...)
+{
+    va_list ap;
+
+    fputs("sallyport: ", stderr);
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    fputc('\n', stderr);
+    return status;
+}
+
+int sp_fail_err(const struct sp_err *err)
+{
+    static const struct {
+        enum sp_code code;
+        int status;
+    } by_code[] = {
+        {SP_EDENIED, EX_NOPERM}, {SP_ENOENT, EX_NOINPUT},  {SP_EEXIST, EX_CANTCREAT},
+        {SP_EINPUT, EX_DATAERR}, {SP_EIO, EX_IOERR},       {SP_EAGAIN, EX_TEMPFAIL},
+        {SP_ENOMEM, EX_OSERR},   {SP_EVERSION, EX_CONFIG}, {SP_ENOSPC, EX_IOERR},
+        {SP_ETIMEDOUT, EX_TEMPFAIL}, {SP_ECLOSED, EX_TEMPFAIL},
+    };
+    int status = EX_SOFTWARE;
+
+    for (size_t i = 0; i < sizeof by_code / sizeof by_code[0]; i++)
+        if (by_code[i].code == err->code)
+            status = by_code[i].status;
+    return sp_fail(status, "%s", err->text);
+}
+
+int sp_usage_error(const struct sp_args *a, const char *fmt, ...)
+{
+    va_list ap;
+
+    fputs("sallyport: ", stderr);
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    fprintf(stderr, "\nusage: %s %s\n", a->cmd->name, a->cmd->usage ? a->cmd->usage : "");
+    return EX_USAGE;
+}
+
+/* ---- files and secrets ---- */
+
+int sp_read_file(const char *path, size_t max, struct sp_buf *out, struct sp_err *err)
+{
+    int fd = strcmp(path, "-") == 0 ? dup(0) : open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = 1;
+
+    sp_buf_init(out, max);
+    if (fd < 0)
+        return sp_err_sys(err, SP_CLASS_PEER, errno == ENOENT ? SP_ENOENT : SP_EIO,
+                          "cannot open %s", path);
+    while (n > 0) {
+        char *room = sp_buf_room(out, max - out->n < 65536 ? max - out->n : 65536);
+        size_t cap = max - out->n < 65536 ? max - out->n : 65536;
+
+        if (!room || cap == 0) {
+            close(fd);
+            sp_buf_free(out);
+            return sp_err_set(err, SP_CLASS_PEER, SP_ELIMIT, "%s is larger than %zu octets",
+                              path, max);
+        }
+        n = read(fd, room, cap);
+        if (n > 0)
+            out->n += (size_t)n;
+    }
+    if (n < 0)
+        (void)sp_err_sys(err, SP_CLASS_TEMPORARY, SP_EIO, "cannot read %s", path);
+    close(fd);
+    return n < 0 ? -SP_EIO : 0;
+}
+
+/* One line, without its end. */
+static void first_line(struct sp_buf *b)
+{
+    for (size_t i = 0; i < b->n; i++)
+        if (b->p[i] == '\n' || b->p[i] == '\r') {
+            sp_wipe(b->p + i, b->n - i);
+            b->n = i;
+            return;
+        }
+}
+
+static int from_command(const char *command, struct sp_buf *out, struct sp_err *err)
+{
+    FILE *p = popen(command, "re");
+    char *room;
+    int status;
+
+    sp_buf_init(out, 65536);
+    room = p ? sp_buf_room(out, 65536) : NULL;
+    if (!room) {
+        if (p)
+            pclose(p);
+        return sp_err_sys(err, SP_CLASS_BUG, SP_EIO, "cannot run `%s`", command);
+    }
+    out->n = fread(room, 1, 65535, p);
+    status = pclose(p);
+    if (status != 0)
+        return sp_err_set(err, SP_CLASS_PEER, SP_EDENIED, "`%s` ended with status %d",
+                          command, WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+    first_line(out);
+    return 0;
+}
+
+static int ask(const char *prompt, struct sp_buf *out, struct sp_err *err)
+{
+    struct termios was, quiet;
+    FILE *tty = fopen("/dev/tty", "r+e");
+    char line[1024];
+
+    if (!tty || tcgetattr(fileno(tty), &was) < 0) {
+        if (tty)
+            fclose(tty);
+        return sp_err_set(err, SP_CLASS_PEER, SP_ENOENT,
+                          "no password was given and there is no terminal to ask on");
+    }
+    quiet = was;
+    quiet.c_lflag &= ~(tcflag_t)ECHO;
+    tcsetattr(fileno(tty), TCSAFLUSH, &quiet);
+    fprintf(tty, "%s: ", prompt);
+    fflush(tty);
+    if (!fgets(line, sizeof line, tty))
+        line[0] = '\0';
+    tcsetattr(fileno(tty), TCSAFLUSH, &was);
+    fputc('\n', tty);
+    fclose(tty);
+    sp_buf_init(out, 1024);
+    (void)sp_buf_puts(out, line);
+    first_line(out);
+    sp_wipe(line, sizeof line);
+    return 0;
+}
+
+int sp_read_secret(const struct sp_args *a, const char *file_option,
+                   const char *command_option, const char *variable, const char *prompt,
+                   struct sp_buf *out, struct sp_err *err)
+{
+    const char *file = file_option ? sp_arg(a, file_option) : NULL;
+    const char *command = command_option ? sp_arg(a, command_option) : NULL;
+    const char *env = variable ? getenv(variable) : NULL;
+
+    if (file) {
+        int rc = sp_read_file(file, 65536, out, err);
+
+        if (rc == 0)
+            first_line(out);
+        return rc;
+    }
+    if (command)
+        return from_command(command, out, err);
+    if (env) {
+        sp_buf_init(out, 65536);
+        return sp_buf_puts(out, env);
+    }
+    return prompt ? ask(prompt, out, err)
+                  : sp_err_set(err, SP_CLASS_PEER, SP_ENOENT, "no password was given");
+}
+
+/* ---- configuration ---- */
+
+struct sp_conf *sp_load_conf(const struct sp_args *a, int *ret_status)
+{
+    const char *path = sp_arg(a, "config");
+    struct sp_conf_errors errs;
+    struct sp_conf *c;
+    struct sp_buf text;
+
+    sp_conf_errors_init(&errs);
+    if (!path && access(SP_CONFIG_PATH, F_OK) == 0)
+        path = SP_CONFIG_PATH;
+    c = path ? sp_conf_load(path, &errs) : sp_conf_parse(SP_LIT(""), NULL, &errs);
+    sp_buf_init(&text, 1 << 20);
+    if (errs.n && sp_conf_errors_render(&errs, &text, isatty(2)) == 0)
+        fwrite(text.p, 1, text.n, stderr);
+    sp_buf_free(&text);
+    sp_conf_errors_free(&errs);
+    if (!c)
+        *ret_status = EX_CONFIG;
+    return c;
+}
+
+const char *sp_data_dir(const struct sp_args *a, struct sp_conf **ret_conf, int *ret_status)
+{
+    const char *dir = sp_arg(a, "data");
+
+    *ret_conf = NULL;
+    if (dir)
+        return dir;
+    *ret_conf = sp_load_conf(a, ret_status);
+    return *ret_conf ? (*ret_conf)->data_directory : NULL;
+}
+
+int sp_become_owner(const char *data_dir, struct sp_err *err)
+{
+    struct stat st;
+
+    if (stat(data_dir, &st) < 0)
+        return sp_err_sys(err, SP_CLASS_PEER, SP_ENOENT, "no data directory %s", data_dir);
+    if (geteuid() != 0 || st.st_uid == 0)
+        return 0;
+    if (setgroups(0, NULL) < 0 || setgid(st.st_gid) < 0 || setuid(st.st_uid) < 0)
+        return sp_err_sys(err, SP_CLASS_BUG, SP_EDENIED, "cannot become the owner of %s",
+                          data_dir);
+    return 0;
+}

@@ -1,0 +1,115 @@
+/* firstrun.c - see firstrun.h. */
+#include "firstrun.h"
+
+#include "ca.h"
+#include "err.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { CA_DAYS = 3650, CERT_DAYS = 825 };
+
+/* Makes one folder for that owner.  One that exists is left as it is. */
+static int folder(const char *path, mode_t mode, uid_t uid, gid_t gid, struct sp_err *err)
+{
+    if (mkdir(path, mode) < 0) {
+        if (errno == EEXIST)
+            return 0;
+        return sp_err_sys(err, SP_CLASS_PEER, SP_EIO,
+                          "cannot make %s (make it yourself, or choose another place with "
+                          "`data-directory`)",
+                          path);
+    }
+    if (chmod(path, mode) < 0 || (geteuid() == 0 && lchown(path, uid, gid) < 0))
+        return sp_err_sys(err, SP_CLASS_PEER, SP_EIO, "cannot give %s to its owner", path);
+    return 0;
+}
+
+static int writable(const char *path, uid_t uid, struct sp_err *err)
+{
+    struct stat st;
+
+    if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
+        return sp_err_set(err, SP_CLASS_PEER, SP_EIO, "%s is no directory", path);
+    if (geteuid() == 0 ? st.st_uid != uid && uid != 0 : access(path, W_OK | X_OK) < 0)
+        return sp_err_set(err, SP_CLASS_PEER, SP_EDENIED,
+                          "the data directory %s does not belong to the service's user: "
+                          "run `chown -R %u %s`, or choose another with `data-directory`",
+                          path, (unsigned)uid, path);
+    return 0;
+}
+
+static int parents(const char *path, struct sp_err *err)
+{
+    char part[4096];
+
+    for (const char *p = path + 1; (p = strchr(p, '/')); p++) {
+        snprintf(part, sizeof part, "%.*s", (int)(p - path), path);
+        if (mkdir(part, 0755) < 0 && errno != EEXIST)
+            return sp_err_sys(err, SP_CLASS_PEER, SP_EIO, "cannot make %s", part);
+    }
+    return 0;
+}
+
+/* The built-in certificate comes from a small CA in the data directory: who wants to
+ * trust it, trusts DATA/ca/ca.pem. */
+static int self_signed(const struct sp_conf *c, const struct sp_conf_tls *t,
+                       struct sp_err *err)
+{
+    const char *names[] = {c->hostname, "localhost", "127.0.0.1", "::1"};
+    char ca_dir[4096], dir[4096];
+    struct sp_ca *ca;
+    int rc;
+
+    if (access(t->certificate, F_OK) == 0 && access(t->key, F_OK) == 0)
+        return 0;
+    snprintf(ca_dir, sizeof ca_dir, "%s/ca", c->data_directory);
+    snprintf(dir, sizeof dir, "%s", t->certificate);
+    if (strrchr(dir, '/'))
+        *strrchr(dir, '/') = '\0';
+    rc = folder(dir, 0700, 0, 0, err);
+    if (rc < 0)
+        return rc;
+    rc = sp_ca_create(ca_dir, c->hostname, CA_DAYS, err);
+    if (rc < 0 && rc != -SP_EEXIST)
+        return rc;
+    rc = sp_ca_open(ca_dir, &ca, err);
+    if (rc < 0)
+        return rc;
+    rc = sp_ca_issue_server(ca, names, sizeof names / sizeof names[0], CERT_DAYS,
+                            t->certificate, t->key, err);
+    sp_ca_close(ca);
+    if (rc == 0)
+        sp_log(SP_LOG_WARNING, "",
+               SP_KVS("reason", "no certificate is configured: one was made by an own CA; "
+                                "clients must be told to trust it"),
+               SP_KVS("trust", ca_dir));
+    return rc;
+}
+
+int sp_firstrun(const struct sp_conf *c, uid_t uid, gid_t gid, struct sp_err *err)
+{
+    char path[4096];
+    int rc = parents(c->data_directory, err);
+
+    if (rc == 0)
+        rc = folder(c->data_directory, 0750, uid, gid, err);
+    if (rc == 0)
+        rc = writable(c->data_directory, uid, err);
+    snprintf(path, sizeof path, "%s/mail", c->data_directory);
+    if (rc == 0)
+        rc = folder(path, 0750, uid, gid, err);
+    /* The folder of the control socket: under /run, mostly. */
+    snprintf(path, sizeof path, "%s", c->control_socket);
+    if (rc == 0 && strrchr(path, '/') && strrchr(path, '/') != path) {
+        *strrchr(path, '/') = '\0';
+        rc = folder(path, 0755, uid, gid, err);
+    }
+    for (size_t i = 0; rc == 0 && i < c->n_tls; i++)
+        if (c->tls[i].self_signed)
+            rc = self_signed(c, &c->tls[i], err);
+    return rc;
+}

@@ -1,0 +1,332 @@
+/* material.c - see material.h. */
+#include "material.h"
+
+#include "alloc.h"
+#include "err.h"
+#include "secret.h"
+#include "tlsctx.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { FILE_MAX = 4 << 20, FILES_MAX = 4096 };
+
+enum owner { FOR_SERVER = 1, FOR_DELIVERY = 2 };
+
+struct item {
+    unsigned owner;   /* who gets it */
+    char *path;
+    struct sp_buf content;
+};
+
+struct pair {
+    const char *name;
+    size_t cert, key; /* indexes into item */
+};
+
+struct sp_material {
+    struct item *item;
+    size_t n;
+    struct pair *pair;
+    size_t n_pairs;
+};
+
+static void item_free(struct item *it)
+{
+    sp_free(it->path);
+    sp_buf_wipe(&it->content);
+}
+
+void sp_material_free(struct sp_material *m)
+{
+    if (!m)
+        return;
+    for (size_t i = 0; i < m->n; i++)
+        item_free(&m->item[i]);
+    sp_free(m->item);
+    sp_free(m->pair);
+    sp_free(m);
+}
+
+static int read_file(const char *path, struct sp_buf *out, struct sp_err *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat st;
+    ssize_t n;
+
+    if (fd < 0)
+        return sp_err_sys(err, SP_CLASS_PEER, SP_EIO, "cannot open %s", path);
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+        close(fd);
+        return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "%s is no regular file", path);
+    }
+    for (;;) {
+        char *room = sp_buf_room(out, 8192);
+
+        if (!room) {
+            close(fd);
+            return sp_err_set(err, SP_CLASS_PEER, SP_ELIMIT, "%s is too large", path);
+        }
+        n = read(fd, room, 8192);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            break;
+        out->n += (size_t)n;
+    }
+    if (n < 0)
+        (void)sp_err_sys(err, SP_CLASS_TEMPORARY, SP_EIO, "cannot read %s", path);
+    close(fd);
+    return n < 0 ? -SP_EIO : 0;
+}
+
+static void problem(struct sp_buf *problems, const char *what, const char *name,
+                    const char *text)
+{
+    (void)sp_buf_printf(problems, "%s%s%s: %s\n", what, *name ? " " : "", name, text);
+}
+
+/* Adds a file once; more owners may want it.  Returns its index or -1. */
+static long add(struct sp_material *m, const char *path, unsigned owner, const char *what,
+                const char *name, struct sp_buf *problems)
+{
+    struct sp_err err;
+    struct item *it;
+
+    for (size_t i = 0; i < m->n; i++)
+        if (strcmp(m->item[i].path, path) == 0) {
+            m->item[i].owner |= owner;
+            return (long)i;
+        }
+    it = m->n < FILES_MAX ? sp_realloc(m->item, (m->n + 1) * sizeof *it) : NULL;
+    if (!it) {
+        problem(problems, what, name, "out of memory, or too many files");
+        return -1;
+    }
+    m->item = it;
+    it = &m->item[m->n];
+    memset(it, 0, sizeof *it);
+    it->owner = owner;
+    it->path = sp_strdup(path);
+    sp_buf_init(&it->content, FILE_MAX);
+    if (!it->path || read_file(path, &it->content, &err) < 0) {
+        problem(problems, what, name, it->path ? err.text : "out of memory");
+        item_free(it);
+        return -1;
+    }
+    return (long)m->n++;
+}
+
+static int add_pair(struct sp_material *m, const struct sp_conf_tls *t,
+                    struct sp_buf *problems)
+{
+    long cert = add(m, t->certificate, 0, "tls", t->head.name, problems);
+    long key = add(m, t->key, 0, "tls", t->head.name, problems);
+    struct pair *p;
+
+    if (cert < 0 || key < 0)
+        return -1;
+    p = sp_realloc(m->pair, (m->n_pairs + 1) * sizeof *p);
+    if (!p) {
+        problem(problems, "tls", t->head.name, "out of memory");
+        return -1;
+    }
+    m->pair = p;
+    m->pair[m->n_pairs++] = (struct pair){t->head.name, (size_t)cert, (size_t)key};
+    return 0;
+}
+
+static struct sp_pem pem(const struct sp_material *m, long i)
+{
+    return i < 0 ? (struct sp_pem){{NULL, 0}, ""}
+                 : (struct sp_pem){sp_buf_view(&m->item[i].content), m->item[i].path};
+}
+
+/* Builds the context the server role will build, so that a bad file is found here. */
+static int try_listener(struct sp_material *m, const struct sp_conf_listener *l,
+                        struct sp_buf *problems)
+{
+    long ca = -1, crl = -1;
+    struct sp_tls_server_opts o = {0};
+    struct sp_tls_pair pairs[16];
+    struct sp_tls_ctx *ctx;
+    struct sp_err err;
+    char text[300];
+
+    if (l->client_ca) {
+        ca = add(m, l->client_ca, FOR_SERVER, "listener", l->head.name, problems);
+        if (ca < 0)
+            return -1;
+    }
+    if (l->client_crl) {
+        crl = add(m, l->client_crl, FOR_SERVER, "listener", l->head.name, problems);
+        if (crl < 0)
+            return -1;
+    }
+    for (size_t i = 0; i < l->n_tls_certs && o.n_pairs < 16; i++)
+        for (size_t j = 0; j < m->n_pairs; j++)
+            if (strcmp(m->pair[j].name, l->tls_certs[i]->head.name) == 0)
+                pairs[o.n_pairs++] = (struct sp_tls_pair){
+                    pem(m, (long)m->pair[j].cert), pem(m, (long)m->pair[j].key)};
+    if (o.n_pairs < l->n_tls_certs)
+        return 0; /* what is missing was said already */
+    o.pairs = pairs;
+    o.ask_client = l->client_certificates != SP_CONF_CERTS_OFF;
+    o.send_ca_names = l->send_ca_names;
+    o.client_ca = pem(m, ca);
+    o.use_crl = crl >= 0;
+    o.crl = pem(m, crl);
+    if (sp_tls_server(&o, &ctx, &err) < 0) {
+        problem(problems, "listener", l->head.name, err.text);
+        return -1;
+    }
+    if (sp_tls_warning(ctx, (int64_t)time(NULL), text, sizeof text))
+        problem(problems, "warning: listener", l->head.name, text);
+    sp_tls_unref(ctx);
+    return 0;
+}
+
+static int add_route(struct sp_material *m, const struct sp_conf_route *r,
+                     struct sp_buf *problems)
+{
+    const char *const paths[] = {r->tls_ca, r->password_file, r->client_certificate,
+                                 r->client_key};
+    struct stat st;
+    int rc = 0;
+
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        if (!paths[i] || (stat(paths[i], &st) == 0 && S_ISDIR(st.st_mode)))
+            continue; /* a directory of CAs is opened by the TLS library */
+        if (add(m, paths[i], FOR_DELIVERY, "route", r->head.name, problems) < 0)
+            rc = -1;
+    }
+    return rc;
+}
+
+struct sp_material *sp_material_read(const struct sp_conf *c, struct sp_buf *problems)
+{
+    struct sp_material *m = sp_alloc(sizeof *m);
+    int rc = m ? 0 : -1;
+
+    for (size_t i = 0; m && i < c->n_tls; i++)
+        if (add_pair(m, &c->tls[i], problems) < 0)
+            rc = -1;
+    for (size_t i = 0; m && i < c->n_listeners; i++)
+        if (c->listeners[i].tls != SP_CONF_NONE &&
+            try_listener(m, &c->listeners[i], problems) < 0)
+            rc = -1;
+    for (size_t i = 0; m && i < c->n_routes; i++)
+        if (add_route(m, &c->routes[i], problems) < 0)
+            rc = -1;
+    if (rc < 0) {
+        sp_material_free(m);
+        return NULL;
+    }
+    return m;
+}
+
+static ProtobufCBinaryData data(const struct item *it)
+{
+    return (ProtobufCBinaryData){it->content.n, (uint8_t *)it->content.p};
+}
+
+void sp_material_unshare(Sp__Setup *s)
+{
+    for (size_t i = 0; i < s->n_key; i++)
+        sp_free(s->key[i]);
+    for (size_t i = 0; i < s->n_file; i++)
+        sp_free(s->file[i]);
+    sp_free(s->key);
+    sp_free(s->file);
+    s->key = NULL;
+    s->file = NULL;
+    s->n_key = s->n_file = 0;
+}
+
+static int share_key(const struct sp_material *m, const struct pair *p, Sp__Setup *s)
+{
+    Sp__KeyPair *k = sp_alloc(sizeof *k);
+
+    if (!k)
+        return -SP_ENOMEM;
+    sp__key_pair__init(k);
+    k->name = (char *)(uintptr_t)p->name;
+    k->chain_pem = data(&m->item[p->cert]);
+    k->key_pem = data(&m->item[p->key]);
+    s->key[s->n_key++] = k;
+    return 0;
+}
+
+static int share_file(const struct item *it, Sp__Setup *s)
+{
+    Sp__NamedFile *f = sp_alloc(sizeof *f);
+
+    if (!f)
+        return -SP_ENOMEM;
+    sp__named_file__init(f);
+    f->path = it->path;
+    f->content = data(it);
+    s->file[s->n_file++] = f;
+    return 0;
+}
+
+int sp_material_share(const struct sp_material *m, Sp__Role role, Sp__Setup *s)
+{
+    unsigned owner = role == SP__ROLE__ROLE_SERVER     ? FOR_SERVER
+                     : role == SP__ROLE__ROLE_DELIVERY ? FOR_DELIVERY
+                                                       : 0;
+    int rc = 0;
+
+    s->key = sp_alloc((m->n_pairs + 1) * sizeof *s->key);
+    s->file = sp_alloc((m->n + 1) * sizeof *s->file);
+    if (!s->key || !s->file)
+        rc = -SP_ENOMEM;
+    for (size_t i = 0; rc == 0 && i < m->n_pairs && owner == FOR_SERVER; i++)
+        rc = share_key(m, &m->pair[i], s);
+    for (size_t i = 0; rc == 0 && i < m->n; i++)
+        if (m->item[i].owner & owner)
+            rc = share_file(&m->item[i], s);
+    if (rc < 0)
+        sp_material_unshare(s);
+    return rc;
+}
+
+static void stamp_file(const char *path, uint64_t *h)
+{
+    struct stat st;
+
+    if (!path)
+        return;
+    if (stat(path, &st) < 0)
+        memset(&st, 0, sizeof st);
+    *h = (*h ^ (uint64_t)st.st_ino) * 0x100000001b3u;
+    *h = (*h ^ (uint64_t)st.st_size) * 0x100000001b3u;
+    *h = (*h ^ (uint64_t)st.st_mtim.tv_sec) * 0x100000001b3u;
+    *h = (*h ^ (uint64_t)st.st_mtim.tv_nsec) * 0x100000001b3u;
+}
+
+uint64_t sp_material_stamp(const struct sp_conf *c)
+{
+    uint64_t h = 0xcbf29ce484222325u;
+
+    for (size_t i = 0; i < c->n_tls; i++) {
+        stamp_file(c->tls[i].certificate, &h);
+        stamp_file(c->tls[i].key, &h);
+    }
+    for (size_t i = 0; i < c->n_listeners; i++) {
+        stamp_file(c->listeners[i].client_ca, &h);
+        stamp_file(c->listeners[i].client_crl, &h);
+    }
+    for (size_t i = 0; i < c->n_routes; i++) {
+        stamp_file(c->routes[i].tls_ca, &h);
+        stamp_file(c->routes[i].password_file, &h);
+        stamp_file(c->routes[i].client_certificate, &h);
+        stamp_file(c->routes[i].client_key, &h);
+    }
+    return h;
+}

@@ -1,0 +1,94 @@
+/*
+ * q.h - inside the queue role: it owns the spool and hands out work.
+ *
+ *     role_queue.c  channels, the one commit of a turn, spares, reload, drain
+ *     q_submit.c    mail from servers into the batch
+ *     q_flight.c    jobs out to delivery and local, outcomes back into the batch
+ *     q_notice.c    bounces and warnings that an outcome owes
+ *     qcontrol.c    commands of administrators (also used without a server)
+ *
+ * Everything that one turn of the loop brings goes into one batch and is committed once,
+ * in the check phase; only then do the answers leave.  Frames keep their octets until
+ * then, so the content is bound without a copy.
+ */
+#ifndef SP_Q_H
+#define SP_Q_H
+
+#include "role.h"
+#include "spool.h"
+
+enum { Q_PEERS_MAX = 128, Q_SPARES_A_PEER = 16, Q_ITEMS = SP_BATCH_MESSAGES };
+
+struct q;
+
+/* One channel: to a server, to delivery or local, or to an administrator. */
+struct q_peer {
+    struct q *q;
+    struct sp_port *port;
+    Sp__Role role;
+    unsigned instance;
+    bool greeted;      /* delivery, local: HELD was said */
+    uint32_t capacity; /* jobs at a time */
+    uint32_t out;
+    struct sp_spare *spare[Q_SPARES_A_PEER];
+    struct q_peer *next;
+};
+
+enum q_item_kind { Q_SUBMIT, Q_SETTLE, Q_NOTICE };
+
+/* What one item of the batch belongs to. */
+struct q_item {
+    enum q_item_kind kind;
+    int number; /* in the batch */
+    uint64_t tag;
+    Sp__Role role;
+    unsigned instance; /* of the server: it may be gone when the commit is done */
+    struct q_flight *flight;
+    struct sp_plan *plan;
+    Sp__Envelope *notice; /* lives in the turn's arena */
+};
+
+struct q {
+    struct sp_role *role;
+    struct sp_conf *conf;
+    struct sp_spool *spool;
+    struct sp_sched *sched;
+    struct sp_batch *batch;
+    struct sp_arena arena; /* of one turn: everything the batch borrows */
+    struct q_item item[Q_ITEMS * 2];
+    size_t items;
+    struct q_peer *peers;
+    struct q_flight *flights[1024]; /* by job */
+    size_t flying;
+    uv_check_t check;
+    uv_timer_t due, idle, drain;
+    uint64_t started_ms;
+    bool dispatching, open_for_work;
+    unsigned preparing; /* large messages being synced in the pool */
+    uint64_t commits;
+};
+
+uint64_t q_now(void);
+struct q_peer *q_peer_find(struct q *q, Sp__Role role, unsigned instance);
+/* The batch has something: commit at the end of this turn. */
+void q_want_commit(struct q *q);
+/* Commits now, because the batch is full. */
+void q_commit(struct q *q);
+struct q_item *q_item_add(struct q *q, enum q_item_kind kind, int number);
+
+/* q_submit.c */
+int q_submit(struct q_peer *p, const struct sp_frame *f, struct sp_err *err);
+void q_submit_done(struct q *q, const struct q_item *it, const struct sp_result *r);
+void q_submit_answer(struct q *q); /* one frame a server for all of a commit */
+
+/* q_flight.c */
+void q_dispatch(struct q *q);
+int q_outcome(struct q_peer *p, const Sp__Outcome *o, struct sp_err *err);
+int q_held(struct q_peer *p, const Sp__Held *h, struct sp_err *err);
+void q_settle_done(struct q *q, const struct q_item *it, const struct sp_result *r);
+void q_peer_lost(struct q_peer *p); /* its jobs are nobody's now */
+
+/* q_notice.c: adds what the plan owes to the batch, behind item number `settle`. */
+void q_notices(struct q *q, struct sp_plan *plan, int settle);
+
+#endif

@@ -1,0 +1,547 @@
+/* q_flight.c - see q.h. */
+#include "q.h"
+
+#include "alloc.h"
+#include "err.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PARTS_MAX = 16, TAKE_AT_ONCE = 64, FLYING_MAX = 4096, HELD_WAIT_MS = 1500 };
+
+/* One way that some recipients of a job go. */
+struct part {
+    struct q_peer *peer; /* NULL: answered, or the role died */
+    const struct sp_conf_route *route;
+    bool answered;
+};
+
+/* A job that is being delivered.  It ends when every part has its outcome. */
+struct q_flight {
+    struct q_flight *next;
+    uint64_t job, lease, message;
+    char id[SP_QID_MAX];
+    struct part part[PARTS_MAX];
+    size_t parts, open;
+    struct sp_arena arena;     /* merged outcome */
+    Sp__RcptOutcome **rcpt;
+    size_t rcpts, rcpt_room;
+    bool host_down, settling;
+    struct sp_conf *conf;      /* keeps the routes alive */
+};
+
+static struct q_flight **slot(struct q *q, uint64_t job)
+{
+    struct q_flight **at = &q->flights[job % 1024];
+
+    while (*at && (*at)->job != job)
+        at = &(*at)->next;
+    return at;
+}
+
+static void flight_free(struct q *q, struct q_flight *f)
+{
+    struct q_flight **at = slot(q, f->job);
+
+    if (*at == f) {
+        *at = f->next;
+        q->flying--;
+    }
+    sp_arena_reset(&f->arena);
+    sp_conf_unref(f->conf);
+    sp_free(f);
+}
+
+static struct q_flight *flight_new(struct q *q, uint64_t job, uint64_t lease)
+{
+    struct q_flight *f = sp_alloc(sizeof *f), **at = slot(q, job);
+
+    if (!f || *at) {
+        sp_free(f);
+        return NULL;
+    }
+    f->job = job;
+    f->lease = lease;
+    f->conf = sp_conf_ref(q->conf);
+    sp_arena_init(&f->arena, 64 << 20);
+    *at = f;
+    q->flying++;
+    return f;
+}
+
+/* ---- outcomes ---- */
+
+static Sp__RcptOutcome *new_row(struct q_flight *f)
+{
+    Sp__RcptOutcome *r;
+
+    if (f->rcpts == f->rcpt_room) {
+        size_t room = f->rcpt_room ? f->rcpt_room * 2 : 8;
+        Sp__RcptOutcome **v = sp_arena_alloc(&f->arena, room * sizeof *v);
+
+        if (!v)
+            return NULL;
+        if (f->rcpts)
+            memcpy(v, f->rcpt, f->rcpts * sizeof *v);
+        f->rcpt = v;
+        f->rcpt_room = room;
+    }
+    r = sp_arena_alloc(&f->arena, sizeof *r);
+    if (!r)
+        return NULL;
+    sp__rcpt_outcome__init(r);
+    f->rcpt[f->rcpts++] = r;
+    return r;
+}
+
+/* An outcome of our own making: discard, bounce by configuration, no role to give it to. */
+static void own_outcome(struct q_flight *f, uint32_t index, Sp__Action action,
+                        unsigned code, const char *enhanced, const char *text,
+                        const char *where)
+{
+    Sp__RcptOutcome *r = new_row(f);
+    Sp__Attempt *a = r ? sp_arena_alloc(&f->arena, sizeof *a) : NULL;
+
+    if (!a)
+        return; /* a recipient without an outcome is tried again */
+    sp__attempt__init(a);
+    r->index = index;
+    r->action = action;
+    r->attempt = a;
+    a->at_ms = q_now();
+    a->code = code;
+    a->enhanced = (char *)(uintptr_t)enhanced;
+    a->text = sp_arena_strndup(&f->arena, text, strlen(text));
+    a->where = (char *)(uintptr_t)where;
+    a->stage = (char *)(uintptr_t)"route";
+    if (!a->text)
+        a->text = (char *)(uintptr_t)"";
+}
+
+static void settle(struct q *q, struct q_flight *f)
+{
+    Sp__Outcome o = SP__OUTCOME__INIT;
+    struct sp_plan *plan;
+    struct sp_err err;
+    struct q_item *it;
+    int n;
+
+    o.job = f->job;
+    o.lease = f->lease;
+    o.rcpt = f->rcpt;
+    o.n_rcpt = f->rcpts;
+    o.host_down = f->host_down;
+    f->settling = true;
+    if (sp_spool_plan(q->spool, &o, q_now(), &plan, &err) < 0) {
+        /* Gone or taken over meanwhile (removed by an administrator): nothing to store. */
+        if (err.code != SP_ENOENT)
+            sp_log(SP_LOG_QUEUE_ERROR, f->id, SP_KVS("reason", err.text));
+        sp_spool_unlease(q->spool, f->job);
+        (void)sp_sched_back(q->sched, f->job);
+        flight_free(q, f);
+        return;
+    }
+    if (sp_batch_full(q->batch) || q->items >= Q_ITEMS)
+        q_commit(q);
+    n = sp_batch_settle(q->batch, plan, &err);
+    if (n < 0) {
+        sp_log(SP_LOG_QUEUE_ERROR, f->id, SP_KVS("reason", err.text));
+        sp_plan_free(plan);
+        sp_spool_unlease(q->spool, f->job);
+        (void)sp_sched_back(q->sched, f->job);
+        flight_free(q, f);
+        return;
+    }
+    it = q_item_add(q, Q_SETTLE, n);
+    it->flight = f;
+    it->plan = plan;
+    q_notices(q, plan, n);
+    q_want_commit(q);
+}
+
+static const struct {
+    enum sp_log_event ev;
+} by_action[] = {
+    [SP__ACTION__ACTION_DELIVERED] = {SP_LOG_DELIVERED},
+    [SP__ACTION__ACTION_RETRY] = {SP_LOG_DEFERRED},
+    [SP__ACTION__ACTION_BOUNCE] = {SP_LOG_BOUNCED},
+};
+
+static void log_outcomes(const struct q_flight *f, const struct sp_plan *plan)
+{
+    for (size_t i = 0; i < plan->env->n_rcpt && i < plan->state->n_rcpt; i++) {
+        const Sp__RcptState *st = plan->state->rcpt[i];
+        const Sp__Recipient *to = plan->env->rcpt[i];
+        const Sp__Attempt *a = st->n_history ? st->history[st->n_history - 1] : NULL;
+        Sp__Action action = st->status == SP__RCPT_STATUS__RCPT_DELIVERED
+                                ? SP__ACTION__ACTION_DELIVERED
+                            : st->status == SP__RCPT_STATUS__RCPT_QUEUED
+                                ? SP__ACTION__ACTION_RETRY
+                                : SP__ACTION__ACTION_BOUNCE;
+        char reply[300], next[32] = "-";
+
+        snprintf(reply, sizeof reply, "%u %s %.240s", a ? a->code : 0,
+                 a ? a->enhanced : "", a ? a->text : "");
+        if (action == SP__ACTION__ACTION_RETRY)
+            snprintf(next, sizeof next, "%llus",
+                     (unsigned long long)(plan->due_ms > q_now()
+                                              ? (plan->due_ms - q_now()) / 1000
+                                              : 0));
+        sp_log(by_action[action].ev, f->id, SP_KVS("id", f->id),
+               SP_KV("to", ((struct sp_str){(char *)to->address.data, to->address.len})),
+               SP_KVS("where", a ? a->where : ""), SP_KVS("reply", reply),
+               SP_KVU("attempts", st->attempts), SP_KVS("next", next));
+    }
+}
+
+static void tell_stored(struct q_flight *f)
+{
+    Sp__OutcomeStored m = SP__OUTCOME_STORED__INIT;
+
+    m.job = &f->job;
+    m.n_job = 1;
+    for (size_t i = 0; i < f->parts; i++)
+        if (f->part[i].peer && f->part[i].peer->port)
+            (void)sp_port_say(f->part[i].peer->port, SP_MSG_STORED, &m.base);
+}
+
+void q_settle_done(struct q *q, const struct q_item *it, const struct sp_result *r)
+{
+    struct q_flight *f = it->flight;
+
+    if (r->code == 250) {
+        if (!r->stale)
+            log_outcomes(f, it->plan);
+        tell_stored(f);
+    } else {
+        /* It was not stored: deliver again later rather than lose it. */
+        sp_spool_unlease(q->spool, f->job);
+        (void)sp_sched_retry(q->sched, f->job, q_now() + 60000);
+    }
+    sp_plan_free(it->plan);
+    flight_free(q, f);
+}
+
+static void part_done(struct q *q, struct q_flight *f)
+{
+    f->open--;
+    if (f->open == 0 && !f->settling)
+        settle(q, f);
+}
+
+static bool index_known(const struct q_flight *f, uint32_t index)
+{
+    for (size_t i = 0; i < f->rcpts; i++)
+        if (f->rcpt[i]->index == index)
+            return true;
+    return false;
+}
+
+/* Copies the rows: the frame they came in will be gone when the last part answers. */
+static int merge(struct q_flight *f, const Sp__Outcome *o)
+{
+    for (size_t i = 0; i < o->n_rcpt; i++) {
+        struct sp_buf packed;
+        Sp__RcptOutcome *row;
+
+        if (index_known(f, o->rcpt[i]->index))
+            continue;
+        sp_buf_init(&packed, 1 << 16);
+        row = sp_pb_pack(&o->rcpt[i]->base, &packed) == 0
+                  ? sp_pb_unpack(&sp__rcpt_outcome__descriptor, sp_buf_view(&packed),
+                                 &f->arena)
+                  : NULL;
+        sp_buf_free(&packed);
+        if (!row || !new_row(f))
+            return -SP_ENOMEM;
+        f->rcpt[f->rcpts - 1] = row;
+    }
+    f->host_down |= o->host_down;
+    return 0;
+}
+
+int q_outcome(struct q_peer *p, const Sp__Outcome *o, struct sp_err *err)
+{
+    struct q *q = p->q;
+    struct q_flight *f = *slot(q, o->job);
+    Sp__OutcomeStored stale = SP__OUTCOME_STORED__INIT;
+    uint64_t job = o->job;
+
+    if (p->role == SP__ROLE__ROLE_SERVER)
+        return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "a server has no outcomes");
+    if (p->out)
+        p->out--;
+    if (f && f->lease == o->lease && !f->settling)
+        for (size_t i = 0; i < f->parts; i++)
+            if (f->part[i].peer == p && !f->part[i].answered) {
+                f->part[i].answered = true;
+                if (merge(f, o) < 0)
+                    sp_log(SP_LOG_QUEUE_ERROR, f->id, SP_KVS("reason", "out of memory"));
+                part_done(q, f);
+                return 0;
+            }
+    /* Too late: another attempt has it, or it is done.  The role may forget it. */
+    stale.job = &job;
+    stale.n_job = 1;
+    (void)sp_port_say(p->port, SP_MSG_STORED, &stale.base);
+    return 0;
+}
+
+void q_peer_lost(struct q_peer *p)
+{
+    struct q *q = p->q;
+
+    for (size_t i = 0; i < 1024; i++) {
+        struct q_flight *f = q->flights[i], *next;
+
+        for (; f; f = next) {
+            next = f->next;
+            for (size_t j = 0; j < f->parts; j++) {
+                if (f->part[j].peer != p)
+                    continue;
+                f->part[j].peer = NULL;
+                if (f->part[j].answered)
+                    continue;
+                f->part[j].answered = true;
+                if (f->parts == 1) { /* nothing is known: at once again, by another */
+                    sp_spool_unlease(q->spool, f->job);
+                    (void)sp_sched_back(q->sched, f->job);
+                    flight_free(q, f);
+                } else {
+                    part_done(q, f);
+                }
+                break;
+            }
+        }
+    }
+    q_want_commit(q);
+}
+
+int q_held(struct q_peer *p, const Sp__Held *h, struct sp_err *err)
+{
+    struct q *q = p->q;
+
+    if (h->n_job != h->n_lease || p->role == SP__ROLE__ROLE_SERVER)
+        return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "bad list of held jobs");
+    p->greeted = true;
+    p->capacity = h->capacity > 1000 ? 1000 : h->capacity;
+    for (size_t i = 0; i < h->n_job; i++) {
+        struct q_flight *f;
+
+        if (sp_spool_adopt(q->spool, h->job[i], h->lease[i], err) < 0)
+            continue; /* done meanwhile: its outcome will be answered as stale */
+        f = flight_new(q, h->job[i], h->lease[i]);
+        if (!f) {
+            sp_spool_unlease(q->spool, h->job[i]);
+            continue;
+        }
+        (void)sp_sched_take_one(q->sched, h->job[i]);
+        f->part[0].peer = p;
+        f->parts = f->open = 1;
+        p->out++;
+    }
+    q_dispatch(q);
+    return 0;
+}
+
+/* ---- dispatch ---- */
+
+static struct q_peer *choose(struct q *q, Sp__Role role)
+{
+    struct q_peer *best = NULL;
+
+    for (struct q_peer *p = q->peers; p; p = p->next)
+        if (p->role == role && p->port && p->greeted && p->out < p->capacity &&
+            !sp_port_full(p->port) && (!best || p->out < best->out))
+            best = p;
+    return best;
+}
+
+static bool room(struct q *q)
+{
+    return q->flying < FLYING_MAX && (choose(q, SP__ROLE__ROLE_DELIVERY) ||
+                                      choose(q, SP__ROLE__ROLE_LOCAL));
+}
+
+static Sp__Role role_for(const struct sp_conf_route *r)
+{
+    if (!r || r->to == SP_CONF_TO_DISCARD || r->to == SP_CONF_TO_BOUNCE)
+        return SP__ROLE__ROLE_NONE;
+    return r->to == SP_CONF_TO_MAILDIR ? SP__ROLE__ROLE_LOCAL : SP__ROLE__ROLE_DELIVERY;
+}
+
+static const struct sp_conf_route *route_of(struct q_flight *f, const struct sp_job *j,
+                                            size_t i)
+{
+    const Sp__Recipient *r = j->env->rcpt[i];
+
+    return sp_conf_route_for(
+        f->conf, (struct sp_str){(char *)r->address.data, r->address.len},
+        (struct sp_str){(char *)j->env->reverse_path.data, j->env->reverse_path.len},
+        sp_str(j->env->identity ? j->env->identity->user : ""));
+}
+
+/* The recipients of one route, sent to one role.  False: no role could take it. */
+static bool send_part(struct q *q, struct q_flight *f, const struct sp_job *j,
+                      const struct sp_conf_route *route, const bool *mine)
+{
+    struct q_peer *p = choose(q, role_for(route));
+    Sp__Recipient **rcpt = sp_alloc((j->env->n_rcpt + 1) * sizeof *rcpt), **all;
+    uint32_t *index = sp_alloc((j->env->n_rcpt + 1) * sizeof *index);
+    Sp__Job m = SP__JOB__INIT;
+    struct sp_raw raw = {.octets = j->content};
+    size_t n = 0, n_all = j->env->n_rcpt;
+    int rc = -SP_EAGAIN;
+
+    all = j->env->rcpt;
+    for (size_t i = 0; rcpt && index && i < n_all; i++)
+        if (mine[i]) {
+            rcpt[n] = all[i];
+            index[n++] = j->index[i];
+        }
+    if (p && n) {
+        j->env->rcpt = rcpt;
+        j->env->n_rcpt = n;
+        m.job = j->job;
+        m.lease = j->lease;
+        m.id = (char *)(uintptr_t)j->id;
+        m.envelope = j->env;
+        m.index = index;
+        m.n_index = n;
+        m.prefix = (ProtobufCBinaryData){j->prefix.n, (uint8_t *)(uintptr_t)j->prefix.p};
+        m.content_in_frame = j->fd < 0;
+        m.route = (char *)(uintptr_t)route->head.name;
+        m.domain = sp_strndup(j->domain.p, j->domain.n);
+        m.attempt = j->attempt;
+        rc = m.domain ? sp_port_send(p->port, SP_MSG_JOB, &m.base, j->fd < 0 ? &raw : NULL,
+                                     j->fd < 0 ? -1 : dup(j->fd))
+                      : -SP_ENOMEM;
+        sp_free(m.domain);
+        j->env->rcpt = all;
+        j->env->n_rcpt = n_all;
+    }
+    sp_free(rcpt);
+    sp_free(index);
+    if (rc < 0)
+        return false;
+    p->out++;
+    f->part[f->parts++] = (struct part){.peer = p, .route = route};
+    f->open++;
+    return true;
+}
+
+static void ourselves(struct q_flight *f, const struct sp_conf_route *route, uint32_t index)
+{
+    if (!route)
+        own_outcome(f, index, SP__ACTION__ACTION_BOUNCE, 550, "5.1.2",
+                    "no route to this domain is configured", "");
+    else if (route->to == SP_CONF_TO_DISCARD)
+        own_outcome(f, index, SP__ACTION__ACTION_DELIVERED, 250, "2.0.0",
+                    "discarded by configuration", route->head.name);
+    else
+        own_outcome(f, index, SP__ACTION__ACTION_BOUNCE, 550, "5.7.1",
+                    "refused by configuration", route->head.name);
+}
+
+/* Sorts the recipients of a claimed job by their routes and sends each group off. */
+static void launch(struct q *q, struct q_flight *f, struct sp_job *j)
+{
+    size_t n = j->env->n_rcpt;
+    bool *seen = sp_alloc(n + 1), *mine = sp_alloc(n + 1);
+
+    for (size_t i = 0; seen && mine && i < n; i++) {
+        const struct sp_conf_route *route = route_of(f, j, i);
+        bool blocked;
+
+        if (seen[i])
+            continue;
+        memset(mine, 0, n);
+        for (size_t k = i; k < n; k++)
+            if (!seen[k] && route_of(f, j, k) == route)
+                mine[k] = seen[k] = true;
+        if (role_for(route) == SP__ROLE__ROLE_NONE) {
+            for (size_t k = i; k < n; k++)
+                if (mine[k])
+                    ourselves(f, route, j->index[k]);
+            continue;
+        }
+        blocked = f->parts == PARTS_MAX || !send_part(q, f, j, route, mine);
+        if (blocked)
+            sp_log(SP_LOG_DEBUG, f->id, SP_KVS("reason", "no role could take a part"));
+    }
+    sp_free(seen);
+    sp_free(mine);
+    if (f->open == 0 && f->rcpts == 0) { /* nobody could take it: later */
+        sp_spool_unlease(q->spool, f->job);
+        (void)sp_sched_retry(q->sched, f->job, q_now() + 1000);
+        flight_free(q, f);
+    } else if (f->open == 0) {
+        settle(q, f);
+    }
+}
+
+static void claim(struct q *q, uint64_t job)
+{
+    struct sp_job *j;
+    struct q_flight *f;
+    struct sp_err err;
+    int rc = sp_spool_claim(q->spool, job, &j, &err);
+
+    if (rc == -SP_ENOENT) {
+        (void)sp_sched_done(q->sched, job);
+        return;
+    }
+    if (rc < 0) {
+        sp_log(SP_LOG_QUEUE_ERROR, "", SP_KVS("reason", err.text));
+        (void)sp_sched_retry(q->sched, job, q_now() + 300000);
+        return;
+    }
+    f = flight_new(q, job, j->lease);
+    if (f) {
+        f->message = j->message;
+        snprintf(f->id, sizeof f->id, "%s", j->id);
+        launch(q, f, j);
+    } else {
+        sp_spool_unlease(q->spool, job);
+        (void)sp_sched_back(q->sched, job);
+    }
+    sp_job_free(j);
+}
+
+/* After a restart: until every delivery role has said what it still holds, or does not
+ * answer, nothing is handed out - it might be handed out twice. */
+static bool everybody_greeted(struct q *q)
+{
+    size_t want = q->conf->delivery_processes + 1, have = 0;
+
+    if (q->open_for_work)
+        return true;
+    for (struct q_peer *p = q->peers; p; p = p->next)
+        have += p->greeted;
+    q->open_for_work =
+        have >= want || uv_now(&q->role->loop) - q->started_ms >= HELD_WAIT_MS;
+    return q->open_for_work;
+}
+
+static void on_due(uv_timer_t *t)
+{
+    q_dispatch(t->data);
+}
+
+void q_dispatch(struct q *q)
+{
+    uint64_t job[TAKE_AT_ONCE], due, now = q_now();
+    size_t n;
+
+    if (q->dispatching || q->role->draining || !everybody_greeted(q))
+        return;
+    q->dispatching = true;
+    while (room(q) && (n = sp_sched_take(q->sched, now, 1, job)) > 0)
+        for (size_t i = 0; i < n; i++)
+            claim(q, job[i]);
+    q->dispatching = false;
+    uv_timer_stop(&q->due);
+    if (sp_sched_next(q->sched, &due) && due > 0)
+        uv_timer_start(&q->due, on_due, due > now ? due - now : 1, 0);
+}

@@ -1,0 +1,104 @@
+/* q_notice.c - see q.h. */
+#include "q.h"
+
+#include "alloc.h"
+#include "err.h"
+#include "notice_build.h"
+
+#include <unistd.h>
+
+enum { START_MAX = 65536 };
+
+static enum sp_notice_what what_of(enum sp_notice owed)
+{
+    switch (owed) {
+    case SP_NOTICE_DELAY:
+        return SP_TELL_DELAY;
+    case SP_NOTICE_SUCCESS:
+        return SP_TELL_SUCCESS;
+    case SP_NOTICE_POSTMASTER:
+        return SP_TELL_POSTMASTER;
+    case SP_NOTICE_NONE:
+    case SP_NOTICE_FAILURE:
+        break;
+    }
+    return SP_TELL_FAILURE;
+}
+
+static void add(struct q *q, struct sp_notice_about *about, enum sp_notice owed, int settle)
+{
+    struct sp_submission sub = {.spare = NULL};
+    Sp__Envelope *env;
+    struct sp_err err = {.text = "it cannot be built"};
+    int n = sp_notice_build(q->conf, what_of(owed), about, &q->arena, &env, &sub.content);
+
+    if (n == 0) {
+        sub.env = env;
+        n = sp_batch_notice(q->batch, settle, &sub, q_now(), &err);
+    }
+    if (n >= 0)
+        (void)q_item_add(q, Q_NOTICE, n);
+    else if (n != -SP_EDENIED)
+        sp_log(SP_LOG_QUEUE_ERROR, about->id, SP_KVS("reason", "a notice is not sent"),
+               SP_KVS("cause", err.text));
+}
+
+/* The start of the content, which holds the header, wherever it is. */
+static struct sp_str content_start(struct q *q, const struct sp_job *j)
+{
+    char *p;
+    ssize_t n;
+
+    if (j->fd < 0)
+        return j->content;
+    p = sp_arena_alloc(&q->arena, START_MAX);
+    n = p ? pread(j->fd, p, START_MAX, 0) : -1;
+    return (struct sp_str){p, n > 0 ? (size_t)n : 0};
+}
+
+/* The plan's states name recipients by their place in the stored envelope; a notice
+ * looks them up in the plan's. */
+static const Sp__RcptState *placed(struct q *q, const struct sp_plan *plan, uint32_t pos)
+{
+    Sp__RcptState *st = sp_arena_alloc(&q->arena, sizeof *st);
+
+    if (st) {
+        *st = *plan->state->rcpt[pos];
+        st->index = pos;
+    }
+    return st;
+}
+
+/* One notice for each kind, about all recipients that it concerns. */
+void q_notices(struct q *q, struct sp_plan *plan, int settle)
+{
+    static const enum sp_notice kinds[] = {SP_NOTICE_FAILURE, SP_NOTICE_DELAY,
+                                           SP_NOTICE_SUCCESS, SP_NOTICE_POSTMASTER};
+    struct sp_notice_about about = {.env = plan->env, .id = plan->id, .now_ms = q_now()};
+    struct sp_job *j = NULL;
+    struct sp_err err;
+
+    if (plan->nowed == 0)
+        return;
+    about.rcpt = sp_alloc(plan->nowed * sizeof *about.rcpt);
+    if (!about.rcpt || sp_spool_message(q->spool, plan->message, &j, &err) < 0) {
+        sp_log(SP_LOG_QUEUE_ERROR, plan->id, SP_KVS("reason", "a notice is not sent"));
+        sp_free(about.rcpt);
+        return;
+    }
+    about.prefix = j->prefix;
+    about.content = content_start(q, j);
+    about.retry_until_ms =
+        plan->env->received_ms + q->conf->queue_lifetime_s * 1000;
+    for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
+        about.n = 0;
+        for (size_t i = 0; i < plan->nowed; i++)
+            if (plan->owed[i].notice == kinds[k] &&
+                (about.rcpt[about.n] = placed(q, plan, plan->owed[i].pos)))
+                about.n++;
+        if (about.n)
+            add(q, &about, kinds[k], settle);
+    }
+    sp_job_free(j);
+    sp_free(about.rcpt);
+}

@@ -1,0 +1,261 @@
+/* qcontrol.c - see qcontrol.h. */
+#include "qcontrol.h"
+
+#include "err.h"
+#include "text.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+enum { LIST_MAX = 100000 };
+
+static json_t *text(const void *p, size_t n)
+{
+    struct sp_buf b;
+    struct sp_str s = {p, n};
+    json_t *j = n ? json_stringn_nocheck(p, n) : json_string("");
+
+    if (sp_utf8_valid(s) || n == 0)
+        return j;
+    json_decref(j);
+    sp_buf_init(&b, 4 * n + 16);
+    (void)sp_put_escaped(&b, s);
+    j = json_stringn(b.p, b.n);
+    sp_buf_free(&b);
+    return j;
+}
+
+static json_t *ctext(const char *s)
+{
+    return text(s, s ? strlen(s) : 0);
+}
+
+static json_t *attempt(const Sp__Attempt *a)
+{
+    return json_pack("{s:I,s:i,s:o,s:o,s:o,s:o,s:o}", "at_ms", (json_int_t)a->at_ms, "code",
+                     (int)a->code, "enhanced", ctext(a->enhanced), "text", ctext(a->text),
+                     "where", ctext(a->where), "stage", ctext(a->stage), "tls",
+                     ctext(a->tls));
+}
+
+static json_t *recipient(const struct sp_view_rcpt *r, bool whole)
+{
+    const Sp__RcptState *st = r->state;
+    json_t *j = json_object(), *h;
+
+    json_object_set_new(j, "address", text(r->rcpt->address.data, r->rcpt->address.len));
+    json_object_set_new(j, "status",
+                        json_string(r->held     ? "held"
+                                    : r->leased ? "active"
+                                    : st        ? sp_rcpt_status_name(st->status)
+                                                : "unknown"));
+    json_object_set_new(j, "attempts", json_integer(st ? st->attempts : 0));
+    if (r->due_ms)
+        json_object_set_new(j, "next_ms", json_integer((json_int_t)r->due_ms));
+    if (!st || st->n_history == 0)
+        return j;
+    if (!whole) {
+        json_object_set_new(j, "last", attempt(st->history[st->n_history - 1]));
+        return j;
+    }
+    h = json_array();
+    for (size_t i = 0; i < st->n_history; i++)
+        json_array_append_new(h, attempt(st->history[i]));
+    json_object_set_new(j, "history", h);
+    return j;
+}
+
+static void facts(json_t *j, const Sp__Envelope *e)
+{
+    json_object_set_new(j, "listener", ctext(e->listener));
+    json_object_set_new(j, "session", ctext(e->session));
+    json_object_set_new(j, "client", ctext(e->client_address));
+    json_object_set_new(j, "helo", ctext(e->helo));
+    json_object_set_new(j, "with", ctext(e->with));
+    if (e->tls)
+        json_object_set_new(j, "tls", ctext(e->tls->version));
+    if (e->identity) {
+        json_object_set_new(j, "login", ctext(e->identity->login));
+        json_object_set_new(j, "mechanism", ctext(e->identity->mechanism));
+    }
+    json_object_set_new(j, "message_id", text(e->message_id.data, e->message_id.len));
+    json_object_set_new(j, "header_size", json_integer((json_int_t)e->header_size));
+}
+
+static json_t *view(const struct sp_view *v, bool whole)
+{
+    json_t *j = json_object(), *to = json_array();
+
+    json_object_set_new(j, "id", json_string(v->id));
+    json_object_set_new(j, "finished", json_boolean(v->finished));
+    json_object_set_new(j, "created_ms", json_integer((json_int_t)v->created_ms));
+    if (v->finished)
+        json_object_set_new(j, "finished_ms", json_integer((json_int_t)v->finished_ms));
+    json_object_set_new(j, "size", json_integer((json_int_t)v->size));
+    json_object_set_new(j, "user", text(v->user.p, v->user.n));
+    if (v->damaged)
+        json_object_set_new(j, "damaged", json_string(v->damaged));
+    if (v->env) {
+        json_object_set_new(j, "from",
+                            text(v->env->reverse_path.data, v->env->reverse_path.len));
+        json_object_set_new(j, "notice", json_boolean(v->env->is_notice));
+        if (whole)
+            facts(j, v->env);
+    }
+    for (size_t i = 0; i < v->nrcpt; i++)
+        json_array_append_new(to, recipient(&v->rcpt[i], whole));
+    json_object_set_new(j, "recipients", to);
+    return j;
+}
+
+static void put(struct sp_qcontrol *c, json_t *j)
+{
+    char *s = json_dumps(j, JSON_COMPACT);
+
+    json_decref(j);
+    if (!s)
+        return;
+    c->row(c->row_arg, sp_str(s));
+    c->count++;
+    free(s);
+}
+
+static int one_row(void *arg, const struct sp_view *v)
+{
+    put(arg, view(v, false));
+    return 0;
+}
+
+static void fail(struct sp_qcontrol *c, int code, const char *why)
+{
+    c->exit_code = code;
+    snprintf(c->text, sizeof c->text, "%s", why);
+}
+
+static void fail_err(struct sp_qcontrol *c, int rc, const struct sp_err *err)
+{
+    fail(c, rc == -SP_EINPUT ? EX_USAGE : rc == -SP_ENOENT ? EX_NOINPUT : EX_IOERR,
+         err->text);
+}
+
+static void list(struct sp_qcontrol *c, const Sp__ControlRequest *m)
+{
+    Sp__QueueFilter all = SP__QUEUE_FILTER__INIT, *f = m->filter ? m->filter : &all;
+    struct sp_err err;
+    int rc;
+
+    if (f->limit == 0 || f->limit > LIST_MAX)
+        f->limit = LIST_MAX;
+    rc = strcmp(f->state, "finished") == 0
+             ? (f->state = (char *)(uintptr_t)"",
+                sp_spool_scan_history(c->spool, f, 0, c->now_ms, one_row, c, &err))
+             : sp_spool_scan(c->spool, f, 0, c->now_ms, one_row, c, &err);
+    if (rc < 0)
+        fail_err(c, rc, &err);
+}
+
+static void show(struct sp_qcontrol *c, const Sp__ControlRequest *m)
+{
+    struct sp_view *v;
+    struct sp_err err;
+    uint64_t number;
+    int rc;
+
+    for (size_t i = 0; i < m->n_argument; i++) {
+        rc = sp_qid_parse(sp_str(m->argument[i]), &number);
+        if (rc == 0)
+            rc = sp_spool_find(c->spool, number, &v, &err);
+        else
+            (void)sp_err_set(&err, SP_CLASS_PEER, SP_EINPUT, "%s is no queue id",
+                             m->argument[i]);
+        if (rc < 0) {
+            if (rc == -SP_ENOENT)
+                (void)sp_err_set(&err, SP_CLASS_PEER, SP_ENOENT,
+                                 "no message %s is in the queue or in its history",
+                                 m->argument[i]);
+            fail_err(c, rc, &err);
+            continue;
+        }
+        put(c, view(v, true));
+        sp_view_free(v);
+    }
+}
+
+static void counts(struct sp_qcontrol *c)
+{
+    struct sp_spool_counts n;
+    struct sp_err err;
+
+    if (sp_spool_count(c->spool, &n, &err) < 0) {
+        fail_err(c, -SP_EIO, &err);
+        return;
+    }
+    put(c, json_pack("{s:I,s:I,s:I,s:I}", "messages", (json_int_t)n.messages, "queued",
+                     (json_int_t)n.queued, "held", (json_int_t)n.held, "history",
+                     (json_int_t)n.history));
+}
+
+static void change(struct sp_qcontrol *c, enum sp_control what, const Sp__ControlRequest *m)
+{
+    Sp__QueueFilter none = SP__QUEUE_FILTER__INIT, *f = m->filter ? m->filter : &none;
+    struct sp_err err;
+    int rc;
+
+    for (size_t i = 0; i < m->n_argument; i++) {
+        f->id = m->argument[i];
+        rc = sp_spool_control_all(c->spool, what, f, c->now_ms, c->change, c->change_arg,
+                                  &err);
+        if (rc == 0)
+            rc = sp_err_set(&err, SP_CLASS_PEER, SP_ENOENT, "no message %s is in the queue",
+                            m->argument[i]);
+        if (rc < 0)
+            fail_err(c, rc, &err);
+        else
+            c->count += (uint64_t)rc;
+    }
+    if (m->n_argument)
+        return;
+    rc = sp_spool_control_all(c->spool, what, f, c->now_ms, c->change, c->change_arg, &err);
+    if (rc < 0)
+        fail_err(c, rc, &err);
+    else
+        c->count = (uint64_t)rc;
+}
+
+void sp_qcontrol_run(struct sp_qcontrol *c, const Sp__ControlRequest *m)
+{
+    static const struct {
+        const char *command;
+        enum sp_control what;
+    } changes[] = {
+        {"queue.hold", SP_CONTROL_HOLD},
+        {"queue.release", SP_CONTROL_RELEASE},
+        {"queue.retry", SP_CONTROL_RETRY_NOW},
+        {"queue.remove", SP_CONTROL_REMOVE},
+    };
+
+    c->exit_code = 0;
+    c->text[0] = '\0';
+    c->count = 0;
+    if (strcmp(m->command, "queue.list") == 0) {
+        list(c, m);
+        return;
+    }
+    if (strcmp(m->command, "queue.show") == 0) {
+        show(c, m);
+        return;
+    }
+    if (strcmp(m->command, "queue.count") == 0) {
+        counts(c);
+        return;
+    }
+    for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++)
+        if (strcmp(m->command, changes[i].command) == 0) {
+            change(c, changes[i].what, m);
+            return;
+        }
+    fail(c, EX_USAGE, "this server does not know the command");
+}

@@ -1,0 +1,714 @@
+/*
+ * role_auth.c - who is this, and what may they do?
+ *
+ * It has the users database and no mail, no keys and no network.  Each server has a
+ * channel; its sessions are named by numbers of its own.  Password hashing runs in the
+ * pool, answers to failures wait for the throttle's delay, nothing else waits.
+ */
+#include "role.h"
+
+#include "alloc.h"
+#include "certmap.h"
+#include "err.h"
+#include "login.h"
+#include "secret.h"
+#include "throttle.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    CHANGES_MS = 1000,    /* how often the database is asked whether it changed */
+    EXCHANGES_MAX = 4096, /* challenge logins under way, of one server */
+    CACHE_ENTRIES = 65536,
+    WORKING_MAX = 256,    /* passwords in the pool or waiting for it */
+};
+
+struct auth;
+
+/* A challenge login under way. */
+struct exchange {
+    struct exchange *next;
+    uint64_t session;
+    struct sp_sasl *sasl;
+    enum sp_scram_hash hash;
+    uint64_t generation; /* of the verifier */
+    char address[64];
+    bool refused; /* the throttle said so: it fails at the end, like a wrong password */
+};
+
+struct client { /* one server process */
+    struct auth *a;
+    struct sp_port *port;
+    struct client *next;
+    unsigned instance;
+    struct exchange *exchanges;
+    size_t n;
+};
+
+struct auth {
+    struct sp_role *role;
+    struct sp_conf *conf;
+    struct sp_users *users;
+    struct sp_auth_cache *cache;
+    struct sp_throttle *throttle;
+    struct client *clients;
+    uint8_t fake_key[32];
+    uint32_t iterations;
+    uint64_t seen; /* generation */
+    struct sp_arena arena;
+    uv_timer_t changes;
+    size_t working;
+};
+
+static uint64_t now_ms(struct auth *a)
+{
+    return uv_now(&a->role->loop);
+}
+
+static struct sp_str text_of(ProtobufCBinaryData d)
+{
+    return (struct sp_str){d.len ? (char *)d.data : "", d.len};
+}
+
+/* ---- answers ---- */
+
+static struct client *find_client(struct auth *a, unsigned instance)
+{
+    for (struct client *c = a->clients; c; c = c->next)
+        if (c->instance == instance && c->port)
+            return c;
+    return NULL;
+}
+
+/* An answer that waits for the throttle's delay. */
+struct late {
+    uv_timer_t timer;
+    struct auth *a;
+    unsigned instance;
+    uint64_t session;
+    enum sp_login_status status;
+    char reason[200];
+};
+
+static void say_result(struct client *c, uint64_t session, enum sp_login_status status,
+                       const char *reason)
+{
+    Sp__AuthResult m = SP__AUTH_RESULT__INIT;
+
+    m.session = session;
+    m.status = (Sp__AuthStatus)status;
+    m.reason = (char *)(uintptr_t)reason;
+    (void)sp_port_say(c->port, SP_MSG_AUTH_RESULT, &m.base);
+}
+
+static void late_closed(uv_handle_t *h)
+{
+    sp_free(h->data);
+}
+
+static void on_late(uv_timer_t *t)
+{
+    struct late *l = t->data;
+    struct client *c = find_client(l->a, l->instance);
+
+    if (c)
+        say_result(c, l->session, l->status, l->reason);
+    uv_close((uv_handle_t *)t, late_closed);
+}
+
+static void say_late(struct client *c, uint64_t session, enum sp_login_status status,
+                     const char *reason, uint32_t delay_ms)
+{
+    struct late *l = delay_ms ? sp_alloc(sizeof *l) : NULL;
+
+    if (!l) {
+        say_result(c, session, status, reason);
+        return;
+    }
+    l->a = c->a;
+    l->instance = c->instance;
+    l->session = session;
+    l->status = status;
+    snprintf(l->reason, sizeof l->reason, "%s", reason);
+    uv_timer_init(&c->a->role->loop, &l->timer);
+    l->timer.data = l;
+    uv_timer_start(&l->timer, on_late, delay_ms, 0);
+}
+
+/* Addresses the identity may send as: its own and granted ones, and those of accounts
+ * it may act for. */
+static size_t all_addresses(struct auth *a, const struct sp_user *u, char **v, size_t cap,
+                            struct sp_user **other, size_t *n_other)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < u->addresses && n < cap; i++)
+        v[n++] = (char *)(uintptr_t)u->address[i];
+    for (size_t i = 0; i < u->act_as_count && n < cap; i++) {
+        struct sp_user *o;
+
+        if (sp_users_get(a->users, sp_str(u->act_as[i]), &o, NULL) < 0)
+            continue;
+        for (size_t k = 0; o->enabled && k < o->addresses && n < cap; k++)
+            v[n++] = (char *)(uintptr_t)o->address[k];
+        other[(*n_other)++] = o;
+    }
+    return n;
+}
+
+struct proof {
+    const char *login, *mechanism, *certificate;
+    bool implicit;
+    struct sp_str token;
+    bool has_token;
+};
+
+static void say_ok(struct client *c, uint64_t session, const struct sp_user *u,
+                   const struct proof *p)
+{
+    enum { ADDRESSES = 5000 };
+    Sp__AuthResult m = SP__AUTH_RESULT__INIT;
+    Sp__Identity id = SP__IDENTITY__INIT;
+    char **v = sp_alloc(ADDRESSES * sizeof *v);
+    struct sp_user **other = sp_alloc((u->act_as_count + 1) * sizeof *other);
+    size_t n_other = 0;
+
+    if (!v || !other) {
+        sp_free(v);
+        sp_free(other);
+        say_result(c, session, SP_LOGIN_TEMPORARY, "out of memory");
+        return;
+    }
+    id.user = (char *)(uintptr_t)u->name;
+    id.login = (char *)(uintptr_t)p->login;
+    id.mechanism = (char *)(uintptr_t)p->mechanism;
+    id.certificate = (char *)(uintptr_t)p->certificate;
+    id.implicit = p->implicit;
+    id.n_address = all_addresses(c->a, u, v, ADDRESSES, other, &n_other);
+    id.address = v;
+    id.n_may_act_as = u->act_as_count;
+    id.may_act_as = (char **)(uintptr_t)u->act_as;
+    id.generation = u->generation;
+    id.message_size_max = u->message_size_max;
+    id.recipients_max = u->recipients_max;
+    id.first_address = (char *)(uintptr_t)u->first_address;
+    m.session = session;
+    m.status = SP__AUTH_STATUS__AUTH_OK;
+    m.identity = &id;
+    m.token = (ProtobufCBinaryData){p->token.n, (uint8_t *)(uintptr_t)p->token.p};
+    m.has_token = p->has_token;
+    (void)sp_port_say(c->port, SP_MSG_AUTH_RESULT, &m.base);
+    while (n_other)
+        sp_user_free(other[--n_other]);
+    sp_free(other);
+    sp_free(v);
+}
+
+/* Counts the outcome and answers; takes r->user. */
+static void finish(struct client *c, uint64_t session, struct sp_login_result *r,
+                   struct sp_str who, const char *address, uint32_t delay_ms,
+                   const struct proof *p)
+{
+    struct auth *a = c->a;
+    struct proof full = *p;
+
+    if (r->status == SP_LOGIN_OK && r->user) {
+        sp_throttle_ok(a->throttle, who, sp_str(address), now_ms(a));
+        full.login = r->login;
+        say_ok(c, session, r->user, &full);
+    } else {
+        if (r->status == SP_LOGIN_FAILED)
+            sp_throttle_failed(a->throttle, who, sp_str(address), now_ms(a));
+        say_late(c, session, r->status, r->reason,
+                 r->status == SP_LOGIN_FAILED ? delay_ms : 0);
+    }
+    sp_user_free(r->user);
+    r->user = NULL;
+}
+
+/* ---- passwords ---- */
+
+struct work {
+    uv_work_t req;
+    struct auth *a;
+    unsigned instance;
+    uint64_t session;
+    struct sp_pwlogin *l;
+    char mechanism[24], address[64];
+    char *who;
+    uint32_t delay_ms;
+};
+
+static void work_run(uv_work_t *w)
+{
+    sp_pwlogin_work(((struct work *)w->data)->l);
+}
+
+static void work_end(uv_work_t *w, int status)
+{
+    struct work *k = w->data;
+    struct auth *a = k->a;
+    struct client *c = find_client(a, k->instance);
+    struct sp_login_result r = {.status = SP_LOGIN_TEMPORARY};
+    struct proof p = {.login = "", .mechanism = k->mechanism, .certificate = ""};
+    struct sp_err err;
+
+    (void)status;
+    if (k->req.data && a->working)
+        a->working--;
+    if (!c)
+        sp_pwlogin_free(k->l);
+    else if (sp_pwlogin_end(k->l, a->users, a->cache, now_ms(a), &r, &err) < 0)
+        say_result(c, k->session, SP_LOGIN_TEMPORARY, err.text);
+    else
+        finish(c, k->session, &r, sp_str(k->who), k->address, k->delay_ms, &p);
+    sp_free(k->who);
+    sp_free(k);
+}
+
+static void password(struct client *c, const Sp__AuthPassword *m)
+{
+    struct auth *a = c->a;
+    struct sp_login_try t = {.mechanism = m->mechanism,
+                             .authentication_identity = text_of(m->authentication_identity),
+                             .authorization_identity = text_of(m->authorization_identity),
+                             .secret = text_of(m->secret)};
+    struct sp_throttle_verdict v =
+        sp_throttle_ask(a->throttle, t.authentication_identity, sp_str(m->client_address),
+                        now_ms(a));
+    struct work *k;
+    struct sp_err err;
+
+    if (v.refuse || a->working >= WORKING_MAX) {
+        say_result(c, m->session, SP_LOGIN_TEMPORARY,
+                   v.refuse ? "too many failures from this address" : "auth is busy");
+        return;
+    }
+    k = sp_alloc(sizeof *k);
+    if (k)
+        k->who = sp_strndup(t.authentication_identity.p, t.authentication_identity.n);
+    if (!k || !k->who || sp_pwlogin_new(a->users, a->cache, &t, now_ms(a), &k->l, &err) < 0) {
+        if (k)
+            sp_free(k->who);
+        sp_free(k);
+        say_result(c, m->session, SP_LOGIN_TEMPORARY, "out of memory");
+        return;
+    }
+    k->a = a;
+    k->instance = c->instance;
+    k->session = m->session;
+    k->delay_ms = v.delay_ms;
+    snprintf(k->mechanism, sizeof k->mechanism, "%s", m->mechanism);
+    snprintf(k->address, sizeof k->address, "%s", m->client_address);
+    k->req.data = NULL;
+    if (!sp_pwlogin_needs_work(k->l)) {
+        uv_work_t done = {.data = k};
+
+        work_end(&done, 0);
+        return;
+    }
+    k->req.data = k;
+    a->working++;
+    uv_queue_work(&a->role->loop, &k->req, work_run, work_end);
+}
+
+/* ---- challenge mechanisms ---- */
+
+static struct exchange **exchange_at(struct client *c, uint64_t session)
+{
+    struct exchange **at = &c->exchanges;
+
+    while (*at && (*at)->session != session)
+        at = &(*at)->next;
+    return at;
+}
+
+static void exchange_end(struct client *c, uint64_t session)
+{
+    struct exchange **at = exchange_at(c, session), *e = *at;
+
+    if (!e)
+        return;
+    *at = e->next;
+    c->n--;
+    sp_sasl_free(e->sasl);
+    sp_free(e);
+}
+
+static enum sp_sasl_status give_verifier(struct client *c, struct exchange *e,
+                                         struct sp_str *out)
+{
+    struct auth *a = c->a;
+    struct sp_scram_verifier v;
+    struct sp_err err;
+    struct sp_str user = sp_sasl_user(e->sasl);
+    struct sp_throttle_verdict t =
+        sp_throttle_ask(a->throttle, user, sp_str(e->address), now_ms(a));
+    enum sp_sasl_status st;
+
+    e->refused = t.refuse;
+    if (sp_login_verifier(a->users, e->hash, user, &v, &e->generation, &err) < 0)
+        return SP_SASL_FAILED;
+    st = sp_sasl_give_scram(e->sasl, &v, out);
+    sp_wipe(&v, sizeof v);
+    return st;
+}
+
+static void exchange_failed(struct client *c, struct exchange *e)
+{
+    const struct sp_err *err = sp_sasl_error(e->sasl);
+    struct sp_str user = sp_sasl_user(e->sasl);
+    struct sp_throttle_verdict t =
+        sp_throttle_ask(c->a->throttle, user, sp_str(e->address), now_ms(c->a));
+    enum sp_login_status st = !err                        ? SP_LOGIN_TEMPORARY
+                              : err->code == SP_EINPUT    ? SP_LOGIN_SYNTAX
+                                                          : SP_LOGIN_FAILED;
+    char reason[500];
+
+    snprintf(reason, sizeof reason, "%.*s: %s", (int)(user.n > 60 ? 60 : user.n), user.p,
+             err ? err->text : "the users database cannot be read");
+    if (st == SP_LOGIN_FAILED)
+        sp_throttle_failed(c->a->throttle, user, sp_str(e->address), now_ms(c->a));
+    say_late(c, e->session, st, reason, st == SP_LOGIN_FAILED ? t.delay_ms : 0);
+}
+
+static void exchange_done(struct client *c, struct exchange *e, struct sp_str out)
+{
+    struct sp_str user = sp_sasl_user(e->sasl);
+    struct sp_login_try t = {
+        .mechanism = sp_sasl_mechanism(e->sasl),
+        .authentication_identity = user,
+        .authorization_identity = sp_sasl_authorization_identity(e->sasl),
+        .generation = e->generation,
+    };
+    struct proof p = {.login = "", .mechanism = t.mechanism, .certificate = "",
+                      .token = out, .has_token = true};
+    struct sp_login_result r = {.status = SP_LOGIN_TEMPORARY};
+    struct sp_err err;
+
+    if (e->refused || sp_login_judge(c->a->users, &t, &r, &err) < 0)
+        r.status = SP_LOGIN_TEMPORARY;
+    finish(c, e->session, &r, user, e->address, 0, &p);
+}
+
+static void exchange_step(struct client *c, struct exchange *e, struct sp_str token)
+{
+    Sp__AuthChallenge m = SP__AUTH_CHALLENGE__INIT;
+    struct sp_str out = {NULL, 0};
+    enum sp_sasl_status st = sp_sasl_step(e->sasl, token, &out);
+
+    if (st == SP_SASL_VERIFIER)
+        st = give_verifier(c, e, &out);
+    switch (st) {
+    case SP_SASL_CONTINUE:
+        m.session = e->session;
+        m.token = (ProtobufCBinaryData){out.n, (uint8_t *)(uintptr_t)out.p};
+        (void)sp_port_say(c->port, SP_MSG_CHALLENGE, &m.base);
+        return;
+    case SP_SASL_DONE:
+        exchange_done(c, e, out);
+        break;
+    case SP_SASL_VERIFIER:
+    case SP_SASL_FAILED:
+        exchange_failed(c, e);
+        break;
+    }
+    exchange_end(c, e->session);
+}
+
+static const struct sp_conf_listener *listener(struct auth *a, const char *name)
+{
+    return sp_conf_listener_named(a->conf, name);
+}
+
+static void start(struct client *c, const Sp__AuthStart *m)
+{
+    const struct sp_conf_listener *l = listener(c->a, m->listener);
+    struct sp_sasl_server_opts o = {.plus_listed = m->plus_listed,
+                                    .require_binding = l && l->require_binding,
+                                    .host = c->a->conf->hostname};
+    struct exchange *e;
+    struct sp_err err;
+
+    exchange_end(c, m->session); /* a forgotten one of the same session */
+    e = c->n < EXCHANGES_MAX ? sp_alloc(sizeof *e) : NULL;
+    if (m->binding) {
+        o.binding.exporter = text_of(m->binding->exporter);
+        o.binding.unique = text_of(m->binding->unique);
+    }
+    if (!e || sp_sasl_scram_hash(sp_str(m->mechanism), &e->hash) < 0 ||
+        sp_sasl_server_new(sp_str(m->mechanism), &o, &e->sasl, &err) < 0) {
+        sp_free(e);
+        say_result(c, m->session, SP_LOGIN_TEMPORARY, "cannot start this mechanism");
+        return;
+    }
+    e->session = m->session;
+    snprintf(e->address, sizeof e->address, "%s", m->client_address);
+    e->next = c->exchanges;
+    c->exchanges = e;
+    c->n++;
+    exchange_step(c, e, m->has_token ? text_of(m->token) : (struct sp_str){NULL, 0});
+}
+
+static void step(struct client *c, const Sp__AuthStep *m)
+{
+    struct exchange *e = *exchange_at(c, m->session);
+
+    if (e)
+        exchange_step(c, e, text_of(m->token));
+    else
+        say_result(c, m->session, SP_LOGIN_TEMPORARY, "the exchange is not known");
+}
+
+/* ---- certificates ---- */
+
+static void external(struct client *c, const Sp__AuthExternal *m)
+{
+    struct sp_login_try t = {.mechanism = "EXTERNAL",
+                             .authentication_identity = sp_str(m->user),
+                             .authorization_identity = text_of(m->authorization_identity),
+                             .certificate_address = sp_str(m->address),
+                             .fingerprint = sp_str(m->fingerprint),
+                             .implicit = m->implicit};
+    struct proof p = {.login = "", .mechanism = "EXTERNAL", .certificate = m->fingerprint,
+                      .implicit = m->implicit};
+    struct sp_throttle_verdict v = sp_throttle_ask(c->a->throttle, sp_str(m->user),
+                                                   sp_str(m->client_address), now_ms(c->a));
+    struct sp_login_result r = {.status = SP_LOGIN_TEMPORARY};
+    struct sp_err err;
+
+    if (sp_login_judge(c->a->users, &t, &r, &err) < 0)
+        r.status = SP_LOGIN_TEMPORARY;
+    finish(c, m->session, &r, sp_str(m->user), m->client_address, v.delay_ms, &p);
+}
+
+static void certificate(struct client *c, const Sp__CertificateLook *m)
+{
+    struct sp_cert_look q = {.leaf_der = text_of(m->leaf_der),
+                             .chain_ok = m->chain_ok,
+                             .chain_reason = sp_str(m->chain_reason),
+                             .now_s = (int64_t)time(NULL)};
+    Sp__CertificateResult out = SP__CERTIFICATE_RESULT__INIT;
+    struct sp_cert_result r;
+    struct sp_err err;
+
+    memset(&r, 0, sizeof r);
+    if (sp_certmap(c->a->users, &q, &r, &err) < 0)
+        snprintf(r.reason, sizeof r.reason,
+                 "the users database cannot be read just now; try again later");
+    out.session = m->session;
+    out.usable = r.usable;
+    out.verified = r.verified;
+    out.external_only = r.external_only;
+    out.user = r.user;
+    out.reason = r.reason;
+    out.rule = r.rule;
+    out.address = r.address;
+    out.fingerprint = r.fingerprint;
+    (void)sp_port_say(c->port, SP_MSG_CERT_RESULT, &out.base);
+}
+
+static void check(struct client *c, const Sp__IdentityCheck *m)
+{
+    struct sp_login_result r = {.status = SP_LOGIN_TEMPORARY};
+    struct proof p = {.mechanism = "", .certificate = m->fingerprint};
+    struct sp_err err;
+
+    if (sp_login_still_good(c->a->users, sp_str(m->user), sp_str(m->login),
+                            m->fingerprint[0] != '\0', &r, &err) < 0)
+        r.status = SP_LOGIN_TEMPORARY;
+    p.login = m->login;
+    if (r.status == SP_LOGIN_OK && r.user)
+        say_ok(c, m->session, r.user, &p);
+    else
+        say_result(c, m->session, r.status, r.reason);
+    sp_user_free(r.user);
+}
+
+/* ---- changes ---- */
+
+struct change_list {
+    char *name[256];
+    size_t n;
+    bool many;
+    struct auth *a;
+};
+
+static void note_change(void *arg, struct sp_str name)
+{
+    struct change_list *l = arg;
+
+    sp_auth_cache_drop(l->a->cache, name);
+    if (l->n == 256)
+        l->many = true;
+    else if ((l->name[l->n] = sp_strndup(name.p, name.n)))
+        l->n++;
+}
+
+static void on_changes(uv_timer_t *t)
+{
+    struct auth *a = t->data;
+    Sp__IdentityChanged m = SP__IDENTITY_CHANGED__INIT;
+    struct change_list l = {.a = a};
+    uint64_t now;
+
+    if (sp_users_changed(a->users) <= 0)
+        return;
+    now = sp_users_generation(a->users);
+    if (sp_users_changes(a->users, a->seen, note_change, &l, NULL) < 0 || l.many) {
+        sp_auth_cache_drop(a->cache, (struct sp_str){NULL, 0});
+        l.many = true;
+    }
+    m.user = l.name;
+    m.n_user = l.many ? 0 : l.n; /* none named: all */
+    for (struct client *c = a->clients; c && (l.many || l.n); c = c->next)
+        if (c->port)
+            (void)sp_port_say(c->port, SP_MSG_ID_CHANGED, &m.base);
+    while (l.n)
+        sp_free(l.name[--l.n]);
+    a->seen = now;
+}
+
+/* ---- channels ---- */
+
+static int on_frame(struct sp_port *port, const struct sp_frame *f, struct sp_err *err)
+{
+    struct client *c = sp_port_arg(port);
+    void *m = sp_frame_unpack(f, &c->a->arena);
+
+    if (!m)
+        return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "malformed %s",
+                          sp_msg_name(f->type));
+    switch ((int)f->type) {
+    case SP_MSG_PASSWORD:
+        password(c, m);
+        break;
+    case SP_MSG_AUTH_START:
+        start(c, m);
+        break;
+    case SP_MSG_AUTH_STEP:
+        step(c, m);
+        break;
+    case SP_MSG_AUTH_ABORT:
+        exchange_end(c, ((Sp__AuthAbort *)m)->session);
+        break;
+    case SP_MSG_EXTERNAL:
+        external(c, m);
+        break;
+    case SP_MSG_CERT_LOOK:
+        certificate(c, m);
+        break;
+    case SP_MSG_ID_CHECK:
+        check(c, m);
+        break;
+    }
+    sp_arena_reset(&c->a->arena); /* wipes: passwords were in it */
+    return 0;
+}
+
+static void client_free(struct client *c)
+{
+    for (struct client **at = &c->a->clients; *at; at = &(*at)->next)
+        if (*at == c) {
+            *at = c->next;
+            break;
+        }
+    while (c->exchanges)
+        exchange_end(c, c->exchanges->session);
+    sp_free(c);
+}
+
+static void on_gone(struct sp_port *port, const struct sp_err *why)
+{
+    struct client *c = sp_port_arg(port);
+
+    if (why->cls == SP_CLASS_PEER)
+        sp_log(SP_LOG_ROLE_BAD, "", SP_KVS("role", "server"), SP_KVS("reason", why->text));
+    client_free(c);
+}
+
+static const struct sp_port_ops client_ops = {.frame = on_frame, .gone = on_gone};
+
+static int on_peer(struct sp_role *r, Sp__Role peer, unsigned instance, int fd,
+                   struct sp_err *err)
+{
+    struct auth *a = r->self;
+    struct client *old = find_client(a, instance), *c;
+
+    (void)peer;
+    if (old) {
+        sp_port_close(old->port);
+        client_free(old);
+    }
+    c = sp_alloc(sizeof *c);
+    if (c)
+        c->port = sp_port_new(&r->loop, fd, SP__ROLE__ROLE_AUTH, SP__ROLE__ROLE_SERVER,
+                              instance, &client_ops, c, err);
+    if (!c || !c->port) {
+        sp_free(c);
+        return sp_err_nomem(err);
+    }
+    c->a = a;
+    c->instance = instance;
+    c->next = a->clients;
+    a->clients = c;
+    return 0;
+}
+
+static int open_users(struct auth *a, const struct sp_conf *conf, struct sp_err *err)
+{
+    char path[4096];
+    struct sp_users *w;
+    int rc;
+
+    snprintf(path, sizeof path, "%s/users.db", conf->data_directory);
+    /* Made when it is not there, so that `user add` finds it with the right owner. */
+    rc = sp_users_open(path, SP_USERS_WRITE, &w, err);
+    if (rc < 0)
+        return rc;
+    sp_users_close(w);
+    rc = sp_users_open(path, SP_USERS_READ, &a->users, err);
+    if (rc == 0)
+        rc = sp_users_scram_defaults(a->users, a->fake_key, &a->iterations, err);
+    if (rc < 0)
+        return rc;
+    (void)sp_users_changed(a->users);
+    a->seen = sp_users_generation(a->users);
+    return 0;
+}
+
+static int on_setup(struct sp_role *r, const Sp__Setup *s, struct sp_conf *conf,
+                    struct sp_err *err)
+{
+    struct auth *a = r->self;
+    int rc;
+
+    (void)s;
+    if (!a) {
+        a = sp_alloc(sizeof *a);
+        if (!a)
+            return sp_err_nomem(err);
+        a->role = r;
+        sp_arena_init(&a->arena, 4 << 20);
+        a->cache = sp_auth_cache_new(CACHE_ENTRIES, 0);
+        a->throttle = sp_throttle_new(0, 0);
+        rc = a->cache && a->throttle ? open_users(a, conf, err) : sp_err_nomem(err);
+        if (rc < 0)
+            return rc;
+        uv_timer_init(&r->loop, &a->changes);
+        a->changes.data = a;
+        uv_timer_start(&a->changes, on_changes, CHANGES_MS, CHANGES_MS);
+        r->self = a;
+    }
+    sp_conf_unref(a->conf);
+    a->conf = sp_conf_ref(conf);
+    return 0;
+}
+
+const struct sp_role_ops sp_role_auth = {
+    .role = SP__ROLE__ROLE_AUTH,
+    .setup = on_setup,
+    .peer = on_peer,
+};

@@ -1,0 +1,460 @@
+/* role_queue.c - see q.h. */
+#include "q.h"
+
+#include "alloc.h"
+#include "err.h"
+#include "qcontrol.h"
+
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    IDLE_MS = 1000,
+    ARENA_MAX = 256 << 20,
+};
+
+uint64_t q_now(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_REALTIME, &ts);
+    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+struct q_peer *q_peer_find(struct q *q, Sp__Role role, unsigned instance)
+{
+    for (struct q_peer *p = q->peers; p; p = p->next)
+        if (p->role == role && p->instance == instance && p->port)
+            return p;
+    return NULL;
+}
+
+/* ---- the commit of a turn ---- */
+
+struct q_item *q_item_add(struct q *q, enum q_item_kind kind, int number)
+{
+    struct q_item *it = &q->item[q->items++];
+
+    memset(it, 0, sizeof *it);
+    it->kind = kind;
+    it->number = number;
+    return it;
+}
+
+static void check_health(struct q *q)
+{
+    struct sp_err err;
+
+    switch (sp_spool_health(q->spool)) {
+    case SP_SPOOL_OK:
+        return;
+    case SP_SPOOL_NEEDS_REPAIR:
+        if (sp_spool_repair(q->spool, &err) == 0) {
+            sp_log(SP_LOG_QUEUE_ERROR, "", SP_KVS("reason", "repaired after a failed write"));
+            return;
+        }
+        sp_log(SP_LOG_QUEUE_ERROR, "", SP_KVS("reason", err.text));
+        return;
+    case SP_SPOOL_FAILED:
+        sp_log(SP_LOG_QUEUE_ERROR, "",
+               SP_KVS("reason", "the spool must be opened anew; the queue role ends and is "
+                                "started again"));
+        sp_role_exit(q->role, 1);
+    }
+}
+
+void q_commit(struct q *q)
+{
+    struct sp_err err;
+    size_t n = q->items;
+
+    if (sp_batch_items(q->batch) == 0)
+        return;
+    if (sp_spool_commit(q->spool, q->batch, q_now(), &err) < 0)
+        sp_log(SP_LOG_QUEUE_ERROR, "", SP_KVS("reason", err.text));
+    q->commits++;
+    for (size_t i = 0; i < n; i++) {
+        const struct sp_result *r = sp_batch_result(q->batch, q->item[i].number);
+
+        for (size_t j = 0; r->code == 250 && j < r->nchange; j++)
+            (void)sp_change_apply(&r->change[j], q->sched);
+        if (q->item[i].kind == Q_SUBMIT)
+            q_submit_done(q, &q->item[i], r);
+    }
+    q_submit_answer(q);
+    for (size_t i = 0; i < n; i++)
+        if (q->item[i].kind == Q_SETTLE)
+            q_settle_done(q, &q->item[i], sp_batch_result(q->batch, q->item[i].number));
+    q->items = 0;
+    sp_batch_reset(q->batch);
+    check_health(q);
+}
+
+static void on_check(uv_check_t *h)
+{
+    struct q *q = h->data;
+
+    uv_check_stop(h);
+    q_commit(q);
+    for (struct q_peer *p = q->peers; p; p = p->next)
+        if (p->port)
+            sp_port_release(p->port);
+    sp_arena_reset(&q->arena);
+    q_dispatch(q);
+}
+
+void q_want_commit(struct q *q)
+{
+    uv_check_start(&q->check, on_check);
+}
+
+/* ---- channels ---- */
+
+static void peer_free(struct q_peer *p)
+{
+    for (struct q_peer **at = &p->q->peers; *at; at = &(*at)->next)
+        if (*at == p) {
+            *at = p->next;
+            break;
+        }
+    for (size_t i = 0; i < Q_SPARES_A_PEER; i++)
+        sp_spare_free(p->spare[i]);
+    sp_free(p);
+}
+
+static void give_spares(struct q_peer *p, uint32_t count)
+{
+    for (size_t i = 0; i < Q_SPARES_A_PEER && count; i++) {
+        Sp__SpareFile m = SP__SPARE_FILE__INIT;
+        struct sp_err err;
+
+        if (p->spare[i])
+            continue;
+        count--;
+        if (sp_spare_new(p->q->spool, q_now(), &p->spare[i], &err) < 0) {
+            sp_log(SP_LOG_QUEUE_ERROR, "", SP_KVS("reason", err.text));
+            m.full = true;
+            (void)sp_port_say(p->port, SP_MSG_SPARE, &m.base);
+            return;
+        }
+        m.spare = sp_spare_id(p->spare[i]);
+        (void)sp_port_send(p->port, SP_MSG_SPARE, &m.base, NULL,
+                           dup(sp_spare_fd(p->spare[i])));
+    }
+}
+
+static void drop_spare(struct q_peer *p, uint64_t id)
+{
+    for (size_t i = 0; i < Q_SPARES_A_PEER; i++)
+        if (p->spare[i] && sp_spare_id(p->spare[i]) == id) {
+            sp_spare_free(p->spare[i]);
+            p->spare[i] = NULL;
+        }
+}
+
+static int small_frame(struct q_peer *p, const struct sp_frame *f, void *m,
+                       struct sp_err *err)
+{
+    switch ((int)f->type) {
+    case SP_MSG_SPARE_WANTED:
+        give_spares(p, ((Sp__SpareWanted *)m)->count);
+        return 0;
+    case SP_MSG_SPARE_DROPPED:
+        drop_spare(p, ((Sp__SpareDropped *)m)->spare);
+        return 0;
+    case SP_MSG_HELD:
+        return q_held(p, m, err);
+    case SP_MSG_OUTCOME:
+        return q_outcome(p, m, err);
+    }
+    return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "unexpected %s", sp_msg_name(f->type));
+}
+
+static int on_frame(struct sp_port *port, const struct sp_frame *f, struct sp_err *err)
+{
+    struct q_peer *p = sp_port_arg(port);
+    void *m;
+
+    q_want_commit(p->q); /* also releases the frame */
+    if (f->type == SP_MSG_SUBMIT)
+        return q_submit(p, f, err);
+    m = sp_frame_unpack(f, &p->q->arena);
+    if (!m)
+        return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "malformed %s",
+                          sp_msg_name(f->type));
+    return small_frame(p, f, m, err);
+}
+
+static void on_gone(struct sp_port *port, const struct sp_err *why)
+{
+    struct q_peer *p = sp_port_arg(port);
+
+    /* What it had said is in the batch and borrows its frames: commit first. */
+    q_commit(p->q);
+    if (why->cls == SP_CLASS_PEER)
+        sp_log(SP_LOG_ROLE_BAD, "", SP_KVS("role", sp_role_name(p->role)),
+               SP_KVS("reason", why->text));
+    p->port = NULL;
+    q_peer_lost(p);
+    peer_free(p);
+}
+
+static void on_credit(struct sp_port *port)
+{
+    q_dispatch(((struct q_peer *)sp_port_arg(port))->q);
+}
+
+static const struct sp_port_ops peer_ops = {
+    .frame = on_frame, .gone = on_gone, .credit = on_credit, .keep_frames = true};
+
+static int on_peer(struct sp_role *r, Sp__Role role, unsigned instance, int fd,
+                   struct sp_err *err)
+{
+    struct q *q = r->self;
+    struct q_peer *old = q_peer_find(q, role, instance), *p;
+
+    if (old) { /* its end was not seen yet */
+        struct sp_err gone = {.cls = SP_CLASS_TEMPORARY, .text = "replaced"};
+        struct sp_port *port = old->port;
+
+        on_gone(port, &gone);
+        sp_port_close(port);
+    }
+    p = sp_alloc(sizeof *p);
+    if (!p) {
+        close(fd);
+        return sp_err_nomem(err);
+    }
+    p->q = q;
+    p->role = role;
+    p->instance = instance;
+    p->port = sp_port_new(&r->loop, fd, SP__ROLE__ROLE_QUEUE, role, instance, &peer_ops, p,
+                          err);
+    if (!p->port) {
+        sp_free(p);
+        return -SP_ENOMEM;
+    }
+    p->next = q->peers;
+    q->peers = p;
+    return 0;
+}
+
+/* ---- timers ---- */
+
+static void on_idle(uv_timer_t *t)
+{
+    struct q *q = t->data;
+    static uint64_t seen;
+    struct sp_err err;
+
+    if (q->commits == seen && sp_spool_idle(q->spool, q_now(), &err) < 0)
+        sp_log(SP_LOG_QUEUE_ERROR, "", SP_KVS("reason", err.text));
+    seen = q->commits;
+    if (!q->open_for_work) /* a delivery role never came back */
+        q_dispatch(q);
+}
+
+/* ---- setup ---- */
+
+static void spool_options(struct sp_spool_options *o, const struct sp_conf *c)
+{
+    sp_spool_defaults(o);
+    o->history_ms = c->history_keep_s * 1000;
+    o->retry.lifetime_s = c->queue_lifetime_s;
+    o->retry.delay_warning_s = c->delay_warning_s;
+    o->retry.nsteps = 0;
+    for (size_t i = 0; i < c->retry_intervals.n && i < 16; i++)
+        o->retry.step_s[o->retry.nsteps++] = (uint32_t)c->retry_intervals.v[i];
+    if (o->retry.nsteps == 0)
+        sp_retry_defaults(&o->retry);
+}
+
+static int open_spool(struct q *q, const struct sp_conf *c, struct sp_err *err)
+{
+    struct sp_spool_options o;
+    struct sp_spool_counts n;
+    int rc;
+
+    spool_options(&o, c);
+    rc = sp_spool_open(c->data_directory, &o, q_now(), &q->spool, err);
+    if (rc < 0)
+        return rc;
+    q->sched = sp_sched_new();
+    q->batch = sp_batch_new(q->spool);
+    if (!q->sched || !q->batch)
+        return sp_err_nomem(err);
+    rc = sp_spool_load(q->spool, q->sched, err);
+    if (rc < 0 || sp_spool_count(q->spool, &n, err) < 0)
+        return rc < 0 ? rc : -SP_EIO;
+    sp_log(SP_LOG_QUEUE_OPEN, "", SP_KVU("messages", n.messages),
+           SP_KVU("waiting", n.queued), SP_KVU("held", n.held));
+    return 0;
+}
+
+static struct q *q_new(struct sp_role *r)
+{
+    struct q *q = sp_alloc(sizeof *q);
+
+    if (!q)
+        return NULL;
+    q->role = r;
+    sp_arena_init(&q->arena, ARENA_MAX);
+    uv_check_init(&r->loop, &q->check);
+    uv_timer_init(&r->loop, &q->due);
+    uv_timer_init(&r->loop, &q->idle);
+    uv_timer_init(&r->loop, &q->drain);
+    q->check.data = q->due.data = q->idle.data = q->drain.data = q;
+    uv_timer_start(&q->idle, on_idle, IDLE_MS, IDLE_MS);
+    q->started_ms = uv_now(&r->loop);
+    return q;
+}
+
+static int on_setup(struct sp_role *r, const Sp__Setup *s, struct sp_conf *conf,
+                    struct sp_err *err)
+{
+    struct q *q = r->self;
+    struct sp_spool_options o;
+    int rc;
+
+    (void)s;
+    if (!q) {
+        q = r->self = q_new(r);
+        rc = q ? open_spool(q, conf, err) : sp_err_nomem(err);
+        if (rc < 0)
+            return rc;
+    } else {
+        spool_options(&o, conf);
+        sp_spool_reconfigure(q->spool, &o);
+    }
+    sp_conf_unref(q->conf);
+    q->conf = sp_conf_ref(conf);
+    return 0;
+}
+
+/* ---- administrators ---- */
+
+static void row_out(void *arg, struct sp_str json)
+{
+    Sp__ControlRow m = SP__CONTROL_ROW__INIT;
+
+    m.json = (char *)(uintptr_t)json.p;
+    (void)sp_port_say(arg, SP_MSG_ROW, &m.base);
+    /* An administrator's terminal may be slow; the limit of the list keeps this bounded. */
+    sp_port_flush(arg);
+}
+
+static void control_change(void *arg, const struct sp_change *c)
+{
+    struct q *q = arg;
+
+    (void)sp_change_apply(c, q->sched);
+}
+
+static int control_frame(struct sp_port *port, const struct sp_frame *f, struct sp_err *err)
+{
+    struct q *q = sp_port_arg(port);
+    Sp__ControlDone done = SP__CONTROL_DONE__INIT;
+    struct sp_qcontrol c = {.spool = q->spool, .now_ms = q_now(), .row = row_out,
+                            .row_arg = port, .change = control_change, .change_arg = q};
+    struct sp_arena arena;
+    Sp__ControlRequest *m;
+
+    sp_arena_init(&arena, 1 << 20);
+    m = sp_frame_unpack(f, &arena);
+    if (!m) {
+        sp_arena_reset(&arena);
+        return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "malformed request");
+    }
+    q_commit(q);
+    sp_qcontrol_run(&c, m);
+    sp_log(SP_LOG_CONTROL, "", SP_KVS("command", m->command),
+           SP_KVU("count", c.count));
+    done.exit_code = (uint32_t)c.exit_code;
+    done.text = c.text;
+    done.count = c.count;
+    (void)sp_port_say(port, SP_MSG_DONE, &done.base);
+    sp_arena_reset(&arena);
+    q_dispatch(q);
+    return 0;
+}
+
+static void control_gone(struct sp_port *port, const struct sp_err *why)
+{
+    (void)port;
+    (void)why;
+}
+
+static const struct sp_port_ops control_ops = {.frame = control_frame, .gone = control_gone};
+
+struct control_socket {
+    uv_poll_t poll;
+    struct q *q;
+};
+
+static void on_control(uv_poll_t *h, int status, int events)
+{
+    struct control_socket *cs = h->data;
+    struct sp_err err;
+    int lfd, fd;
+
+    if (status < 0 || !(events & UV_READABLE) || uv_fileno((uv_handle_t *)h, &lfd) < 0)
+        return;
+    /* Who may connect is decided by the mode and group of the socket file. */
+    while ((fd = accept4(lfd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
+        (void)sp_port_new(&cs->q->role->loop, fd, SP__ROLE__ROLE_QUEUE,
+                          SP__ROLE__ROLE_CONTROL, 0, &control_ops, cs->q, &err);
+}
+
+static int on_listener(struct sp_role *r, const Sp__ListenerFd *m, int fd,
+                       struct sp_err *err)
+{
+    static struct control_socket *have;
+    struct q *q = r->self;
+
+    (void)m;
+    if (have) { /* named again after a reload */
+        close(fd);
+        return 0;
+    }
+    have = sp_alloc(sizeof *have);
+    if (!have || uv_poll_init(&r->loop, &have->poll, fd) < 0) {
+        close(fd);
+        return sp_err_nomem(err);
+    }
+    have->q = q;
+    have->poll.data = have;
+    uv_poll_start(&have->poll, UV_READABLE, on_control);
+    return 0;
+}
+
+/* ---- the end ---- */
+
+static void drain_step(uv_timer_t *t)
+{
+    struct q *q = t->data;
+
+    if (q->preparing)
+        return;
+    q_commit(q);
+    sp_batch_free(q->batch);
+    sp_spool_close(q->spool);
+    sp_role_exit(q->role, 0);
+}
+
+static void on_drain(struct sp_role *r, unsigned seconds)
+{
+    struct q *q = r->self;
+
+    (void)seconds;
+    uv_timer_start(&q->drain, drain_step, 0, 50);
+}
+
+const struct sp_role_ops sp_role_queue = {
+    .role = SP__ROLE__ROLE_QUEUE,
+    .setup = on_setup,
+    .listener = on_listener,
+    .peer = on_peer,
+    .drain = on_drain,
+};

@@ -1,0 +1,154 @@
+/*
+ * server_role.h - inside the server role: sessions between clients, auth and queue.
+ *
+ *     role_server.c   listeners, channels to auth and queue, reload, drain
+ *     srv_listener.c  what is in force for one listener: policy, TLS context
+ *     srv_session.c   one client: connection <-> protocol engine <-> decisions
+ *     srv_message.c   one message: octets in, durable, answer
+ *
+ * A session waits for one thing at a time (enum srv_wait).  An answer from another role
+ * names the session by its key; keys are never used twice, so an answer for a session
+ * that is gone finds nobody.
+ */
+#ifndef SP_SERVER_ROLE_H
+#define SP_SERVER_ROLE_H
+
+#include "conn.h"
+#include "listen.h"
+#include "role.h"
+
+#include <sallyport/server.h>
+
+enum {
+    SRV_SESSIONS_MAX = 20000, /* of one process */
+    SRV_HEADER_MAX = 512 << 10,
+    SRV_INLINE_MAX = 65536,   /* larger content goes into a file of the queue's */
+    SRV_SPARES_WANTED = 4,
+};
+
+struct srv_message;
+
+/* One listener section in force.  Immutable; sessions keep theirs over a reload. */
+struct srv_listener {
+    unsigned refs;
+    struct sp_conf *conf; /* keeps `l` alive */
+    const struct sp_conf_listener *l;
+    struct sp_srv_policy policy;
+    struct sp_tls_ctx *tls; /* NULL: no TLS here */
+};
+
+struct srv_listener *srv_listener_new(struct sp_conf *conf, const struct sp_conf_listener *l,
+                                      const Sp__Setup *setup, struct sp_err *err);
+struct srv_listener *srv_listener_ref(struct srv_listener *l);
+void srv_listener_unref(struct srv_listener *l);
+
+struct srv_socket {
+    struct srv_socket *next;
+    char *name, *address;
+    struct sp_listen *listen;
+    struct srv *srv;
+};
+
+struct srv_spare {
+    uint64_t id;
+    int fd;
+};
+
+struct srv {
+    struct sp_role *role;
+    struct sp_net *net;
+    struct sp_conf *conf;
+    struct srv_listener **listener;
+    size_t listeners;
+    struct srv_socket *sockets;
+    struct sp_port *auth, *queue; /* NULL while the role is being started again */
+    struct srv_session **slot;
+    uint32_t *generation; /* of each slot */
+    uint32_t *free_slot;
+    size_t slots, free_slots, sessions;
+    struct srv_spare spare[SRV_SPARES_WANTED];
+    unsigned spares, spares_asked;
+    bool disk_full;
+    struct sp_arena arena; /* frames */
+    uv_idle_t spin; /* keeps the loop from sleeping while banners wait */
+    uv_check_t check;
+    uint64_t turn;
+    struct srv_session *fresh; /* sessions whose banner waits for one poll */
+    struct srv_session *want_spare;
+    uv_timer_t drain_timer;
+    int zone_minutes;
+};
+
+enum srv_wait {
+    SRV_WAIT_NOTHING,
+    SRV_WAIT_BANNER,   /* one turn of the loop: has it said something too early? */
+    SRV_WAIT_STARTTLS, /* the octets already received are still to be shown */
+    SRV_WAIT_PEER,     /* local socket: who is this user? */
+    SRV_WAIT_CERT,
+    SRV_WAIT_AUTH,
+    SRV_WAIT_STILL,    /* is the login still good?  Then MAIL goes on */
+    SRV_WAIT_SPARE,
+    SRV_WAIT_QUEUE,
+};
+
+struct srv_session {
+    struct srv *srv;
+    struct srv_listener *listener;
+    struct sp_conn *conn; /* NULL: the client is gone, an answer is still under way */
+    struct sp_srv *engine;
+    uint64_t key;
+    char id[20];
+    char peer[80];   /* address and port */
+    char address[64]; /* without the port */
+    uint32_t port;
+    enum srv_wait wait;
+    bool in_pump, closing;
+    bool tls_clear; /* a clear first line on a TLS port: answer in clear */
+    uint64_t fresh_turn;
+    struct srv_session *next_fresh, *next_spare;
+    uint64_t opened_ms, login_by_ms, deadline_ms;
+
+    /* Who it is.  `who` lives in who_arena; NULL until a login. */
+    struct sp_arena who_arena;
+    Sp__Identity *who;
+    bool check_still;     /* auth said that something changed */
+    bool by_certificate;
+    bool cert_pinned;
+    struct sp_str cert_user, cert_address, cert_fingerprint; /* in cert_arena */
+    struct sp_arena cert_arena;
+
+    struct srv_message *msg;
+    uint64_t messages, octets_in, octets_out;
+};
+
+/* srv_session.c */
+void srv_session_open(struct srv_socket *so, struct sp_conn *conn);
+struct srv_session *srv_session_find(struct srv *srv, uint64_t key);
+void srv_session_pump(struct srv_session *s); /* after an answer: go on */
+void srv_session_auth_frame(struct srv *srv, const struct sp_frame *f, void *m);
+void srv_session_auth_gone(struct srv *srv);
+void srv_session_orphan_done(struct srv_session *s); /* the last answer came: free it */
+void srv_session_log_refusal(struct srv_session *s, const char *stage, int code,
+                             const char *text);
+
+/* srv_message.c.  mail: false when it has answered with a refusal; true: the caller
+ * answers.  The others answer their event, now or later. */
+bool srv_message_mail(struct srv_session *s, const struct sp_mail *m);
+void srv_message_rcpt(struct srv_session *s, const struct sp_rcpt *r, size_t n);
+void srv_message_data(struct srv_session *s, uint64_t size_hint);
+void srv_message_body(struct srv_session *s, struct sp_str octets);
+void srv_message_end(struct srv_session *s, uint64_t size, bool body8, bool header8);
+void srv_message_forget(struct srv_session *s);
+void srv_message_stored(struct srv *srv, const Sp__Submitted *r);
+void srv_message_spare(struct srv *srv); /* a spare file came */
+void srv_message_queue_gone(struct srv *srv);
+
+/* role_server.c */
+/* What is in force now, for a session that starts and for judging again; NULL: none. */
+struct srv_listener *srv_listener_now(struct srv *srv, const char *name);
+bool srv_spare_take(struct srv *srv, struct srv_spare *ret);
+void srv_spare_drop(struct srv *srv, const struct srv_spare *spare);
+void srv_session_closed(struct srv *srv); /* one less; ends the process when draining */
+uint64_t srv_now_ms(void);                /* wall clock */
+
+#endif

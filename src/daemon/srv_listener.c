@@ -1,0 +1,166 @@
+/* srv_listener.c - see server_role.h. */
+#include "server_role.h"
+
+#include "policy.h"
+
+#include "alloc.h"
+#include "err.h"
+
+#include <string.h>
+
+static uint32_t mechs(const struct sp_conf_list *names)
+{
+    uint32_t set = 0;
+
+    for (size_t i = 0; i < names->n; i++) {
+        int m = sp_mech_by_name(sp_str(names->v[i]));
+
+        if (m >= 0)
+            set |= SP_MECH_BIT((enum sp_mech)m);
+    }
+    return set;
+}
+
+static enum sp_cert_login cert_login(enum sp_conf_cert_login v)
+{
+    switch (v) {
+    case SP_CONF_LOGIN_EITHER:
+        return SP_CERT_LOGIN_EITHER;
+    case SP_CONF_LOGIN_EXPLICIT:
+        return SP_CERT_LOGIN_EXPLICIT;
+    case SP_CONF_LOGIN_IMPLICIT:
+        return SP_CERT_LOGIN_IMPLICIT;
+    case SP_CONF_LOGIN_OFF:
+        return SP_CERT_LOGIN_OFF;
+    }
+    return SP_CERT_LOGIN_OFF;
+}
+
+static enum sp_cert_list cert_list(enum sp_conf_cert_list v)
+{
+    switch (v) {
+    case SP_CONF_LIST_ALL:
+        return SP_CERT_LIST_ALL;
+    case SP_CONF_LIST_EXTERNAL:
+        return SP_CERT_LIST_EXTERNAL;
+    case SP_CONF_LIST_PASSWORD:
+        return SP_CERT_LIST_PASSWORD;
+    }
+    return SP_CERT_LIST_ALL;
+}
+
+static enum sp_cert_want cert_want(enum sp_conf_client_certs v)
+{
+    switch (v) {
+    case SP_CONF_CERTS_OFF:
+        return SP_CERT_WANT_OFF;
+    case SP_CONF_CERTS_OPTIONAL:
+        return SP_CERT_WANT_OPTIONAL;
+    case SP_CONF_CERTS_REQUIRED:
+        return SP_CERT_WANT_REQUIRED;
+    }
+    return SP_CERT_WANT_OFF;
+}
+
+/* From the configuration's words to the engine's: the one place that does it. */
+void srv_policy(struct sp_srv_policy *p, const struct sp_conf *c,
+                const struct sp_conf_listener *l)
+{
+    memset(p, 0, sizeof *p);
+    p->kind = l->type == SP_CONF_LOCAL         ? SP_SRV_LOCAL
+              : l->type == SP_CONF_REINJECTION ? SP_SRV_REINJECT
+                                               : SP_SRV_SUBMISSION;
+    p->hostname = c->hostname;
+    p->implicit_tls = l->tls == SP_CONF_IMPLICIT;
+    p->starttls = l->tls == SP_CONF_STARTTLS;
+    p->login_required = p->kind == SP_SRV_SUBMISSION;
+    p->mechs_clear = mechs(&l->auth_clear);
+    p->mechs_tls = mechs(&l->auth_tls);
+    p->cert_login = cert_login(l->certificate_login);
+    p->cert_list = cert_list(l->auth_list_with_certificate);
+    p->cert_want = cert_want(l->client_certificates);
+    p->lenient_ehlo = l->lenient_ehlo;
+    p->legacy_auth_line = l->legacy_auth_line;
+    p->extensions = SP_EXT_PIPELINING | SP_EXT_SIZE | SP_EXT_8BITMIME | SP_EXT_SMTPUTF8 |
+                    SP_EXT_DSN | SP_EXT_ENHANCED | SP_EXT_CHUNKING | SP_EXT_LIMITS |
+                    SP_EXT_STARTTLS | SP_EXT_AUTH;
+    p->size_max = l->message_size;
+    p->rcpt_max = (unsigned)l->recipients_max;
+}
+
+static struct sp_str named_file(const Sp__Setup *s, const char *path)
+{
+    for (size_t i = 0; path && i < s->n_file; i++)
+        if (strcmp(s->file[i]->path, path) == 0)
+            return (struct sp_str){(char *)s->file[i]->content.data,
+                                   s->file[i]->content.len};
+    return (struct sp_str){NULL, 0};
+}
+
+static struct sp_str pb_str(ProtobufCBinaryData d)
+{
+    return (struct sp_str){(char *)d.data, d.len};
+}
+
+static int make_tls(struct srv_listener *x, const Sp__Setup *setup, struct sp_err *err)
+{
+    const struct sp_conf_listener *l = x->l;
+    struct sp_tls_server_opts o = {0};
+    struct sp_tls_pair *pairs = sp_alloc((l->n_tls_certs + 1) * sizeof *pairs);
+    int rc;
+
+    if (!pairs)
+        return sp_err_nomem(err);
+    for (size_t i = 0; i < l->n_tls_certs; i++)
+        for (size_t j = 0; j < setup->n_key; j++) {
+            const Sp__KeyPair *k = setup->key[j];
+
+            if (strcmp(k->name, l->tls_certs[i]->head.name) == 0)
+                pairs[o.n_pairs++] = (struct sp_tls_pair){{pb_str(k->chain_pem), k->name},
+                                                          {pb_str(k->key_pem), k->name}};
+        }
+    o.pairs = pairs;
+    o.ask_client = l->client_certificates != SP_CONF_CERTS_OFF;
+    o.send_ca_names = l->send_ca_names;
+    o.client_ca = (struct sp_pem){named_file(setup, l->client_ca), l->client_ca};
+    o.use_crl = l->client_crl != NULL;
+    o.crl = (struct sp_pem){named_file(setup, l->client_crl), l->client_crl};
+    rc = sp_tls_server(&o, &x->tls, err);
+    sp_free(pairs);
+    return rc;
+}
+
+struct srv_listener *srv_listener_new(struct sp_conf *conf, const struct sp_conf_listener *l,
+                                      const Sp__Setup *setup, struct sp_err *err)
+{
+    struct srv_listener *x = sp_alloc(sizeof *x);
+
+    if (!x) {
+        (void)sp_err_nomem(err);
+        return NULL;
+    }
+    x->refs = 1;
+    x->conf = sp_conf_ref(conf);
+    x->l = l;
+    srv_policy(&x->policy, conf, l);
+    if (l->tls != SP_CONF_NONE && make_tls(x, setup, err) < 0) {
+        srv_listener_unref(x);
+        return NULL;
+    }
+    return x;
+}
+
+struct srv_listener *srv_listener_ref(struct srv_listener *l)
+{
+    l->refs++;
+    return l;
+}
+
+void srv_listener_unref(struct srv_listener *l)
+{
+    if (!l || --l->refs)
+        return;
+    sp_tls_unref(l->tls);
+    sp_conf_unref(l->conf);
+    sp_free(l);
+}

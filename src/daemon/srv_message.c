@@ -1,0 +1,649 @@
+/* srv_message.c - see server_role.h. */
+#include "server_role.h"
+
+#include "addr.h"
+#include "alloc.h"
+#include "fixup.h"
+#include "stored.h"
+#include "trace.h"
+
+#include <errno.h>
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { ENVELOPE_MAX = 64 << 20 };
+
+struct srv_message {
+    struct sp_arena arena;  /* the envelope and everything it names */
+    Sp__Envelope env;
+    size_t rcpt_room;
+    struct sp_buf content;  /* inline content, or the start of it as far as the header */
+    struct srv_spare spare;
+    bool in_file, failed;   /* failed: the file did not take the octets */
+    int failed_errno;
+    uint64_t size;          /* octets received */
+};
+
+static ProtobufCBinaryData keep(struct srv_message *m, struct sp_str s, bool *ok)
+{
+    struct sp_str copy = sp_arena_copy(&m->arena, s);
+
+    if (!copy.p)
+        *ok = false;
+    return (ProtobufCBinaryData){copy.n, (uint8_t *)(uintptr_t)copy.p};
+}
+
+static char *keep_text(struct srv_message *m, struct sp_str s, bool *ok)
+{
+    char *copy = sp_arena_strndup(&m->arena, s.n ? s.p : "", s.n);
+
+    if (!copy)
+        *ok = false;
+    return copy;
+}
+
+void srv_message_forget(struct srv_session *s)
+{
+    struct srv_message *m = s->msg;
+
+    if (!m)
+        return;
+    s->msg = NULL;
+    for (struct srv_session **at = &s->srv->want_spare; *at; at = &(*at)->next_spare)
+        if (*at == s) {
+            *at = s->next_spare;
+            break;
+        }
+    if (s->wait == SRV_WAIT_SPARE)
+        s->wait = SRV_WAIT_NOTHING;
+    if (m->in_file)
+        srv_spare_drop(s->srv, &m->spare);
+    sp_buf_free(&m->content);
+    sp_arena_reset(&m->arena);
+    sp_free(m);
+}
+
+/* ---- MAIL ---- */
+
+static bool owns(const struct srv_session *s, struct sp_str address)
+{
+    for (size_t i = 0; s->who && i < s->who->n_address; i++)
+        if (sp_addr_matches(sp_str(s->who->address[i]), address))
+            return true;
+    return false;
+}
+
+static void mail_parameters(struct srv_message *m, const struct sp_mail *p, bool *ok)
+{
+    Sp__Envelope *e = &m->env;
+
+    e->body = p->body == SP_BODY_BINARYMIME ? SP__BODY_TYPE__BODY_BINARYMIME
+              : p->body == SP_BODY_8BITMIME ? SP__BODY_TYPE__BODY_8BITMIME
+                                            : SP__BODY_TYPE__BODY_7BIT;
+    e->smtputf8 = p->smtputf8;
+    e->requiretls = p->requiretls;
+    e->ret = p->ret == SP_RET_FULL   ? SP__DSN_RET__RET_FULL
+             : p->ret == SP_RET_HDRS ? SP__DSN_RET__RET_HDRS
+                                     : SP__DSN_RET__RET_UNSET;
+    e->envid = keep(m, p->envid, ok);
+    e->size_declared = p->size;
+    e->auth_param = keep(m, p->auth, ok);
+    if (p->has_by) {
+        e->by_seconds = p->by_seconds;
+        e->by_mode = p->by_notify ? SP__BY_MODE__BY_NOTIFY : SP__BY_MODE__BY_RETURN;
+        e->by_trace = p->by_trace;
+    }
+    if (p->has_hold)
+        e->hold_until_ms = p->hold_is_until ? p->hold_seconds * 1000
+                                            : e->received_ms + p->hold_seconds * 1000;
+    e->priority = p->priority;
+}
+
+static void origin(struct srv_session *s, struct srv_message *m, bool *ok)
+{
+    Sp__Envelope *e = &m->env;
+    struct sp_tls_facts f;
+
+    e->listener = keep_text(m, sp_str(s->listener->l->head.name), ok);
+    e->session = keep_text(m, sp_str(s->id), ok);
+    e->client_address = keep_text(m, sp_str(s->address), ok);
+    e->client_port = s->port;
+    e->helo = keep_text(m, sp_srv_helo(s->engine), ok);
+    if (!sp_conn_in_tls(s->conn) || !sp_conn_facts(s->conn, &f))
+        return;
+    e->tls = sp_arena_alloc(&m->arena, sizeof *e->tls);
+    if (!e->tls) {
+        *ok = false;
+        return;
+    }
+    sp__tls__init(e->tls);
+    e->tls->version = keep_text(m, sp_str(f.version), ok);
+    e->tls->cipher = keep_text(m, sp_str(f.cipher), ok);
+    e->tls->bits = (uint32_t)f.bits;
+    e->tls->sni = keep_text(m, sp_str(f.sni), ok);
+}
+
+static struct srv_message *message_new(void)
+{
+    struct srv_message *m = sp_alloc(sizeof *m);
+
+    if (!m)
+        return NULL;
+    sp_arena_init(&m->arena, ENVELOPE_MAX);
+    sp__envelope__init(&m->env);
+    sp_stored_defaults(&m->env, srv_now_ms());
+    sp_buf_init(&m->content, SRV_HEADER_MAX);
+    m->spare.fd = -1;
+    return m;
+}
+
+static bool refuse(struct srv_session *s, const char *stage, int code, int e1, int e2,
+                   int e3, const char *text)
+{
+    srv_session_log_refusal(s, stage, code, text);
+    (void)sp_srv_replyf(s->engine, code, e1, e2, e3, "%s", text);
+    return false;
+}
+
+static bool sender_allowed(struct srv_session *s, const struct sp_addr *a)
+{
+    char text[400];
+
+    if (s->listener->l->sender_check == SP_CONF_SENDER_OFF || a->n == 0 ||
+        s->listener->policy.kind == SP_SRV_REINJECT || owns(s, sp_addr_text(a)))
+        return true;
+    snprintf(text, sizeof text, "%s may not send as %.256s",
+             s->who ? s->who->user : "this session", a->text);
+    return refuse(s, "MAIL", 550, 5, 7, 1, text);
+}
+
+bool srv_message_mail(struct srv_session *s, const struct sp_mail *p)
+{
+    struct sp_addr a = {.n = 0};
+    bool ok = true;
+
+    srv_message_forget(s);
+    switch (sp_addr_parse(p->path, SP_ADDR_NULL_OK | (p->smtputf8 ? SP_ADDR_UTF8_OK : 0),
+                          &a)) {
+    case SP_ADDR_OK:
+        break;
+    case SP_ADDR_UNQUALIFIED:
+        return refuse(s, "MAIL", 553, 5, 1, 7, "the sender address needs a domain");
+    case SP_ADDR_NEEDS_UTF8:
+        return refuse(s, "MAIL", 553, 5, 6, 7, "this address needs SMTPUTF8");
+    case SP_ADDR_SYNTAX:
+        return refuse(s, "MAIL", 501, 5, 1, 7, "the sender address is malformed");
+    }
+    if (!sender_allowed(s, &a))
+        return false;
+    if (s->who && s->who->message_size_max && p->size > s->who->message_size_max)
+        return refuse(s, "MAIL", 552, 5, 3, 4, "the message is larger than this account may send");
+    s->msg = message_new();
+    if (!s->msg)
+        return refuse(s, "MAIL", 451, 4, 3, 0, "out of memory; try again later");
+    s->msg->env.reverse_path = keep(s->msg, sp_addr_text(&a), &ok);
+    mail_parameters(s->msg, p, &ok);
+    origin(s, s->msg, &ok);
+    if (ok)
+        return true;
+    srv_message_forget(s);
+    return refuse(s, "MAIL", 451, 4, 3, 0, "out of memory; try again later");
+}
+
+/* ---- RCPT ---- */
+
+static int add_rcpt(struct srv_message *m, const struct sp_rcpt *r, const struct sp_addr *a)
+{
+    Sp__Recipient *x = sp_arena_alloc(&m->arena, sizeof *x), **v;
+    bool ok = x != NULL;
+
+    if (ok && m->env.n_rcpt == m->rcpt_room) {
+        size_t room = m->rcpt_room ? m->rcpt_room * 2 : 8;
+
+        v = sp_arena_alloc(&m->arena, room * sizeof *v);
+        ok = v != NULL;
+        if (ok && m->env.n_rcpt)
+            memcpy(v, m->env.rcpt, m->env.n_rcpt * sizeof *v);
+        if (ok) {
+            m->env.rcpt = v;
+            m->rcpt_room = room;
+        }
+    }
+    if (!ok)
+        return -SP_ENOMEM;
+    sp__recipient__init(x);
+    x->address = keep(m, sp_addr_text(a), &ok);
+    x->orcpt = keep(m, r->orcpt, &ok);
+    x->notify = r->notify;
+    if (!ok)
+        return -SP_ENOMEM;
+    m->env.rcpt[m->env.n_rcpt++] = x;
+    return 0;
+}
+
+static struct sp_reply no(int code, int e1, int e2, int e3, const char *text)
+{
+    return (struct sp_reply){code, {e1, e2, e3}, sp_str(text)};
+}
+
+static struct sp_reply judge_rcpt(struct srv_session *s, const struct sp_rcpt *r)
+{
+    struct srv_message *m = s->msg;
+    struct sp_addr a;
+
+    switch (sp_addr_parse(r->path,
+                          SP_ADDR_POSTMASTER | (m->env.smtputf8 ? SP_ADDR_UTF8_OK : 0), &a)) {
+    case SP_ADDR_OK:
+        break;
+    case SP_ADDR_UNQUALIFIED:
+        return no(554, 5, 1, 2, "the recipient address needs a domain");
+    case SP_ADDR_NEEDS_UTF8:
+        return no(553, 5, 6, 7, "this address needs SMTPUTF8");
+    case SP_ADDR_SYNTAX:
+        return no(501, 5, 1, 3, "the recipient address is malformed");
+    }
+    if (a.at == a.n) /* <postmaster>: RFC 5321 4.1.1.3 */
+        (void)sp_addr_parse(sp_str(s->listener->conf->postmaster), SP_ADDR_UTF8_OK, &a);
+    if (s->who && s->who->recipients_max && m->env.n_rcpt >= s->who->recipients_max)
+        return no(452, 4, 5, 3, "too many recipients for this account; send the rest in "
+                                "another message");
+    if (!sp_conf_route_for(s->listener->conf, sp_addr_text(&a),
+                           (struct sp_str){(char *)m->env.reverse_path.data,
+                                           m->env.reverse_path.len},
+                           sp_str(s->who ? s->who->user : "")))
+        return no(550, 5, 1, 2, "no route to this domain is configured here");
+    if (add_rcpt(m, r, &a) < 0)
+        return no(451, 4, 3, 0, "out of memory; try again later");
+    return no(250, 2, 1, 5, "recipient ok");
+}
+
+void srv_message_rcpt(struct srv_session *s, const struct sp_rcpt *r, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct sp_reply reply = judge_rcpt(s, &r[i]);
+
+        if (reply.code >= 400)
+            srv_session_log_refusal(s, "RCPT", reply.code, reply.text.p);
+        (void)sp_srv_rcpt(s->engine, i, &reply);
+    }
+}
+
+/* ---- DATA, octets ---- */
+
+void srv_message_data(struct srv_session *s, uint64_t size_hint)
+{
+    (void)size_hint;
+    if (s->srv->disk_full) {
+        (void)refuse(s, "DATA", 452, 4, 3, 1, "the disk is full; try again later");
+        return;
+    }
+    if (!s->srv->queue || sp_port_full(s->srv->queue)) {
+        (void)refuse(s, "DATA", 451, 4, 3, 0, "the queue is busy; try again later");
+        return;
+    }
+    (void)sp_srv_accept(s->engine);
+}
+
+static void write_file(struct srv_message *m, struct sp_str octets)
+{
+    while (octets.n && !m->failed) {
+        ssize_t n = write(m->spare.fd, octets.p, octets.n);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            m->failed = true; /* said at the end, when the octets are all read */
+            m->failed_errno = errno;
+            return;
+        }
+        octets.p += n;
+        octets.n -= (size_t)n;
+    }
+}
+
+/* The header is needed in memory at the end; what is behind it goes to the file only. */
+static void note_header(struct srv_message *m, struct sp_str octets)
+{
+    if (m->env.header_size || m->content.n + octets.n > m->content.max)
+        return;
+    (void)sp_buf_str(&m->content, octets);
+}
+
+static void to_file(struct srv_session *s)
+{
+    struct srv_message *m = s->msg;
+
+    m->in_file = true;
+    write_file(m, sp_buf_view(&m->content));
+}
+
+void srv_message_body(struct srv_session *s, struct sp_str octets)
+{
+    struct srv_message *m = s->msg;
+
+    if (!m) {
+        (void)sp_srv_accept(s->engine);
+        return;
+    }
+    m->size += octets.n;
+    if (m->in_file) {
+        write_file(m, octets);
+        note_header(m, octets);
+        (void)sp_srv_accept(s->engine);
+        return;
+    }
+    if (sp_buf_str(&m->content, octets) < 0)
+        m->failed = true;
+    if (m->content.n <= SRV_INLINE_MAX || m->failed) {
+        (void)sp_srv_accept(s->engine);
+        return;
+    }
+    if (srv_spare_take(s->srv, &m->spare)) {
+        to_file(s);
+        (void)sp_srv_accept(s->engine);
+        return;
+    }
+    /* No file yet: the event stays unanswered, which is the backpressure. */
+    s->wait = SRV_WAIT_SPARE;
+    s->next_spare = s->srv->want_spare;
+    s->srv->want_spare = s;
+}
+
+void srv_message_spare(struct srv *srv)
+{
+    while (srv->want_spare) {
+        struct srv_session *s = srv->want_spare;
+
+        if (srv->disk_full || !s->msg) {
+            srv->want_spare = s->next_spare;
+            s->wait = SRV_WAIT_NOTHING;
+            (void)refuse(s, "DATA", 452, 4, 3, 1, "the disk is full; try again later");
+        } else if (srv_spare_take(srv, &s->msg->spare)) {
+            srv->want_spare = s->next_spare;
+            s->wait = SRV_WAIT_NOTHING;
+            to_file(s);
+            (void)sp_srv_accept(s->engine);
+        } else {
+            return;
+        }
+        srv_session_pump(s);
+    }
+}
+
+/* ---- the end of the message ---- */
+
+static int fixup(struct srv_session *s, struct sp_fix_plan *plan, bool *ok)
+{
+    struct srv_message *m = s->msg;
+    struct sp_str own[512];
+    struct sp_fix_in in = {
+        .header = sp_buf_view(&m->content),
+        .reverse_path = {(char *)m->env.reverse_path.data, m->env.reverse_path.len},
+        .smtputf8 = m->env.smtputf8,
+        .check_owner = s->listener->l->sender_check == SP_CONF_SENDER_BOTH &&
+                       s->listener->policy.kind != SP_SRV_REINJECT,
+        .hostname = sp_str(s->listener->conf->hostname),
+        .now_ms = m->env.received_ms,
+        .zone_minutes = s->srv->zone_minutes,
+        .own = own,
+    };
+
+    if (s->who) {
+        in.user = sp_str(s->who->user);
+        in.first_address = sp_str(s->who->first_address);
+        for (size_t i = 0; i < s->who->n_address && in.own_n < 512; i++)
+            own[in.own_n++] = sp_str(s->who->address[i]);
+    }
+    *ok = RAND_bytes(in.random, sizeof in.random) == 1;
+    return sp_fix_make(&in, plan);
+}
+
+static int received_field(struct srv_session *s, struct sp_buf *out)
+{
+    const Sp__Envelope *e = &s->msg->env;
+    const struct sp_conf_listener *l = s->listener->l;
+    struct sp_trace t = {
+        .helo = sp_str(e->helo),
+        .client_address = sp_str(e->client_address),
+        .hide_client = l->trace_hide_client,
+        .hostname = sp_str(s->listener->conf->hostname),
+        .id = sp_str(s->id),
+        .esmtp = sp_srv_extended(s->engine),
+        .smtputf8 = e->smtputf8,
+        .tls = e->tls != NULL,
+        .login = s->who && s->listener->policy.kind == SP_SRV_SUBMISSION,
+        .now_ms = e->received_ms,
+        .zone_minutes = s->srv->zone_minutes,
+    };
+
+    if (e->tls) {
+        t.tls_version = sp_str(e->tls->version);
+        t.tls_cipher = sp_str(e->tls->cipher);
+        t.tls_bits = e->tls->bits;
+    }
+    if (l->trace_identity && s->who)
+        t.identity = sp_str(s->who->user);
+    if (e->n_rcpt == 1)
+        t.only_recipient = (struct sp_str){(char *)e->rcpt[0]->address.data,
+                                           e->rcpt[0]->address.len};
+    return sp_trace_received(out, &t);
+}
+
+static int take_plan(struct srv_message *m, const struct sp_fix_plan *plan)
+{
+    Sp__Envelope *e = &m->env;
+    bool ok = true;
+
+    e->header_size = plan->header_size;
+    e->has_8bit_header = plan->has_8bit_header;
+    e->tls_required_no = plan->tls_required_no;
+    e->hops = plan->hops;
+    e->message_id = keep(m, sp_str(plan->message_id), &ok);
+    e->cut = plan->cut_n ? sp_arena_alloc(&m->arena, plan->cut_n * sizeof *e->cut) : NULL;
+    for (size_t i = 0; ok && i < plan->cut_n; i++) {
+        Sp__Cut *c = e->cut ? sp_arena_alloc(&m->arena, sizeof *c) : NULL;
+
+        if (!c)
+            return -SP_ENOMEM;
+        sp__cut__init(c);
+        c->offset = plan->cut[i].offset;
+        c->length = plan->cut[i].length;
+        e->cut[e->n_cut++] = c;
+    }
+    return ok ? 0 : -SP_ENOMEM;
+}
+
+static void release_content(void *p)
+{
+    sp_free(p);
+}
+
+static int submit(struct srv_session *s, const struct sp_buf *prefix)
+{
+    struct srv_message *m = s->msg;
+    Sp__Submit sub = SP__SUBMIT__INIT;
+    struct sp_raw raw = {.octets = sp_buf_view(&m->content),
+                         .release = release_content,
+                         .arg = m->content.p};
+    int rc;
+
+    sub.tag = s->key;
+    sub.envelope = &m->env;
+    sub.prefix = (ProtobufCBinaryData){prefix->n, (uint8_t *)prefix->p};
+    sub.content_in_frame = !m->in_file;
+    sub.spare = m->spare.id;
+    if (m->in_file || m->content.n == 0)
+        return sp_port_say(s->srv->queue, SP_MSG_SUBMIT, &sub.base);
+    /* The octets are given away, also when it fails. */
+    m->content.p = NULL;
+    m->content.n = m->content.cap = 0;
+    rc = sp_port_send(s->srv->queue, SP_MSG_SUBMIT, &sub.base, &raw, -1);
+    return rc;
+}
+
+/* What can be said without the queue.  True: it goes on. */
+static bool content_ok(struct srv_session *s)
+{
+    struct srv_message *m = s->msg;
+
+    if (!s->srv->queue)
+        return refuse(s, "dot", 451, 4, 3, 0, "the queue is being restarted; try again");
+    if (m->failed && (m->failed_errno == ENOSPC || m->failed_errno == EDQUOT ||
+                      m->failed_errno == EFBIG))
+        return refuse(s, "dot", 452, 4, 3, 1, "the disk is full; try again later");
+    if (m->failed)
+        return refuse(s, "dot", 451, 4, 3, 0, "the message could not be written; try again later");
+    if (s->who && s->who->message_size_max && m->size > s->who->message_size_max)
+        return refuse(s, "dot", 552, 5, 3, 4, "the message is larger than this account may send");
+    return true;
+}
+
+static bool prepare(struct srv_session *s, struct sp_buf *prefix, struct sp_fix_plan *plan)
+{
+    bool ok = true;
+
+    if (fixup(s, plan, &ok) < 0 || !ok)
+        return refuse(s, "dot", 451, 4, 3, 0, "out of memory; try again later");
+    if (plan->refused) {
+        int e[3] = {5, 6, 0};
+
+        (void)sscanf(plan->enhanced, "%d.%d.%d", &e[0], &e[1], &e[2]);
+        return refuse(s, "dot", (int)plan->code, e[0], e[1], e[2], plan->text);
+    }
+    if (s->msg->in_file && plan->header_size > s->msg->content.n)
+        return refuse(s, "dot", 554, 5, 6, 0, "the header is too large");
+    if (take_plan(s->msg, plan) < 0 || received_field(s, prefix) < 0 ||
+        sp_buf_str(prefix, sp_buf_view(&plan->prefix)) < 0)
+        return refuse(s, "dot", 451, 4, 3, 0, "out of memory; try again later");
+    return true;
+}
+
+static int fill_identity(struct srv_session *s)
+{
+    Sp__Envelope *e = &s->msg->env;
+    bool ok = true;
+
+    e->content_size = s->msg->size;
+    e->with = keep_text(s->msg,
+                        sp_str(sp_trace_with(false, sp_srv_extended(s->engine), e->smtputf8,
+                                             e->tls != NULL, s->who != NULL)),
+                        &ok);
+    if (!s->who)
+        return ok ? 0 : -SP_ENOMEM;
+    /* Only who it was, not all it may do: rights are looked up anew when they matter. */
+    e->identity = sp_arena_alloc(&s->msg->arena, sizeof *e->identity);
+    if (!e->identity)
+        return -SP_ENOMEM;
+    sp__identity__init(e->identity);
+    e->identity->user = s->who->user;
+    e->identity->login = s->who->login;
+    e->identity->mechanism = s->who->mechanism;
+    e->identity->implicit = s->who->implicit;
+    e->identity->certificate = s->who->certificate;
+    return ok ? 0 : -SP_ENOMEM;
+}
+
+void srv_message_end(struct srv_session *s, uint64_t size, bool body8, bool header8)
+{
+    struct sp_fix_plan plan;
+    struct sp_buf prefix;
+    bool sent = false;
+
+    (void)size;
+    if (!s->msg) {
+        (void)refuse(s, "dot", 451, 4, 3, 0, "try again later");
+        return;
+    }
+    sp_fix_plan_init(&plan);
+    sp_buf_init(&prefix, SP_STORED_PREFIX_MAX);
+    s->msg->env.has_8bit_body = body8;
+    s->msg->env.has_8bit_header = header8;
+    if (content_ok(s) && prepare(s, &prefix, &plan)) {
+        sent = fill_identity(s) == 0 && submit(s, &prefix) == 0;
+        if (!sent)
+            (void)refuse(s, "dot", 451, 4, 3, 0, "the queue is busy; try again later");
+    }
+    sp_buf_free(&prefix);
+    sp_fix_plan_free(&plan);
+    if (!sent) {
+        srv_message_forget(s);
+        return;
+    }
+    s->wait = SRV_WAIT_QUEUE;
+    if (s->msg->in_file) { /* the queue has its own descriptor of it */
+        close(s->msg->spare.fd);
+        s->msg->in_file = false;
+    }
+}
+
+static void log_accepted(struct srv_session *s, const char *id)
+{
+    const Sp__Envelope *e = &s->msg->env;
+
+    sp_log(SP_LOG_ACCEPTED, s->id, SP_KVS("id", id),
+           SP_KV("from", ((struct sp_str){(char *)e->reverse_path.data, e->reverse_path.len})),
+           SP_KVU("size", e->content_size), SP_KVU("recipients", e->n_rcpt),
+           SP_KVS("user", e->identity ? e->identity->user : ""),
+           SP_KV("message-id",
+                 ((struct sp_str){(char *)e->message_id.data, e->message_id.len})));
+}
+
+static void answer(struct srv_session *s, const Sp__Submitted *r)
+{
+    int e[3] = {0, 0, 0};
+
+    (void)sscanf(r->enhanced, "%d.%d.%d", &e[0], &e[1], &e[2]);
+    if (r->code == 250) {
+        s->messages++;
+        log_accepted(s, r->id);
+        (void)sp_srv_replyf(s->engine, 250, 2, 0, 0, "Ok: queued as %s", r->id);
+        return;
+    }
+    (void)refuse(s, "dot", r->code == 452 || r->code == 554 ? (int)r->code : 451,
+                 r->code == 554 ? 5 : 4, e[1] ? e[1] : 3, e[2],
+                 r->text[0] ? r->text : "try again later");
+}
+
+static void stored(struct srv_session *s, const Sp__Submitted *r)
+{
+    if (s->wait != SRV_WAIT_QUEUE)
+        return;
+    s->wait = SRV_WAIT_NOTHING;
+    answer(s, r);
+    srv_message_forget(s);
+    if (s->conn)
+        srv_session_pump(s);
+    else
+        srv_session_orphan_done(s);
+}
+
+void srv_message_stored(struct srv *srv, const Sp__Submitted *r)
+{
+    struct srv_session *s = srv_session_find(srv, r->tag);
+
+    if (s)
+        stored(s, r);
+}
+
+/* Whether it is stored nobody can say now: 451, and the client tries again.  If it was
+ * committed it is delivered, and a second copy is recognised only by a submission key
+ * (PROTOCOL 4). */
+void srv_message_queue_gone(struct srv *srv)
+{
+    Sp__Submitted r = SP__SUBMITTED__INIT;
+
+    r.code = 451;
+    r.text = (char *)(uintptr_t)"the queue was restarted; try again";
+    for (size_t i = 0; i < srv->slots; i++) {
+        struct srv_session *s = srv->slot[i];
+
+        if (!s || !s->msg)
+            continue;
+        if (s->wait == SRV_WAIT_QUEUE)
+            stored(s, &r);
+        else if (s->msg->in_file) /* its file is nobody's now */
+            s->msg->failed = true;
+    }
+}

@@ -1,0 +1,843 @@
+/* supervisor.c - see supervisor.h. */
+#include "supervisor.h"
+
+#include "alloc.h"
+#include "err.h"
+#include "firstrun.h"
+#include "listen.h"
+#include "material.h"
+#include "port.h"
+#include "secret.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <openssl/rand.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+enum {
+    DRAIN_SECONDS = 30,      /* for what is in flight when we are told to stop */
+    KILL_AFTER_MS = 35000,
+    WATCH_MS = 2000,         /* how often files are looked at for changes */
+    RESTART_FIRST_MS = 20,   /* a role that dies is started again at once ... */
+    RESTART_MOST_MS = 5000,  /* ... and slower while it goes on dying */
+    LIVED_WELL_MS = 10000,
+    CHILDREN_MAX = 128,
+    SOCKETS_MAX = 256,
+};
+
+struct sup;
+
+struct child {
+    struct sup *sup;
+    Sp__Role role;
+    unsigned instance;
+    uv_process_t proc;
+    uv_timer_t again;
+    struct sp_port *port; /* NULL: not running */
+    bool running, ready;
+    uint64_t started_ms;
+    unsigned delay_ms;
+};
+
+struct listening {
+    const char *name, *address; /* ours */
+    bool control;
+    bool keep; /* named by the configuration being read */
+    int fd;
+};
+
+/* What ends first when we stop: nothing new from clients, then what they gave us goes
+ * to disk, then deliveries under way end. */
+enum phase { RUNNING, STOP_SERVERS, STOP_DELIVERY, STOP_QUEUE, STOP_REST, ENDED };
+
+struct sup {
+    uv_loop_t loop;
+    const struct sp_serve_options *o;
+    struct sp_conf *conf;
+    struct sp_material *material;
+    struct sp_buf config_text;
+    uint64_t generation, stamp;
+    uint8_t cookie[32];
+    uid_t uid;
+    gid_t gid;
+    bool drop; /* we are root: roles become uid:gid */
+    struct child child[CHILDREN_MAX];
+    size_t children;
+    struct listening sock[SOCKETS_MAX];
+    size_t socks;
+    uv_signal_t on_hup, on_term, on_int;
+    uv_timer_t watch, deadline;
+    enum phase phase;
+    bool said_ready;
+    int status;
+};
+
+static int fail(struct sup *s, int status, const char *text)
+{
+    sp_log(SP_LOG_FATAL, "", SP_KVS("reason", text));
+    s->status = status;
+    return -1;
+}
+
+/* ---- configuration and material ---- */
+
+static void say_lines(enum sp_log_event ev, struct sp_buf *text)
+{
+    struct sp_str rest = sp_buf_view(text);
+
+    while (rest.n) {
+        struct sp_str line = sp_str_cut(&rest, '\n');
+
+        if (line.n)
+            sp_log(ev, "", SP_KV("reason", line));
+    }
+}
+
+static struct sp_conf *read_config(struct sup *s, enum sp_log_event ev)
+{
+    struct sp_conf_errors errs;
+    struct sp_conf *c;
+
+    sp_conf_errors_init(&errs);
+    c = sp_conf_load(s->o->config, &errs);
+    for (size_t i = 0; i < errs.n; i++) {
+        struct sp_buf b;
+
+        sp_buf_init(&b, 16384);
+        if (!isatty(2) || c) { /* one log line each; on a terminal the rendered form */
+            (void)sp_buf_printf(&b, "%s:%u:%u: %s", s->o->config, errs.v[i].line,
+                                errs.v[i].column, errs.v[i].message);
+            say_lines(errs.v[i].warning ? SP_LOG_WARNING : ev, &b);
+        } else if (sp_conf_error_render(&errs, i, &b, true) == 0) {
+            (void)!write(2, b.p, b.n);
+        }
+        sp_buf_free(&b);
+    }
+    sp_conf_errors_free(&errs);
+    return c;
+}
+
+static struct sp_material *read_material(const struct sp_conf *c, enum sp_log_event ev)
+{
+    struct sp_material *m;
+    struct sp_buf problems;
+
+    sp_buf_init(&problems, 1 << 16);
+    m = sp_material_read(c, &problems);
+    say_lines(m ? SP_LOG_WARNING : ev, &problems);
+    sp_buf_free(&problems);
+    return m;
+}
+
+static int find_account(struct sup *s)
+{
+    struct passwd *pw;
+    struct group *gr;
+    char text[300];
+
+    s->drop = geteuid() == 0;
+    s->uid = geteuid();
+    s->gid = getegid();
+    if (!s->drop)
+        return 0;
+    pw = getpwnam(s->conf->user);
+    if (!pw) {
+        snprintf(text, sizeof text,
+                 "there is no user %s to become; create it with `useradd --system "
+                 "--home-dir %s --shell /usr/sbin/nologin %s`, or name another with `user`",
+                 s->conf->user, s->conf->data_directory, s->conf->user);
+        return fail(s, EX_NOUSER, text);
+    }
+    s->uid = pw->pw_uid;
+    s->gid = pw->pw_gid;
+    if (s->conf->group) {
+        gr = getgrnam(s->conf->group);
+        if (!gr) {
+            snprintf(text, sizeof text, "there is no group %s", s->conf->group);
+            return fail(s, EX_NOUSER, text);
+        }
+        s->gid = gr->gr_gid;
+    }
+    s->drop = s->uid != 0; /* `user = root` is the administrator's own choice */
+    return 0;
+}
+
+static int set_config_text(struct sup *s)
+{
+    struct sp_buf text;
+
+    sp_buf_init(&text, SP_CONF_FILE_MAX * 2);
+    if (sp_conf_dump(s->conf, false, &text) < 0 || !sp_buf_cstr(&text)) {
+        sp_buf_free(&text);
+        return -1;
+    }
+    sp_buf_free(&s->config_text);
+    s->config_text = text;
+    return 0;
+}
+
+/* ---- sockets ---- */
+
+static struct listening *find_socket(struct sup *s, const char *name, const char *address)
+{
+    for (size_t i = 0; i < s->socks; i++)
+        if (s->sock[i].fd >= 0 && strcmp(s->sock[i].name, name) == 0 &&
+            strcmp(s->sock[i].address, address) == 0)
+            return &s->sock[i];
+    return NULL;
+}
+
+static int remember(struct sup *s, const char *name, const char *address, int fd,
+                    bool control, struct sp_err *err)
+{
+    struct listening *l = &s->sock[s->socks];
+
+    if (s->socks == SOCKETS_MAX) {
+        close(fd);
+        return sp_err_set(err, SP_CLASS_PEER, SP_ELIMIT, "too many addresses to listen on");
+    }
+    l->name = sp_strdup(name);
+    l->address = sp_strdup(address);
+    l->fd = fd;
+    l->control = control;
+    l->keep = true;
+    if (!l->name || !l->address)
+        return sp_err_nomem(err);
+    s->socks++;
+    return 0;
+}
+
+static int open_listener(struct sup *s, const struct sp_conf_listener *l,
+                         struct sp_err *err)
+{
+    for (size_t i = 0; i < l->address.n; i++) {
+        const struct sp_conf_addr *a = &l->address.v[i];
+        struct listening *have = find_socket(s, l->head.name, a->text);
+        int fd, rc;
+
+        if (have) {
+            have->keep = true;
+            continue;
+        }
+        rc = a->kind == SP_CONF_ADDR_UNIX ? sp_listen_bind_unix(a->host, 0666, &fd, err)
+                                          : sp_listen_bind(a->text, false, &fd, err);
+        if (rc == 0)
+            rc = remember(s, l->head.name, a->text, fd, false, err);
+        if (rc < 0)
+            return rc;
+        sp_log(SP_LOG_LISTEN, "", SP_KVS("listener", l->head.name),
+               SP_KVS("address", a->text),
+               SP_KVS("tls", l->tls == SP_CONF_STARTTLS   ? "starttls"
+                             : l->tls == SP_CONF_IMPLICIT ? "implicit"
+                                                          : "none"));
+    }
+    return 0;
+}
+
+static int open_control(struct sup *s, const struct sp_conf *c, struct sp_err *err)
+{
+    struct listening *have = find_socket(s, "control", c->control_socket);
+    struct group *gr = c->admin_group ? getgrnam(c->admin_group) : NULL;
+    int fd, rc;
+
+    if (have) {
+        have->keep = true;
+        return 0;
+    }
+    if (c->admin_group && !gr)
+        return sp_err_set(err, SP_CLASS_PEER, SP_ENOENT, "there is no group %s (admin-group)",
+                          c->admin_group);
+    rc = sp_listen_bind_unix(c->control_socket, gr ? 0660 : 0600, &fd, err);
+    if (rc < 0)
+        return rc;
+    /* Who is not in the group meets mode 0660 of another group: nothing is opened by a
+     * failure here but for root and the service's user. */
+    if ((s->drop || gr) &&
+        lchown(c->control_socket, s->uid, gr ? gr->gr_gid : s->gid) < 0) {
+        close(fd);
+        return sp_err_sys(err, SP_CLASS_PEER, SP_EDENIED, "cannot give %s to its group",
+                          c->control_socket);
+    }
+    return remember(s, "control", c->control_socket, fd, true, err);
+}
+
+/* Opens what the configuration names and is not open.  On failure what was opened for
+ * it is closed again; what was open before stays. */
+static int open_sockets(struct sup *s, const struct sp_conf *c, struct sp_err *err)
+{
+    size_t before = s->socks;
+    int rc;
+
+    for (size_t i = 0; i < s->socks; i++)
+        s->sock[i].keep = false;
+    rc = open_control(s, c, err);
+    for (size_t i = 0; rc == 0 && i < c->n_listeners; i++)
+        rc = open_listener(s, &c->listeners[i], err);
+    if (rc == 0)
+        return 0;
+    while (s->socks > before) {
+        close(s->sock[--s->socks].fd);
+        sp_free((void *)(uintptr_t)s->sock[s->socks].name);
+        sp_free((void *)(uintptr_t)s->sock[s->socks].address);
+    }
+    for (size_t i = 0; i < s->socks; i++)
+        s->sock[i].keep = true;
+    return rc;
+}
+
+/* The roles close their copies when they hear that the configuration has no use for
+ * them; ours go now. */
+static void drop_sockets(struct sup *s)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < s->socks; i++) {
+        if (s->sock[i].keep) {
+            s->sock[kept++] = s->sock[i];
+            continue;
+        }
+        close(s->sock[i].fd);
+        sp_free((void *)(uintptr_t)s->sock[i].name);
+        sp_free((void *)(uintptr_t)s->sock[i].address);
+    }
+    s->socks = kept;
+}
+
+/* ---- roles ---- */
+
+static const struct {
+    Sp__Role a, b;
+} links[] = {
+    {SP__ROLE__ROLE_SERVER, SP__ROLE__ROLE_AUTH},
+    {SP__ROLE__ROLE_SERVER, SP__ROLE__ROLE_QUEUE},
+    {SP__ROLE__ROLE_QUEUE, SP__ROLE__ROLE_DELIVERY},
+    {SP__ROLE__ROLE_QUEUE, SP__ROLE__ROLE_LOCAL},
+};
+
+static void lost_role(struct child *c);
+
+static int on_frame(struct sp_port *p, const struct sp_frame *f, struct sp_err *err);
+
+static void on_gone(struct sp_port *p, const struct sp_err *why)
+{
+    struct child *c = sp_port_arg(p);
+
+    c->port = NULL;
+    if (why->cls == SP_CLASS_PEER) {
+        sp_log(SP_LOG_ROLE_BAD, "", SP_KVS("role", sp_role_name(c->role)),
+               SP_KVS("reason", why->text));
+        (void)uv_process_kill(&c->proc, SIGKILL);
+    }
+}
+
+static const struct sp_port_ops child_ops = {.frame = on_frame, .gone = on_gone};
+
+static int tell_setup(struct sup *s, struct child *c, bool reload)
+{
+    Sp__Setup m = SP__SETUP__INIT;
+    int rc;
+
+    m.role = c->role;
+    m.instance = c->instance;
+    m.config_text = s->config_text.p;
+    m.data_directory = (char *)(uintptr_t)s->conf->data_directory;
+    m.generation = s->generation;
+    m.reload = reload;
+    m.cookie_key = (ProtobufCBinaryData){sizeof s->cookie, s->cookie};
+    rc = sp_material_share(s->material, c->role, &m);
+    if (rc == 0)
+        rc = sp_port_say(c->port, SP_MSG_SETUP, &m.base);
+    sp_material_unshare(&m);
+    return rc;
+}
+
+static void tell_listeners(struct sup *s, struct child *c)
+{
+    for (size_t i = 0; i < s->socks; i++) {
+        Sp__ListenerFd m = SP__LISTENER_FD__INIT;
+        bool wants = s->sock[i].control ? c->role == SP__ROLE__ROLE_QUEUE
+                                        : c->role == SP__ROLE__ROLE_SERVER;
+
+        if (!wants)
+            continue;
+        m.name = (char *)(uintptr_t)s->sock[i].name;
+        m.address = (char *)(uintptr_t)s->sock[i].address;
+        m.local = s->sock[i].control;
+        (void)sp_port_send(c->port, SP_MSG_LISTENER, &m.base, NULL,
+                           dup(s->sock[i].fd));
+    }
+}
+
+static void tell_peer(struct child *c, const struct child *other, int fd)
+{
+    Sp__PeerFd m = SP__PEER_FD__INIT;
+
+    m.role = other->role;
+    m.instance = other->instance;
+    (void)sp_port_send(c->port, SP_MSG_PEER, &m.base, NULL, fd);
+}
+
+static void join_peers(struct sup *s, struct child *c)
+{
+    for (size_t i = 0; i < s->children; i++) {
+        struct child *d = &s->child[i];
+
+        for (size_t j = 0; j < sizeof links / sizeof links[0]; j++) {
+            bool linked = (links[j].a == c->role && links[j].b == d->role) ||
+                          (links[j].b == c->role && links[j].a == d->role);
+            int fd[2];
+
+            if (!linked || !d->port || !c->port || d == c)
+                continue;
+            if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd) < 0) {
+                sp_log(SP_LOG_WARNING, "", SP_KVS("reason", "no descriptors for a channel"));
+                continue;
+            }
+            tell_peer(c, d, fd[0]);
+            tell_peer(d, c, fd[1]);
+        }
+    }
+}
+
+static void on_role_exit(uv_process_t *proc, int64_t status, int sig)
+{
+    struct child *c = proc->data;
+    struct sup *s = c->sup;
+    char text[64];
+
+    c->running = c->ready = false;
+    sp_port_close(c->port);
+    c->port = NULL;
+    uv_close((uv_handle_t *)proc, NULL);
+    snprintf(text, sizeof text, sig ? "signal %d" : "exit %d", sig ? sig : (int)status);
+    if (s->phase == RUNNING)
+        sp_log(SP_LOG_ROLE_DIED, "", SP_KVS("role", sp_role_name(c->role)),
+               SP_KVU("instance", c->instance), SP_KVU("pid", (uint64_t)proc->pid),
+               SP_KVS("status", text));
+    lost_role(c);
+}
+
+/* Channel ends must not be inherited by other children: everything we open is CLOEXEC,
+ * and the one end the child needs is given to it as descriptor 3. */
+static int spawn(struct child *c)
+{
+    struct sup *s = c->sup;
+    char role[32], instance[16];
+    char *args[] = {(char[]){"sallyport"}, (char[]){"role"}, role, instance, NULL};
+    uv_stdio_container_t io[4] = {
+        {.flags = UV_IGNORE},
+        {.flags = UV_INHERIT_FD, .data.fd = 2},
+        {.flags = UV_INHERIT_FD, .data.fd = 2},
+        {.flags = UV_INHERIT_FD},
+    };
+    uv_process_options_t o = {.exit_cb = on_role_exit, .file = "/proc/self/exe", .args = args,
+                              .stdio_count = 4, .stdio = io};
+    struct sp_err err;
+    int fd[2], rc;
+
+    snprintf(role, sizeof role, "%s", sp_role_name(c->role));
+    snprintf(instance, sizeof instance, "%u", c->instance);
+    if (s->drop) {
+        o.flags = UV_PROCESS_SETUID | UV_PROCESS_SETGID; /* and no further groups */
+        o.uid = s->uid;
+        o.gid = s->gid;
+    }
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd) < 0)
+        return -1;
+    io[3].data.fd = fd[1];
+    rc = uv_spawn(&s->loop, &c->proc, &o);
+    close(fd[1]);
+    c->proc.data = c;
+    if (rc < 0) {
+        sp_log(SP_LOG_WARNING, "", SP_KVS("reason", uv_strerror(rc)), SP_KVS("role", role));
+        close(fd[0]);
+        uv_close((uv_handle_t *)&c->proc, NULL);
+        return -1;
+    }
+    c->running = true;
+    c->ready = false;
+    c->started_ms = uv_now(&s->loop);
+    c->port = sp_port_new(&s->loop, fd[0], SP__ROLE__ROLE_SUPERVISOR, c->role, c->instance,
+                          &child_ops, c, &err);
+    if (!c->port) {
+        (void)uv_process_kill(&c->proc, SIGKILL);
+        return -1;
+    }
+    sp_log(SP_LOG_ROLE_START, "", SP_KVS("role", role), SP_KVU("instance", c->instance),
+           SP_KVU("pid", (uint64_t)c->proc.pid));
+    return 0;
+}
+
+static void start_again(uv_timer_t *t);
+
+static void start(struct child *c)
+{
+    struct sup *s = c->sup;
+
+    if (s->phase != RUNNING)
+        return;
+    if (spawn(c) < 0 || tell_setup(s, c, false) < 0) {
+        if (!c->running)
+            uv_timer_start(&c->again, start_again, RESTART_MOST_MS, 0);
+        return;
+    }
+    tell_listeners(s, c);
+    join_peers(s, c);
+}
+
+static void start_again(uv_timer_t *t)
+{
+    start(t->data);
+}
+
+static void next_phase(struct sup *s);
+
+static void lost_role(struct child *c)
+{
+    struct sup *s = c->sup;
+    bool well = uv_now(&s->loop) - c->started_ms >= LIVED_WELL_MS;
+
+    if (s->phase != RUNNING) {
+        next_phase(s);
+        return;
+    }
+    if (!s->said_ready) { /* it never came up: that will not get better by itself */
+        s->status = s->status ? s->status : EX_SOFTWARE;
+        sp_log(SP_LOG_FATAL, "", SP_KVS("role", sp_role_name(c->role)),
+               SP_KVS("reason", "the role ended while starting; its last lines say why"));
+        s->phase = STOP_SERVERS;
+        next_phase(s);
+        return;
+    }
+    c->delay_ms = well ? RESTART_FIRST_MS
+                  : c->delay_ms * 2 > RESTART_MOST_MS ? RESTART_MOST_MS
+                                                      : c->delay_ms * 2;
+    uv_timer_start(&c->again, start_again, c->delay_ms, 0);
+}
+
+static void check_ready(struct sup *s)
+{
+    for (size_t i = 0; i < s->children; i++)
+        if (!s->child[i].ready)
+            return;
+    if (s->said_ready)
+        return;
+    s->said_ready = true;
+    sp_log(SP_LOG_READY, "", SP_KVS("config", s->o->config),
+           SP_KVS("data", s->conf->data_directory));
+}
+
+static int on_frame(struct sp_port *p, const struct sp_frame *f, struct sp_err *err)
+{
+    struct child *c = sp_port_arg(p);
+    struct sp_arena arena;
+    Sp__Ready *m;
+
+    if (f->type != SP_MSG_READY)
+        return 0; /* counters are for the metrics to come */
+    sp_arena_init(&arena, 1 << 16);
+    m = sp_frame_unpack(f, &arena);
+    if (!m)
+        return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "malformed message");
+    if (m->problem[0])
+        sp_log(SP_LOG_RELOAD_REFUSED, "", SP_KVS("role", sp_role_name(c->role)),
+               SP_KVS("reason", m->problem));
+    c->ready = true;
+    sp_arena_reset(&arena);
+    check_ready(c->sup);
+    return 0;
+}
+
+static void add_child(struct sup *s, Sp__Role role, unsigned instance)
+{
+    struct child *c = &s->child[s->children++];
+
+    c->sup = s;
+    c->role = role;
+    c->instance = instance;
+    c->delay_ms = RESTART_FIRST_MS;
+    uv_timer_init(&s->loop, &c->again);
+    c->again.data = c;
+}
+
+static void make_children(struct sup *s)
+{
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    uint64_t servers = s->conf->server_processes;
+
+    if (servers == 0)
+        servers = cpus > 0 ? (uint64_t)cpus : 1;
+    add_child(s, SP__ROLE__ROLE_QUEUE, 0);
+    add_child(s, SP__ROLE__ROLE_AUTH, 0);
+    add_child(s, SP__ROLE__ROLE_LOCAL, 0);
+    for (unsigned i = 0; i < s->conf->delivery_processes && s->children < 60; i++)
+        add_child(s, SP__ROLE__ROLE_DELIVERY, i);
+    for (unsigned i = 0; i < servers && s->children < CHILDREN_MAX; i++)
+        add_child(s, SP__ROLE__ROLE_SERVER, i);
+}
+
+/* ---- reload ---- */
+
+static void put_in_force(struct sup *s, struct sp_conf *c, struct sp_material *m)
+{
+    struct sp_conf *old = s->conf;
+
+    s->conf = c;
+    if (set_config_text(s) < 0) {
+        s->conf = old;
+        sp_conf_unref(c);
+        sp_material_free(m);
+        sp_log(SP_LOG_RELOAD_REFUSED, "", SP_KVS("reason", "out of memory"));
+        return;
+    }
+    sp_conf_unref(old);
+    sp_material_free(s->material);
+    s->material = m;
+    s->generation++;
+    drop_sockets(s);
+    for (size_t i = 0; i < s->children; i++)
+        if (s->child[i].port) {
+            (void)tell_setup(s, &s->child[i], true);
+            tell_listeners(s, &s->child[i]);
+        }
+    sp_log(SP_LOG_RELOAD, "", SP_KVU("generation", s->generation));
+}
+
+static void reload(struct sup *s)
+{
+    struct sp_conf *c = read_config(s, SP_LOG_RELOAD_REFUSED);
+    struct sp_material *m;
+    struct sp_err err;
+
+    if (!c)
+        return;
+    if (strcmp(c->data_directory, s->conf->data_directory) != 0) {
+        sp_log(SP_LOG_RELOAD_REFUSED, "",
+               SP_KVS("reason", "data-directory cannot change while the service runs: "
+                                "stop it and start it again"));
+        sp_conf_unref(c);
+        return;
+    }
+    m = read_material(c, SP_LOG_RELOAD_REFUSED);
+    if (m && open_sockets(s, c, &err) < 0) {
+        sp_log(SP_LOG_RELOAD_REFUSED, "", SP_KVS("reason", err.text));
+        sp_material_free(m);
+        m = NULL;
+    }
+    if (!m) {
+        sp_conf_unref(c);
+        return;
+    }
+    s->stamp = sp_material_stamp(c);
+    put_in_force(s, c, m);
+}
+
+static void on_hup(uv_signal_t *h, int sig)
+{
+    struct sup *s = h->data;
+
+    (void)sig;
+    if (s->phase == RUNNING)
+        reload(s);
+}
+
+/* Certificates, lists and passwords that changed on disk come into force by themselves;
+ * half-written ones fail to parse and are looked at again when they change again. */
+static void on_watch(uv_timer_t *t)
+{
+    struct sup *s = t->data;
+    uint64_t stamp = sp_material_stamp(s->conf);
+    struct sp_material *m;
+
+    if (s->phase != RUNNING || stamp == s->stamp)
+        return;
+    s->stamp = stamp;
+    m = read_material(s->conf, SP_LOG_RELOAD_REFUSED);
+    if (m)
+        put_in_force(s, sp_conf_ref(s->conf), m);
+}
+
+/* ---- the end ---- */
+
+static bool any_running(struct sup *s, Sp__Role role)
+{
+    for (size_t i = 0; i < s->children; i++)
+        if (s->child[i].role == role && s->child[i].running)
+            return true;
+    return false;
+}
+
+static void drain(struct sup *s, Sp__Role role)
+{
+    Sp__Drain m = SP__DRAIN__INIT;
+
+    m.seconds = DRAIN_SECONDS;
+    for (size_t i = 0; i < s->children; i++)
+        if (s->child[i].role == role && s->child[i].port)
+            (void)sp_port_say(s->child[i].port, SP_MSG_DRAIN, &m.base);
+}
+
+static void end(struct sup *s)
+{
+    s->phase = ENDED;
+    for (size_t i = 0; i < s->children; i++)
+        uv_close((uv_handle_t *)&s->child[i].again, NULL);
+    uv_close((uv_handle_t *)&s->on_hup, NULL);
+    uv_close((uv_handle_t *)&s->on_term, NULL);
+    uv_close((uv_handle_t *)&s->on_int, NULL);
+    uv_close((uv_handle_t *)&s->watch, NULL);
+    uv_close((uv_handle_t *)&s->deadline, NULL);
+}
+
+/* Enters the next phase whenever all roles of the present one have ended. */
+static void next_phase(struct sup *s)
+{
+    static const struct {
+        enum phase phase;
+        Sp__Role role[2];
+    } order[] = {
+        {STOP_SERVERS, {SP__ROLE__ROLE_SERVER, SP__ROLE__ROLE_SERVER}},
+        {STOP_DELIVERY, {SP__ROLE__ROLE_DELIVERY, SP__ROLE__ROLE_LOCAL}},
+        {STOP_QUEUE, {SP__ROLE__ROLE_QUEUE, SP__ROLE__ROLE_QUEUE}},
+        {STOP_REST, {SP__ROLE__ROLE_AUTH, SP__ROLE__ROLE_AUTH}},
+    };
+
+    for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
+        if (s->phase != order[i].phase)
+            continue;
+        if (any_running(s, order[i].role[0]) || any_running(s, order[i].role[1]))
+            return;
+        s->phase++;
+        if (s->phase == ENDED)
+            break;
+        drain(s, order[i + 1].role[0]);
+        if (order[i + 1].role[1] != order[i + 1].role[0])
+            drain(s, order[i + 1].role[1]);
+    }
+    if (s->phase == ENDED && !uv_is_closing((uv_handle_t *)&s->watch))
+        end(s);
+}
+
+static void kill_all(struct sup *s)
+{
+    for (size_t i = 0; i < s->children; i++)
+        if (s->child[i].running)
+            (void)uv_process_kill(&s->child[i].proc, SIGKILL);
+}
+
+static void on_deadline(uv_timer_t *t)
+{
+    sp_log(SP_LOG_WARNING, "",
+           SP_KVS("reason", "roles did not finish in time and were killed; what was "
+                            "acknowledged is in the queue"));
+    kill_all(t->data);
+}
+
+static void on_stop(uv_signal_t *h, int sig)
+{
+    struct sup *s = h->data;
+
+    if (s->phase != RUNNING) { /* the second one: now */
+        kill_all(s);
+        return;
+    }
+    sp_log(SP_LOG_STOP, "", SP_KVS("reason", sig == SIGINT ? "SIGINT" : "SIGTERM"));
+    s->phase = STOP_SERVERS;
+    drain(s, SP__ROLE__ROLE_SERVER);
+    uv_timer_start(&s->deadline, on_deadline, KILL_AFTER_MS, 0);
+    next_phase(s);
+}
+
+/* ---- start ---- */
+
+static int prepare(struct sup *s)
+{
+    struct sp_err err;
+
+    s->conf = read_config(s, SP_LOG_FATAL);
+    if (!s->conf) {
+        s->status = EX_CONFIG;
+        return -1;
+    }
+    sp_log_setup(2, s->o->log_json || s->conf->log_format == SP_CONF_LOG_JSON,
+                 s->conf->log_level, "supervisor");
+    sp_log(SP_LOG_START, "", SP_KVS("version", SP_VERSION),
+           SP_KVU("pid", (uint64_t)getpid()), SP_KVS("data", s->conf->data_directory));
+    if (find_account(s) < 0)
+        return -1;
+    if (sp_firstrun(s->conf, s->uid, s->gid, &err) < 0)
+        return fail(s, EX_CANTCREAT, err.text);
+    s->material = read_material(s->conf, SP_LOG_FATAL);
+    if (!s->material) {
+        s->status = EX_CONFIG;
+        return -1;
+    }
+    s->stamp = sp_material_stamp(s->conf);
+    if (open_sockets(s, s->conf, &err) < 0)
+        return fail(s, err.cls == SP_CLASS_TEMPORARY ? EX_TEMPFAIL : EX_CONFIG, err.text);
+    if (set_config_text(s) < 0 || RAND_bytes(s->cookie, sizeof s->cookie) != 1)
+        return fail(s, EX_OSERR, "out of memory");
+    return 0;
+}
+
+static void watch_signals(struct sup *s)
+{
+    uv_signal_init(&s->loop, &s->on_hup);
+    uv_signal_init(&s->loop, &s->on_term);
+    uv_signal_init(&s->loop, &s->on_int);
+    s->on_hup.data = s->on_term.data = s->on_int.data = s;
+    uv_signal_start(&s->on_hup, on_hup, SIGHUP);
+    uv_signal_start(&s->on_term, on_stop, SIGTERM);
+    uv_signal_start(&s->on_int, on_stop, SIGINT);
+    uv_timer_init(&s->loop, &s->watch);
+    uv_timer_init(&s->loop, &s->deadline);
+    s->watch.data = s->deadline.data = s;
+    uv_timer_start(&s->watch, on_watch, WATCH_MS, WATCH_MS);
+}
+
+static void clean_up(struct sup *s)
+{
+    if (s->conf && s->socks)
+        (void)unlink(s->conf->control_socket);
+    for (size_t i = 0; i < s->socks; i++) {
+        close(s->sock[i].fd);
+        sp_free((void *)(uintptr_t)s->sock[i].name);
+        sp_free((void *)(uintptr_t)s->sock[i].address);
+    }
+    sp_material_free(s->material);
+    sp_buf_free(&s->config_text);
+    sp_conf_unref(s->conf);
+    sp_wipe(s->cookie, sizeof s->cookie);
+}
+
+int sp_supervise(const struct sp_serve_options *o)
+{
+    static struct sup sup;
+    struct sup *s = &sup;
+
+    s->o = o;
+    signal(SIGPIPE, SIG_IGN);
+    umask(027);
+    sp_log_setup(2, o->log_json, SP_LEVEL_INFO, "supervisor");
+    if (prepare(s) < 0) {
+        clean_up(s);
+        return s->status;
+    }
+    uv_loop_init(&s->loop);
+    watch_signals(s);
+    make_children(s);
+    for (size_t i = 0; i < s->children; i++)
+        start(&s->child[i]);
+    uv_run(&s->loop, UV_RUN_DEFAULT);
+    (void)uv_loop_close(&s->loop);
+    sp_log(SP_LOG_STOP, "", SP_KVS("reason", s->status ? "error" : "done"));
+    clean_up(s);
+    return s->status;
+}

@@ -1,0 +1,292 @@
+/* maildir.c - see maildir.h. */
+#include "maildir.h"
+
+#include "err.h"
+#include "stored.h"
+#include "text.h"
+#include "trace.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { OUT_BLOCK = 65536, MODE_DIR = 0700, MODE_FILE = 0600 };
+
+/* ---- the path ---- */
+
+static bool fit_for_path(struct sp_str s)
+{
+    if (s.n == 0 || s.n > 200 || s.p[0] == '.')
+        return false;
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] == '/' || (unsigned char)s.p[i] < 32 || s.p[i] == 127)
+            return false;
+    return true;
+}
+
+static int refuse(struct sp_err *err, struct sp_str address, const char *why)
+{
+    return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "%.*s: %s",
+                      (int)(address.n > 200 ? 200 : address.n), address.p, why);
+}
+
+int sp_maildir_path(const char *template, struct sp_str address, char *ret, size_t cap,
+                    struct sp_err *err)
+{
+    struct sp_str local = address, domain = {NULL, 0}, part;
+    struct sp_buf out;
+    int rc = 0;
+
+    for (size_t i = address.n; i-- > 0;)
+        if (address.p[i] == '@') {
+            local.n = i;
+            domain = (struct sp_str){address.p + i + 1, address.n - i - 1};
+            break;
+        }
+    if (!fit_for_path(local) || !fit_for_path(domain))
+        return refuse(err, address, "this address cannot name a mailbox here");
+    sp_buf_init(&out, cap - 1);
+    for (const char *t = template; *t && rc == 0; t++) {
+        if (*t != '%') {
+            rc = sp_buf_put(&out, t, 1);
+            continue;
+        }
+        t++;
+        part = *t == 'u' ? local : *t == 'd' ? domain : SP_LIT("%");
+        rc = sp_buf_str(&out, part);
+    }
+    if (rc == 0) {
+        memcpy(ret, out.p, out.n);
+        ret[out.n] = '\0';
+    }
+    sp_buf_free(&out);
+    return rc < 0 ? refuse(err, address, "the path of its Maildir is too long") : 0;
+}
+
+/* ---- folders ---- */
+
+static int trouble(struct sp_err *err, const char *what, const char *path)
+{
+    return sp_err_sys(err, SP_CLASS_TEMPORARY, errno == ENOSPC ? SP_ENOSPC : SP_EIO,
+                      "cannot %s %s", what, path);
+}
+
+static int sync_folder(const char *path, struct sp_err *err)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc;
+
+    if (fd < 0)
+        return trouble(err, "open", path);
+    rc = fsync(fd) < 0 ? trouble(err, "sync", path) : 0;
+    close(fd);
+    return rc;
+}
+
+static int sync_above(const char *path, struct sp_err *err)
+{
+    char above[SP_MAILDIR_PATH_MAX + 8];
+    const char *slash = strrchr(path, '/');
+    size_t n = slash ? (size_t)(slash - path) : 0;
+
+    memcpy(above, n ? path : "/", n ? n : 1);
+    above[n ? n : 1] = '\0';
+    return sync_folder(above, err);
+}
+
+/* Makes every folder of the absolute path that is missing, and syncs the one above. */
+static int make_folders(const char *path, struct sp_err *err)
+{
+    char part[SP_MAILDIR_PATH_MAX + 8];
+    size_t n = strlen(path);
+
+    for (size_t i = 1; i <= n; i++) {
+        if (path[i] != '/' && path[i] != '\0')
+            continue;
+        memcpy(part, path, i);
+        part[i] = '\0';
+        if (mkdir(part, MODE_DIR) == 0) {
+            if (sync_above(part, err) < 0)
+                return -SP_EIO;
+        } else if (errno != EEXIST) {
+            return trouble(err, "make", part);
+        }
+    }
+    return 0;
+}
+
+static int make_maildir(const char *path, struct sp_err *err)
+{
+    static const char *const sub[] = {"cur", "new", "tmp"};
+    char part[SP_MAILDIR_PATH_MAX + 8];
+    struct stat st;
+
+    snprintf(part, sizeof part, "%s/tmp", path);
+    if (stat(part, &st) == 0)
+        return 0;
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(part, sizeof part, "%s/%s", path, sub[i]);
+        if (make_folders(part, err) < 0)
+            return -SP_EIO;
+    }
+    return 0;
+}
+
+/* ---- writing ---- */
+
+struct writer {
+    int fd;
+    const char *path;
+    char buf[OUT_BLOCK];
+    size_t n;
+    bool cr; /* a CR waits to see whether LF follows */
+    struct sp_err *err;
+};
+
+static int flush(struct writer *w)
+{
+    size_t at = 0;
+
+    while (at < w->n) {
+        ssize_t n = write(w->fd, w->buf + at, w->n - at);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return trouble(w->err, "write", w->path);
+        at += (size_t)n;
+    }
+    w->n = 0;
+    return 0;
+}
+
+static int put(struct writer *w, char c)
+{
+    if (w->n == sizeof w->buf && flush(w) < 0)
+        return -SP_EIO;
+    w->buf[w->n++] = c;
+    return 0;
+}
+
+/* CRLF becomes LF; a CR alone stays. */
+static int write_text(struct writer *w, const char *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (w->cr && p[i] != '\n' && put(w, '\r') < 0)
+            return -SP_EIO;
+        w->cr = p[i] == '\r';
+        if (!w->cr && put(w, p[i]) < 0)
+            return -SP_EIO;
+    }
+    return 0;
+}
+
+static int write_from_file(struct writer *w, int fd, uint64_t offset, uint64_t n)
+{
+    char block[16384];
+
+    while (n) {
+        size_t want = n < sizeof block ? (size_t)n : sizeof block;
+        ssize_t got = pread(fd, block, want, (off_t)offset);
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return sp_err_set(w->err, SP_CLASS_TEMPORARY, SP_EIO,
+                              "the stored message is shorter than it should be");
+        if (write_text(w, block, (size_t)got) < 0)
+            return -SP_EIO;
+        offset += (uint64_t)got;
+        n -= (uint64_t)got;
+    }
+    return 0;
+}
+
+static int write_fields(struct writer *w, const struct sp_maildir_mail *m)
+{
+    struct sp_buf b;
+    int rc;
+
+    sp_buf_init(&b, 4096);
+    rc = sp_trace_return_path(&b, (struct sp_str){(char *)m->env->reverse_path.data,
+                                                  m->env->reverse_path.len});
+    if (rc == 0)
+        rc = sp_buf_printf(&b, "Delivered-To: %.*s\r\n", (int)m->to.n, m->to.p);
+    if (rc == 0)
+        rc = write_text(w, b.p, b.n);
+    else
+        rc = sp_err_nomem(w->err);
+    sp_buf_free(&b);
+    return rc;
+}
+
+static int write_mail(struct writer *w, const struct sp_maildir_mail *m)
+{
+    struct sp_piece piece[SP_STORED_PIECES_MAX];
+    size_t n = sp_stored_pieces(m->env, m->prefix.n, piece);
+    int rc = write_fields(w, m);
+
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        const char *from = piece[i].prefix ? m->prefix.p : m->content.p;
+
+        rc = from ? write_text(w, from + piece[i].offset, (size_t)piece[i].length)
+                  : write_from_file(w, m->fd, piece[i].offset, piece[i].length);
+    }
+    if (rc == 0 && w->cr)
+        rc = put(w, '\r');
+    return rc == 0 ? flush(w) : rc;
+}
+
+static int write_tmp(const char *tmp, const struct sp_maildir_mail *m, struct sp_err *err)
+{
+    static _Thread_local struct writer w;
+    int rc;
+
+    w.path = tmp;
+    w.err = err;
+    w.n = 0;
+    w.cr = false;
+    w.fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, MODE_FILE);
+    if (w.fd < 0)
+        return trouble(err, "make", tmp);
+    rc = write_mail(&w, m);
+    if (rc == 0 && fsync(w.fd) < 0)
+        rc = trouble(err, "sync", tmp);
+    if (close(w.fd) < 0 && rc == 0)
+        rc = trouble(err, "close", tmp);
+    if (rc < 0)
+        (void)unlink(tmp);
+    return rc;
+}
+
+int sp_maildir_deliver(const char *path, const struct sp_maildir_mail *m,
+                       struct sp_err *err)
+{
+    char name[300], tmp[SP_MAILDIR_PATH_MAX + 320], new[SP_MAILDIR_PATH_MAX + 320],
+        folder[SP_MAILDIR_PATH_MAX + 8];
+    static _Thread_local unsigned count;
+    int rc = make_maildir(path, err);
+
+    if (rc < 0)
+        return rc;
+    /* Unique by queue id and process; a colon or slash would break Maildir's own syntax. */
+    snprintf(name, sizeof name, "%llu.%s_P%d_%u.%.100s", (unsigned long long)m->now_ms / 1000,
+             m->id, (int)getpid(), count++, m->hostname);
+    for (char *c = name; *c; c++)
+        if (*c == '/' || *c == ':')
+            *c = '_';
+    snprintf(tmp, sizeof tmp, "%s/tmp/%s", path, name);
+    snprintf(new, sizeof new, "%s/new/%s", path, name);
+    snprintf(folder, sizeof folder, "%s/new", path);
+    rc = write_tmp(tmp, m, err);
+    if (rc < 0)
+        return rc;
+    if (rename(tmp, new) < 0) {
+        rc = trouble(err, "move", tmp);
+        (void)unlink(tmp);
+        return rc;
+    }
+    return sync_folder(folder, err);
+}

@@ -1,0 +1,42 @@
+/*
+ * maildir.h - final delivery into a Maildir.
+ *
+ *     rc = sp_maildir_path("/srv/mail/%d/%u", address, path, sizeof path, &err);
+ *     rc = sp_maildir_deliver(path, &m, &err);       blocks: call it in a pool thread
+ *
+ * The message is written to tmp/, synced, moved to new/ and the folder synced: after
+ * success it is on stable storage, after a crash it is there whole or not at all.  Lines
+ * end in LF, as programs that read Maildirs expect.
+ *
+ * Errors: SP_CLASS_TEMPORARY (disk full, no permission: try again) or SP_CLASS_PEER (the
+ * address cannot name a mailbox: bounce).
+ */
+#ifndef SP_MAILDIR_H
+#define SP_MAILDIR_H
+
+#include "sallyport.pb-c.h"
+
+#include <sallyport/types.h>
+
+#define SP_MAILDIR_PATH_MAX 1024
+
+/* %u is the local part, %d the domain, %% a percent sign.  An address with a slash, a
+ * control octet, or a part that begins with a dot cannot be a path element. */
+int sp_maildir_path(const char *template, struct sp_str address, char *ret, size_t cap,
+                    struct sp_err *err);
+
+struct sp_maildir_mail {
+    const Sp__Envelope *env;
+    struct sp_str to; /* this recipient: Delivered-To */
+    struct sp_str prefix;
+    struct sp_str content; /* p NULL: it is in fd, from its beginning */
+    int fd;
+    const char *id;       /* queue id: part of the file's name */
+    const char *hostname;
+    uint64_t now_ms;
+};
+/* Makes the Maildir where it is not there (the folder above it, too). */
+int sp_maildir_deliver(const char *path, const struct sp_maildir_mail *m,
+                       struct sp_err *err);
+
+#endif
