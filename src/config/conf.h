@@ -186,7 +186,7 @@ struct sp_conf_listener {
         *tls_certs;     /* what they mean; the first is the default */
     size_t n_tls_certs; /* > 0 unless tls is NONE */
     /* In force as far as this file decides: OPTIONAL when nothing was written and there
-     * is a client-ca or a certificate-login, else OFF.  When it was not written
+     * is a client-ca, else OFF.  When it was not written
      * (client_certificates_auto) and a user has a pinned certificate, OFF means
      * OPTIONAL. */
     enum sp_conf_client_certs client_certificates;
@@ -322,9 +322,11 @@ const struct sp_conf_route *sp_conf_route_for(const struct sp_conf *c,
 const struct sp_conf_listener *sp_conf_listener_named(const struct sp_conf *c,
                                                       const char *name);
 
-/* Canonical text that parses to the same configuration.  all: every key of every
- * section, unset ones as comments; otherwise only what differs from the defaults.
- * Paths come out absolute.  Returns 0 or what sp_buf_put() returned. */
+/* Canonical text that parses to the same configuration: what was written and is not the
+ * default anyway.  all: also what was written and is the default, and as comments every
+ * key and section that was not written, with the value in force.  Paths come out
+ * absolute, so the text may be parsed with any filename.  Returns 0 or what sp_buf_put()
+ * returned. */
 int sp_conf_dump(const struct sp_conf *c, bool all, struct sp_buf *out);
 
 /* ---- the table, for documentation, completion and `config explain` ---- */
@@ -397,5 +399,11 @@ int sp_conf_value_text(const struct sp_conf_key *k, const void *section,
                        struct sp_buf *out);
 /* "a size from 64K to 10G": what the key expects, in words. */
 int sp_conf_expect_text(const struct sp_conf_key *k, struct sp_buf *out);
+
+/* Documents made from the table (conf_doc.c): 0 or what sp_buf_put() returned. */
+int sp_conf_doc_example(struct sp_buf *out);  /* a file with everything in comments */
+int sp_conf_doc_markdown(struct sp_buf *out); /* doc/configuration.md */
+int sp_conf_doc_man(struct sp_buf *out);      /* the middle of sallyport.conf(5) */
+int sp_conf_doc_words(struct sp_buf *out);    /* a line a key: section key word... */
 
 #endif

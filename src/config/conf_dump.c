@@ -1,69 +1,69 @@
 /* conf_dump.c - the configuration as text again, and questions to it. */
 #include "conf_in.h"
 
+#include <stdio.h>
 #include <string.h>
 
-enum { LINE_WISH = 88, VALUE_MAX = 16 * 1024 * 1024 };
+enum {
+    LINE_WISH = 88,   /* for people */
+    LINE_LONG = 3900, /* for lists that nobody reads: a dump must not outgrow a file */
+    VALUE_MAX = 16 * 1024 * 1024,
+};
 
-/* `key = a b c`, long lists on several lines. */
-static int put_lines(struct sp_buf *out, const char *lead, const char *key,
-                     const char *value, size_t n, bool list)
+/* 1: the value is the table's default. */
+static int is_default(const struct sp_conf_key *k, const struct sp_conf_head *h)
 {
-    struct sp_str rest = {value, n};
-    int rc = 0;
+    struct sp_buf v;
+    int rc;
 
-    do {
-        struct sp_str part = rest;
-
-        if (list && rest.n > LINE_WISH) {
-            size_t cut = LINE_WISH;
-
-            /* Only lists have blanks outside of quotes; a quoted word stays whole. */
-            while (cut && rest.p[cut] != ' ')
-                cut--;
-            while (cut < rest.n && (cut == 0 || rest.p[cut] != ' '))
-                cut++;
-            if (!memchr(rest.p, '"', cut))
-                part.n = cut;
-        }
-        rest.p += part.n < rest.n ? part.n + 1 : part.n;
-        rest.n -= part.n < rest.n ? part.n + 1 : part.n;
-        rc = sp_buf_printf(out, "%s%s =%s", lead, key, part.n ? " " : "");
-        if (rc == 0)
-            rc = sp_buf_str(out, part);
-        if (rc == 0)
-            rc = sp_buf_puts(out, "\n");
-    } while (rc == 0 && rest.n);
+    sp_buf_init(&v, VALUE_MAX);
+    rc = sp_conf_value_text(k, h, &v);
+    if (rc >= 0)
+        rc = sp_str_is(sp_buf_view(&v), k->def);
+    sp_buf_free(&v);
     return rc;
+}
+
+/* One line with as many elements from *i on as are wished for; at least one, if any. */
+static int put_line(const struct sp_conf_key *k, const void *section, const char *lead,
+                    size_t n, size_t *i, struct sp_buf *out)
+{
+    size_t wish = n > 1000 ? LINE_LONG : LINE_WISH, from = out->n, before;
+    int rc = sp_buf_printf(out, "%s%s =", lead, k->name);
+
+    for (size_t first = *i; rc == 0 && *i < n; ++*i) {
+        before = out->n;
+        if ((rc = sp_buf_puts(out, " ")) == 0)
+            rc = conf_print_at(k, section, *i, out);
+        if (rc == 0 && *i > first && out->n - from > wish) {
+            out->n = before; /* it begins the next line */
+            break;
+        }
+    }
+    return rc ? rc : sp_buf_puts(out, "\n");
 }
 
 /* What to do with one key: leave it out, write it, or show it as a comment. */
 static int dump_key(const struct sp_conf_key *k, const struct sp_conf_head *h, bool all,
                     const char *indent, struct sp_buf *out)
 {
-    bool written = sp_conf_given(h, k), list = conf_is_list(k->type);
-    struct sp_buf v;
-    const char *text;
+    bool written = sp_conf_given(h, k), comment = h->implied || !written;
+    size_t n = conf_count(k, h), i = 0;
+    char lead[8] = "";
     int rc;
 
-    sp_buf_init(&v, VALUE_MAX);
-    rc = sp_conf_value_text(k, h, &v);
-    text = rc < 0 ? NULL : sp_buf_cstr(&v);
-    if (!text) {
-        sp_buf_free(&v);
-        return rc < 0 ? rc : -SP_ENOMEM;
-    }
-    rc = 0;
-    if (h->implied || (all && !written && !k->def)) {
-        if (all)
-            rc = put_lines(out,
-                           h->implied ? *indent ? "#   " : "# "
-                           : *indent  ? "  # "
-                                      : "# ",
-                           k->name, text, v.n, list);
-    } else if (all || (written && (!k->def || strcmp(k->def, text) != 0)))
-        rc = put_lines(out, indent, k->name, text, v.n, list);
-    sp_buf_free(&v);
+    if (!all && (!written || h->implied))
+        return 0;
+    if (!all && k->def && (rc = is_default(k, h)) != 0)
+        return rc < 0 ? rc : 0;
+    /* What was not written stays a comment, so that it still is the default, and hangs
+     * on what it hangs on, when the text is read again. */
+    (void)snprintf(lead, sizeof lead, "%s%s", comment ? "# " : "", indent);
+    if (n == 0 && comment && k->def_doc)
+        return sp_buf_printf(out, "%s%s = (%s)\n", lead, k->name, k->def_doc);
+    do
+        rc = put_line(k, h, lead, n, &i, out);
+    while (rc == 0 && i < n);
     return rc;
 }
 

@@ -36,19 +36,39 @@ bool conf_crowded(const struct sp_conf_errors *errs)
     return errs->n >= SP_CONF_ERRORS_MAX;
 }
 
+static const char *format(struct conf_parser *p, const char *fmt, va_list ap)
+{
+    char tmp[SP_CONF_LINE_MAX];
+    const char *s;
+
+    (void)vsnprintf(tmp, sizeof tmp, fmt, ap);
+    s = sp_arena_strndup(&p->scratch, tmp, strlen(tmp));
+    p->full = p->full || !s;
+    return s ? s : "";
+}
+
 const char *conf_fmt(struct conf_parser *p, const char *fmt, ...)
 {
-    char tmp[MESSAGE_MAX];
     const char *s;
     va_list ap;
 
     if (conf_crowded(p->errs))
         return "";
     va_start(ap, fmt);
-    (void)vsnprintf(tmp, sizeof tmp, fmt, ap);
+    s = format(p, fmt, ap);
     va_end(ap);
-    s = sp_arena_strndup(&p->scratch, tmp, strlen(tmp));
-    return s ? s : "";
+    return s;
+}
+
+const char *conf_text(struct conf_parser *p, const char *fmt, ...)
+{
+    const char *s;
+    va_list ap;
+
+    va_start(ap, fmt);
+    s = format(p, fmt, ap);
+    va_end(ap);
+    return s;
 }
 
 const char *conf_quote(struct conf_parser *p, struct sp_str s)
@@ -286,12 +306,12 @@ int sp_conf_error_render(const struct sp_conf_errors *errs, size_t i,
                        e->message ? e->message : "out of memory", c->off);
     if (rc == 0 && e->text)
         rc = put_line(e, out, c);
+    if (rc == 0 && e->help)
+        rc = sp_buf_printf(out, "        %s\n", e->help);
     if (rc == 0 && e->expected)
         rc = sp_buf_printf(out, "        expected: %s\n", e->expected);
     if (rc == 0 && e->example)
         rc = sp_buf_printf(out, "        example:  %s\n", e->example);
-    if (rc == 0 && e->help)
-        rc = sp_buf_printf(out, "        %s\n", e->help);
     return rc;
 }
 

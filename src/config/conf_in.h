@@ -58,7 +58,8 @@ struct conf_inst {
     struct conf_pos **word;    /* [SP_CONF_KEYS_MAX] the words of its value */
     uint32_t *n_words;         /* [SP_CONF_KEYS_MAX] */
     uint64_t bad[2];           /* bit per key: its value was refused */
-    struct conf_inst *next;    /* in the order of the file */
+    bool broken; /* its braces are wrong: what is missing may just be elsewhere */
+    struct conf_inst *next; /* in the order of the file */
 };
 
 struct conf_parser {
@@ -93,6 +94,8 @@ void conf_errors_nomem(struct sp_conf_errors *errs);
 /* Text for a message: `"word"`, escaped, cut when long.  In scratch memory. */
 const char *conf_quote(struct conf_parser *p, struct sp_str s);
 const char *conf_fmt(struct conf_parser *p, const char *fmt, ...) SP_PRINTF(2, 3);
+/* The same for values: conf_fmt() gives "" once nothing more would be shown. */
+const char *conf_text(struct conf_parser *p, const char *fmt, ...) SP_PRINTF(2, 3);
 /* How many single edits lie between two words, ASCII case aside; 99: too many. */
 unsigned conf_distance(struct sp_str a, struct sp_str b);
 /* Remember the nearest of several candidates. */
@@ -112,6 +115,10 @@ void conf_put(struct conf_parser *p, struct conf_inst *in, const struct sp_conf_
 /* The default of k into its member; text comes from the table or a rule. */
 void conf_put_text(struct conf_parser *p, struct conf_inst *in,
                    const struct sp_conf_key *k, const char *text);
+/* Elements of a value: of a list as many as it has, else 1, or 0 where it is not set. */
+size_t conf_count(const struct sp_conf_key *k, const void *section);
+int conf_print_at(const struct sp_conf_key *k, const void *section, size_t i,
+                  struct sp_buf *out);
 bool conf_is_list(enum sp_conf_value type);
 bool conf_domain_ok(struct sp_str s);
 
@@ -128,5 +135,6 @@ struct conf_inst *conf_imply(struct conf_parser *p, enum sp_conf_section_id id,
 /* ---- what belongs together (conf_rules.c) ---- */
 
 void conf_finish(struct conf_parser *p);
+const char *conf_rule_words(size_t i); /* the message of rule i; NULL: no more */
 
 #endif

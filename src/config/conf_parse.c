@@ -195,10 +195,7 @@ static bool quoted_word(struct conf_parser *p, struct line *l, struct conf_word 
         return false;
     }
     l->at++;
-    *w = (struct conf_word){
-        {d, n},
-        pos_at(l, from, l->at - from), true
-    };
+    *w = (struct conf_word){{d, n}, pos_at(l, from, l->at - from), true};
     return true;
 }
 
@@ -210,9 +207,7 @@ static bool bare_word(struct conf_parser *p, struct line *l, struct conf_word *w
            l->s.p[l->at] != '"')
         l->at++;
     *w = (struct conf_word){
-        {l->s.p + from, l->at - from},
-        pos_at(l, from, l->at - from), false
-    };
+        {l->s.p + from, l->at - from}, pos_at(l, from, l->at - from), false};
     if (l->at == l->s.n || l->s.p[l->at] != '"')
         return true;
     conf_note(p,
@@ -266,7 +261,7 @@ static const char *label(struct conf_parser *p, enum sp_conf_section_id id)
 static void unknown_key(struct conf_parser *p, enum sp_conf_section_id id,
                         struct sp_str name, struct conf_pos pos)
 {
-    struct sp_str plain = conf_crowded(p->errs) ? name : with_dashes(p, name);
+    struct sp_str plain = with_dashes(p, name);
     struct conf_nearest near = {.want = plain};
     const struct conf_tables *t = p->tables;
     const char *help = NULL;
@@ -277,6 +272,10 @@ static void unknown_key(struct conf_parser *p, enum sp_conf_section_id id,
     for (size_t i = 0; i < t->n_keys && !help; i++)
         if (t->keys[i].section == id && !t->keys[i].deprecated_by)
             conf_near(&near, t->keys[i].name);
+    for (size_t i = 0; i < t->n_others && !help && !near.best; i++)
+        if (sp_str_is(plain, t->others[i].word))
+            help = conf_fmt(p, "perhaps you mean \"%s\", which stands %s",
+                            t->others[i].key, label(p, t->others[i].section));
     if (!help && near.best && near.distance == 0)
         help = conf_fmt(p, "write \"%s\"", near.best);
     for (size_t i = 0; i < t->n_keys && !help; i++)
@@ -297,7 +296,10 @@ static const struct sp_conf_key *key_for(struct conf_parser *p, struct conf_inst
     unsigned bit;
 
     if (!k) {
-        unknown_key(p, in->id, name, pos);
+        if (conf_crowded(p->errs))
+            conf_note(p, &(struct conf_note){.pos = pos}, "not shown, only counted");
+        else
+            unknown_key(p, in->id, name, pos);
         return NULL;
     }
     if (k->deprecated_by) {
@@ -429,13 +431,103 @@ static struct conf_inst *open_section(struct conf_parser *p, enum sp_conf_sectio
 }
 
 static void unclosed(struct conf_parser *p, const struct place *here,
-                     const char *before)
+                     const char *before, bool nested)
 {
-    conf_note(
-        p,
-        &(struct conf_note){.pos = here->open,
-                            .help = "put } on a line of its own behind its last key"},
-        "this %s section is not closed before %s", here->kind, before);
+    conf_note(p,
+              &(struct conf_note){
+                  .pos = here->open,
+                  .help = nested ? "write } behind its last key; sections do not stand "
+                                   "inside each other"
+                                 : "write } on a line of its own behind its last key"},
+              "this %s section is not closed before %s", here->kind, before);
+}
+
+/* What stands behind KIND. */
+struct heading {
+    const struct conf_word *name; /* NULL: none */
+    bool brace;                   /* the { is there */
+    bool broken;                  /* something was noted */
+    bool closed;                  /* } stands on the same line */
+};
+
+static void bad_heading(struct conf_parser *p, struct heading *h, struct conf_pos pos,
+                        const char *help, const char *message)
+{
+    h->broken = true;
+    conf_note(p, &(struct conf_note){.pos = pos, .help = help}, "%s", message);
+}
+
+/* `main{` is meant as `main {`. */
+static void split_brace(struct conf_parser *p, struct heading *h, struct conf_word *w)
+{
+    struct conf_pos pos = w->pos;
+    const char *brace = w->s.n && !w->quoted ? memchr(w->s.p, '{', w->s.n) : NULL;
+
+    if (!brace || h->brace)
+        return;
+    h->closed = w->s.p[w->s.n - 1] == '}';
+    pos.at += (uint32_t)(brace - w->s.p);
+    pos.len = 1;
+    bad_heading(p, h, pos,
+                h->closed ? "write { at the end of this line and } on one of its own"
+                          : NULL,
+                brace == w->s.p ? "{ must be the last thing on its line"
+                                : "a blank must stand before {");
+    w->pos.len = w->pos.len - (uint32_t)w->s.n + (uint32_t)(brace - w->s.p);
+    w->s.n = (size_t)(brace - w->s.p);
+    h->brace = true;
+}
+
+/* The n words behind KIND: [NAME] [{]. */
+static struct heading read_heading(struct conf_parser *p, size_t n,
+                                   struct conf_pos open, const char *kind)
+{
+    struct heading h = {.name = NULL};
+    size_t brace = 0;
+
+    while (brace < n && !sp_str_is(p->words[brace].s, "{"))
+        brace++;
+    h.brace = brace < n;
+    if (n && !h.brace)
+        split_brace(p, &h, &p->words[n - 1]);
+    if (brace > 0 && p->words[0].s.n)
+        h.name = &p->words[0];
+    if (h.broken)
+        return h;
+    if (brace > 1)
+        bad_heading(p, &h, p->words[1].pos, NULL, "the name of a section is one word");
+    else if (!h.brace)
+        bad_heading(p, &h, open, conf_fmt(p, "write it like this: %s main {", kind),
+                    "{ is missing at the end of this line");
+    else if (n > brace + 1) {
+        h.closed = sp_str_is(p->words[n - 1].s, "}");
+        bad_heading(p, &h, p->words[brace + 1].pos,
+                    h.closed
+                        ? "write each key on a line of its own, and } on the last one"
+                        : "begin a new line behind {",
+                    "{ must be the last thing on its line");
+    }
+    return h;
+}
+
+static void not_a_line(struct conf_parser *p, const struct place *here,
+                       struct sp_str word, struct conf_pos pos)
+{
+    const struct sp_conf_key *k =
+        here->in ? conf_find(p->tables, here->in->id, word) : NULL;
+
+    if (k)
+        conf_note(
+            p,
+            &(struct conf_note){.pos = pos,
+                                .example = conf_fmt(p, "%s = %s", k->name, k->example)},
+            "= is missing behind %s", conf_quote(p, word));
+    else
+        conf_note(
+            p,
+            &(struct conf_note){
+                .pos = pos, .expected = "key = value, or a section: listener main {"},
+            "%s is neither a key with = behind it nor a section", conf_quote(p, word));
 }
 
 /* KIND [NAME] [{] with the KIND read. */
@@ -443,78 +535,57 @@ static void read_section(struct conf_parser *p, struct place *here, struct line 
                          struct sp_str kind, struct conf_pos pos)
 {
     int id = section_id(kind);
-    const struct conf_word *name = NULL;
     struct conf_pos open = rest_of(l);
-    long n = words_of(p, l), brace = 0;
+    bool has_brace = l->at < l->s.n && memchr(l->s.p + l->at, '{', l->s.n - l->at);
+    struct heading h;
+    long n;
 
-    open.len += open.at - pos.at;
-    open.at = pos.at;
-    if (n < 0)
-        n = 0;
-    while (brace < n && !sp_str_is(p->words[brace].s, "{"))
-        brace++;
-    if (id < 0 && brace == n) {
-        const struct sp_conf_key *k =
-            here->in ? conf_find(p->tables, here->in->id, kind) : NULL;
-
-        conf_note(
-            p,
-            &(struct conf_note){
-                .pos = pos,
-                .example = k ? conf_fmt(p, "%s = %s", k->name, k->example) : NULL,
-                .expected = k ? NULL : "key = value, or a section: listener main {"},
-            k ? "= is missing behind %s"
-              : "%s is neither a key with = behind it nor a section",
-            conf_quote(p, kind));
+    if (id < 0 && !has_brace) {
+        not_a_line(p, here, kind, pos);
         return;
     }
     if (here->in_section)
         unclosed(
             p, here,
-            conf_fmt(p, "line %u, where another section begins", (unsigned)pos.line));
+            conf_fmt(p, "line %u, where another section begins", (unsigned)pos.line),
+            true);
     if (id < 0)
         unknown_section(p, kind, pos);
-    if (brace > 0)
-        name = &p->words[0];
-    if (brace > 1)
-        conf_note(p, &(struct conf_note){.pos = p->words[1].pos}, "a name is one word");
-    else if (brace == n)
-        conf_note(p,
-                  &(struct conf_note){
-                      .pos = open,
-                      .example =
-                          conf_fmt(p, "%s main {",
-                                   sp_conf_section((enum sp_conf_section_id)id)->name)},
-                  "{ is missing at the end of this line");
-    else if (n > brace + 1)
-        conf_note(p,
-                  &(struct conf_note){.pos = p->words[brace + 1].pos,
-                                      .help = "begin a new line behind {"},
-                  "{ must be the last thing on its line");
-    here->brace_awaited = brace == n;
-    here->in_section = true;
-    here->open = open;
+    n = words_of(p, l);
+    open.len += open.at - pos.at;
+    open.at = pos.at;
     here->kind =
         id < 0 ? "unknown" : sp_conf_section((enum sp_conf_section_id)id)->name;
-    here->in = id < 0 ? NULL : open_section(p, (enum sp_conf_section_id)id, name, open);
+    h = read_heading(p, n < 0 ? 0 : (size_t)n, open, id < 0 ? "listener" : here->kind);
+    here->brace_awaited = !h.brace;
+    here->in_section = !h.closed;
+    here->open = open;
+    here->in =
+        id < 0 ? NULL : open_section(p, (enum sp_conf_section_id)id, h.name, open);
+    if (here->in)
+        here->in->broken = h.broken;
+    if (h.closed)
+        here->in = p->top;
 }
 
-static void close_section(struct conf_parser *p, struct place *here, struct line *l)
+/* true: something that may be a line stands behind the }. */
+static bool close_section(struct conf_parser *p, struct place *here, struct line *l)
 {
     struct conf_pos pos = pos_at(l, l->at, 1);
 
-    l->at++;
-    skip_blanks(l);
-    if (!at_end(l))
-        conf_note(
-            p,
-            &(struct conf_note){.pos = rest_of(l), .help = "begin a new line behind }"},
-            "} must be the last thing on its line");
     if (!here->in_section)
         conf_note(p, &(struct conf_note){.pos = pos},
                   "this } closes nothing: no section is open here");
     here->in_section = false;
     here->in = p->top;
+    l->at++;
+    skip_blanks(l);
+    if (at_end(l))
+        return false;
+    conf_note(
+        p, &(struct conf_note){.pos = rest_of(l), .help = "begin a new line behind }"},
+        "} must be the last thing on its line");
+    return l->s.p[l->at] != '}';
 }
 
 static void read_line(struct conf_parser *p, struct place *here, struct line *l)
@@ -526,10 +597,8 @@ static void read_line(struct conf_parser *p, struct place *here, struct line *l)
     skip_blanks(l);
     if (at_end(l))
         return;
-    if (l->s.p[l->at] == '}') {
-        close_section(p, here, l);
+    if (l->s.p[l->at] == '}' && !close_section(p, here, l))
         return;
-    }
     if (l->s.p[l->at] == '{' && here->brace_awaited) {
         here->brace_awaited = false;
         return;
@@ -570,6 +639,16 @@ static size_t valid_prefix(struct sp_str s)
     return n;
 }
 
+/* Controls, C1 (U+0080 to U+009F) included: terminals obey those too. */
+static bool control(struct sp_str s, size_t i)
+{
+    unsigned c = (unsigned char)s.p[i];
+
+    if (c == 0xc2 && i + 1 < s.n)
+        return (unsigned char)s.p[i + 1] >= 0x80 && (unsigned char)s.p[i + 1] < 0xa0;
+    return (c < 32 && c != '\t') || c == 127;
+}
+
 /* false: the line holds octets that no configuration has. */
 static bool clean(struct conf_parser *p, const struct line *l)
 {
@@ -585,13 +664,13 @@ static bool clean(struct conf_parser *p, const struct line *l)
             SP_CONF_LINE_MAX);
         return false;
     }
-    for (bad = 0; bad < l->s.n; bad++)
-        if (((unsigned char)l->s.p[bad] < 32 && l->s.p[bad] != '\t') ||
-            l->s.p[bad] == 127)
-            break;
+    for (bad = 0; bad < l->s.n && !control(l->s, bad);)
+        bad++;
     if (bad < l->s.n) {
         unsigned c = (unsigned char)l->s.p[bad];
 
+        if (c == 0xc2)
+            c = (unsigned char)l->s.p[bad + 1];
         conf_note(p,
                   &(struct conf_note){.pos = pos_at(l, bad, 1),
                                       .help = c ? NULL : "is this a text file?"},
@@ -608,11 +687,8 @@ static bool clean(struct conf_parser *p, const struct line *l)
 }
 
 /* Byte order marks: UTF-8's is skipped, others mean another encoding altogether. */
-static bool begin(struct conf_parser *p, size_t *ret_skip)
+static bool begin(struct conf_parser *p)
 {
-    struct conf_pos pos = {.line = 1, .len = 1};
-
-    *ret_skip = 0;
     if (p->text.n >= 2 && (memcmp(p->text.p, "\xff\xfe", 2) == 0 ||
                            memcmp(p->text.p, "\xfe\xff", 2) == 0)) {
         conf_note(p, &(struct conf_note){.help = "save the file as UTF-8"},
@@ -621,30 +697,31 @@ static bool begin(struct conf_parser *p, size_t *ret_skip)
     }
     if (p->text.n < 3 || memcmp(p->text.p, "\xef\xbb\xbf", 3) != 0)
         return true;
+    p->text.p += 3;
+    p->text.n -= 3;
     conf_note(p,
               &(struct conf_note){.warning = true,
-                                  .pos = pos,
+                                  .pos = {.line = 1, .len = 1},
                                   .help = "save the file as UTF-8 without one"},
               "the file begins with a byte order mark; it is ignored");
-    *ret_skip = 3;
     return true;
 }
 
 static void read_text(struct conf_parser *p)
 {
     struct place here = {.in = p->top};
-    struct sp_str rest = p->text;
+    struct sp_str rest;
     struct line l = {.pos = {.line = 0}};
     bool crlf_noted = false;
-    size_t skip;
 
-    if (!begin(p, &skip))
+    if (!begin(p))
         return;
+    rest = p->text;
     while (rest.n && !p->full) {
         l.pos.line++;
         l.pos.line_start = (uint32_t)(rest.p - p->text.p);
         l.s = sp_str_cut(&rest, '\n');
-        l.at = l.pos.line == 1 ? skip : 0;
+        l.at = 0;
         if (l.s.n && l.s.p[l.s.n - 1] == '\r') {
             l.s.n--;
             if (!crlf_noted)
@@ -660,7 +737,7 @@ static void read_text(struct conf_parser *p)
             read_line(p, &here, &l);
     }
     if (here.in_section)
-        unclosed(p, &here, "the end of the file");
+        unclosed(p, &here, "the end of the file", false);
 }
 
 static char *directory_of(struct sp_arena *a, const char *filename)
@@ -673,8 +750,9 @@ static char *directory_of(struct sp_arena *a, const char *filename)
 
     if (slash && filename[0] == '/')
         return sp_arena_strndup(a, filename, n);
+    /* A role without a file system still reads text whose paths are all absolute. */
     if (!getcwd(cwd, sizeof cwd))
-        return NULL;
+        memcpy(cwd, "/", 2);
     sp_buf_init(&b, 16384);
     if (sp_buf_puts(&b, strcmp(cwd, "/") == 0 ? "" : cwd) == 0 &&
         (!n || sp_buf_puts(&b, "/") == 0) && sp_buf_put(&b, filename, n) == 0)

@@ -133,7 +133,7 @@ ASK(login_without_certs, sp_conf_listener,
     l->client_certificates == SP_CONF_CERTS_OFF && !l->client_certificates_auto)
 ASK(crl_without_ca, sp_conf_listener, l->client_crl && !l->client_ca)
 ASK(names_without_ca, sp_conf_listener, l->send_ca_names && !l->client_ca)
-ASK(ca_but_off, sp_conf_listener, l->client_ca && l->client_certificates == SP_CONF_CERTS_OFF)
+ASK(ca_but_off, sp_conf_listener, l->type == SP_CONF_SUBMISSION && l->client_ca && l->client_certificates == SP_CONF_CERTS_OFF)
 ASK(required_without_ca, sp_conf_listener, l->client_certificates == SP_CONF_CERTS_REQUIRED && !l->client_ca)
 ASK(short_idle, sp_conf_listener, given(p, in, "idle-timeout") && l->idle_timeout_s < 300)
 ASK(few_recipients, sp_conf_listener, l->recipients_max < 500)
@@ -183,10 +183,11 @@ static bool matches_all(const struct sp_conf_route *r)
 
 /* ---- the rules ---- */
 
-enum { EACH = 1, WARN = 2 };
+enum { EACH = 1, WARN = 2, LACK = 4 };
 
 struct rule {
     enum sp_conf_section_id section;
+    /* LACK: something is missing; not asked when the section could not be read whole. */
     int flags; /* EACH: asked for every word of key, the word begins the message */
     const char *key;     /* pointed at */
     const char *also[3]; /* other keys that it looks at */
@@ -205,12 +206,12 @@ static const struct rule rules[] = {
      "the path of the control socket, control in this directory, has more than 107 octets",
      "control-socket = /run/sallyport/control", "the system allows no more for a socket; give it a place of its own"},
 
-    {SP_CONF_TLS, 0, "certificate", {NULL}, tls_no_cert,
+    {SP_CONF_TLS, LACK, "certificate", {NULL}, tls_no_cert,
      "there is no certificate", "certificate = /etc/letsencrypt/live/mail.example.org/fullchain.pem", NULL},
     {SP_CONF_TLS, 0, NULL, {NULL}, tls_reserved,
      "this is the name of the built-in certificate", NULL, "choose another name"},
 
-    {SP_CONF_LISTENER, 0, "address", {NULL}, no_address,
+    {SP_CONF_LISTENER, LACK, "address", {NULL}, no_address,
      "there is no address to listen on", "address = *:587", NULL},
     {SP_CONF_LISTENER, EACH, "address", {"type"}, local_not_unix,
      "is a network address; with type = local it must be a Unix socket", "address = unix:/run/sallyport/submit", NULL},
@@ -239,7 +240,7 @@ static const struct rule rules[] = {
      "client-crl needs client-ca: without it there is nothing to revoke", "client-ca = /etc/sallyport/client-ca.pem", NULL},
     {SP_CONF_LISTENER, WARN, "send-ca-names", {"client-ca"}, names_without_ca,
      "send-ca-names has no effect without client-ca", NULL, NULL},
-    {SP_CONF_LISTENER, WARN, "client-ca", {"client-certificates"}, ca_but_off,
+    {SP_CONF_LISTENER, WARN, "client-ca", {"client-certificates", "type"}, ca_but_off,
      "client-ca has no effect with client-certificates = off", NULL, NULL},
     {SP_CONF_LISTENER, WARN, "client-certificates", {"client-ca"}, required_without_ca,
      "certificates are required but there is no client-ca: only pinned ones will be good", NULL, NULL},
@@ -247,9 +248,9 @@ static const struct rule rules[] = {
      "require-binding needs a mechanism that can be bound to TLS in auth-tls",
      "auth-tls = SCRAM-SHA-256-PLUS SCRAM-SHA-256", NULL},
     {SP_CONF_LISTENER, WARN, "idle-timeout", {NULL}, short_idle,
-     "less than 5m: RFC 5321 asks for more, slow clients will lose mail", NULL, NULL},
+     "idle-timeout is less than 5m: RFC 5321 asks for more, and slow clients will fail", NULL, NULL},
     {SP_CONF_LISTENER, WARN, "recipients-max", {NULL}, few_recipients,
-     "less than 500: mailing list managers send that many at a time", NULL, NULL},
+     "recipients-max is less than 500: mailing list managers send that many at a time", NULL, NULL},
     {SP_CONF_LISTENER, WARN | EACH, "auth-tls", {NULL}, mutt_fails,
      "makes mutt and NeoMutt fail: they choose it when it is listed and then cannot do it", NULL, NULL},
     {SP_CONF_LISTENER, WARN, "auth-tls", {"auth-clear", "certificate-login", "client-certificates"}, no_login,
@@ -257,13 +258,13 @@ static const struct rule rules[] = {
 
     {SP_CONF_ROUTE, 0, NULL, {NULL}, reserved_route,
      "this is the name of the built-in route for local-domains", NULL, "choose another name"},
-    {SP_CONF_ROUTE, 0, "match", {NULL}, no_match,
+    {SP_CONF_ROUTE, LACK, "match", {NULL}, no_match,
      "it does not say which mail it is for", "match = *", NULL},
-    {SP_CONF_ROUTE, 0, "to", {NULL}, no_to,
+    {SP_CONF_ROUTE, LACK, "to", {NULL}, no_to,
      "it does not say what happens to the mail", "to = smarthost", NULL},
-    {SP_CONF_ROUTE, 0, "host", {"to"}, no_host,
+    {SP_CONF_ROUTE, LACK, "host", {"to"}, no_host,
      "a smart host is wanted, but no host is given", "host = mx.example.org:587", NULL},
-    {SP_CONF_ROUTE, 0, "lmtp", {"to"}, no_lmtp,
+    {SP_CONF_ROUTE, LACK, "lmtp", {"to"}, no_lmtp,
      "delivery by LMTP is wanted, but not said where to", "lmtp = unix:/run/dovecot/lmtp", NULL},
     {SP_CONF_ROUTE, EACH, "host", {NULL}, unix_smarthost,
      "is a Unix socket; that is possible with to = lmtp only", NULL, NULL},
@@ -310,13 +311,18 @@ static const struct {
 };
 /* clang-format on */
 
+const char *conf_rule_words(size_t i)
+{
+    return i < sizeof rules / sizeof rules[0] ? rules[i].message : NULL;
+}
+
 static void judge(struct conf_parser *p, const struct rule *r,
                   const struct conf_inst *in)
 {
     unsigned bit = r->key ? conf_bit(p->tables, key_of(p, in, r->key)) : 0;
     size_t n = r->flags & EACH ? in->n_words[bit] : 1;
 
-    if (r->key && bad(p, in, r->key))
+    if ((r->key && bad(p, in, r->key)) || (r->flags & LACK && in->broken))
         return;
     for (size_t i = 0; i < 3 && r->also[i]; i++)
         if (bad(p, in, r->also[i]))
@@ -403,13 +409,13 @@ static void judge_addresses(struct conf_parser *p)
             const struct sp_conf_addr *a = &LISTENER_OF(in)->address.v[i];
             bool any = strcmp(a->host, "0.0.0.0") == 0 || strcmp(a->host, "::") == 0;
 
-            t[n].text = any ? conf_fmt(p, "*:%u", (unsigned)a->port) : a->text;
+            t[n].text = any ? conf_text(p, "*:%u", (unsigned)a->port) : a->text;
             t[n].in = in;
             t[n++].pos = where(p, in, "address", (long)i);
         }
     qsort(t, n, sizeof *t, by_address);
     for (size_t i = 1; i < n; i++)
-        if (*t[i].text && strcmp(t[i].text, t[i - 1].text) == 0)
+        if (strcmp(t[i].text, t[i - 1].text) == 0)
             conf_note(p,
                       &(struct conf_note){
                           .pos = t[i].pos,
@@ -499,10 +505,10 @@ static void top_defaults(struct conf_parser *p)
     if (!given(p, p->top, "local-domains"))
         put(p, p->top, "local-domains", c->hostname);
     if (!c->postmaster)
-        put(p, p->top, "postmaster", conf_fmt(p, "postmaster@%s", c->hostname));
+        put(p, p->top, "postmaster", conf_text(p, "postmaster@%s", c->hostname));
     /* Too long a path is the rule's to say, which can point at data-directory. */
     if (!c->control_socket && strlen(c->data_directory) + strlen("/control") <= 107)
-        put(p, p->top, "control-socket", conf_fmt(p, "%s/control", c->data_directory));
+        put(p, p->top, "control-socket", conf_text(p, "%s/control", c->data_directory));
 }
 
 static void default_certificates(struct conf_parser *p, struct conf_inst *in)
@@ -531,10 +537,7 @@ static void listener_defaults(struct conf_parser *p, struct conf_inst *in)
         !given(p, in, "client-certificates") && l->tls != SP_CONF_NONE;
     if (l->client_certificates_auto)
         l->client_certificates =
-            l->client_ca || (given(p, in, "certificate-login") &&
-                             l->certificate_login != SP_CONF_LOGIN_OFF)
-                ? SP_CONF_CERTS_OPTIONAL
-                : SP_CONF_CERTS_OFF;
+            l->client_ca ? SP_CONF_CERTS_OPTIONAL : SP_CONF_CERTS_OFF;
 }
 
 static void tls_defaults(struct conf_parser *p, struct conf_inst *in)
@@ -628,23 +631,34 @@ static void imply_tls(struct conf_parser *p)
     t = in->data;
     t->self_signed = true;
     put(p, in, "certificate",
-        conf_fmt(p, "%s/tls/self-signed.pem", p->conf->data_directory));
-    put(p, in, "key", conf_fmt(p, "%s/tls/self-signed.key", p->conf->data_directory));
+        conf_text(p, "%s/tls/self-signed.pem", p->conf->data_directory));
+    put(p, in, "key", conf_text(p, "%s/tls/self-signed.key", p->conf->data_directory));
     tls_defaults(p, in);
 }
 
-/* Does a route name this domain, other than by a wildcard? */
-static bool routed(struct conf_parser *p, const char *domain)
+static int by_text(const void *a, const void *b)
 {
-    for (struct conf_inst *in = p->first[SP_CONF_ROUTE]; in; in = in->next) {
-        const struct sp_conf_matches *m = &ROUTE_OF(in)->match;
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
 
-        for (size_t i = 0; i < m->n; i++)
-            if (m->v[i].kind == SP_CONF_MATCH_DOMAIN &&
-                strcmp(m->v[i].text, domain) == 0)
-                return true;
-    }
-    return false;
+/* The domains that routes name, other than by a wildcard, sorted. */
+static const char **routed(struct conf_parser *p, size_t *ret_n)
+{
+    size_t n = 0, all = 0;
+    const char **v;
+
+    for (struct conf_inst *in = p->first[SP_CONF_ROUTE]; in; in = in->next)
+        all += ROUTE_OF(in)->match.n;
+    v = sp_arena_alloc(&p->scratch, all * sizeof *v);
+    p->full = p->full || !v;
+    for (struct conf_inst *in = p->first[SP_CONF_ROUTE]; v && in; in = in->next)
+        for (size_t i = 0; i < ROUTE_OF(in)->match.n; i++)
+            if (ROUTE_OF(in)->match.v[i].kind == SP_CONF_MATCH_DOMAIN)
+                v[n++] = ROUTE_OF(in)->match.v[i].text;
+    if (v)
+        qsort(v, n, sizeof *v, by_text);
+    *ret_n = n;
+    return v;
 }
 
 /* Local domains without a route of their own: to Maildir, in front of the first route
@@ -652,13 +666,16 @@ static bool routed(struct conf_parser *p, const char *domain)
 static void imply_route(struct conf_parser *p)
 {
     struct conf_inst **at = &p->first[SP_CONF_ROUTE], *in;
+    const struct sp_conf_list *local = &p->conf->local_domains;
+    size_t n;
+    const char **named = routed(p, &n);
 
-    in = conf_imply(p, SP_CONF_ROUTE, LOCAL_ROUTE);
+    in = named ? conf_imply(p, SP_CONF_ROUTE, LOCAL_ROUTE) : NULL;
     if (!in)
         return;
-    for (size_t i = 0; i < p->conf->local_domains.n && !p->full; i++)
-        if (!routed(p, p->conf->local_domains.v[i]))
-            put(p, in, "match", p->conf->local_domains.v[i]);
+    for (size_t i = 0; i < local->n && !p->full; i++)
+        if (!bsearch(&local->v[i], named, n, sizeof *named, by_text))
+            put(p, in, "match", local->v[i]);
     put(p, in, "to", "maildir");
     route_defaults(p, in);
     /* It was put at the end: take it out, and in at its place. */
@@ -708,8 +725,15 @@ static void imply_path_tls(struct conf_parser *p, struct conf_inst *listener)
                 unknown_tls(p, listener, i);
             continue;
         }
-        if (in || p->n[SP_CONF_TLS] > 2 * SP_CONF_SECTIONS_MAX)
+        if (in)
             continue;
+        if (p->n[SP_CONF_TLS] >= 2 * SP_CONF_SECTIONS_MAX) {
+            conf_note(
+                p,
+                &(struct conf_note){.pos = where(p, listener, "certificate", (long)i)},
+                "more than %d certificates", 2 * SP_CONF_SECTIONS_MAX);
+            return;
+        }
         in = conf_imply(p, SP_CONF_TLS, l->v[i]);
         if (!in)
             return;
@@ -737,16 +761,17 @@ static void connect_certificates(struct conf_parser *p, struct conf_inst *in)
 
 static void self_signed_warning(struct conf_parser *p)
 {
-    if (p->first[SP_CONF_TLS] && p->first[SP_CONF_TLS]->head->implied &&
-        TLS_OF(p->first[SP_CONF_TLS])->self_signed && p->n[SP_CONF_TLS] == 1)
-        conf_note(
-            p,
-            &(struct conf_note){
-                .warning = true,
-                .example = "tls main { certificate = /etc/sallyport/fullchain.pem }",
-                .help = NULL},
-            "there is no tls section: clients get a self-signed certificate and will "
-            "warn");
+    const struct conf_inst *t = p->first[SP_CONF_TLS];
+
+    /* Not worth a word while there are mistakes to mend. */
+    if (t && TLS_OF(t)->self_signed && p->errs->errors == 0)
+        conf_note(p,
+                  &(struct conf_note){.warning = true,
+                                      .help =
+                                          "add a tls section with certificate and key "
+                                          "before real users come"},
+                  "there is no tls section: the certificate is self-signed, and mail "
+                  "programs will warn about it");
 }
 
 void conf_finish(struct conf_parser *p)

@@ -107,7 +107,7 @@ static const struct sp_conf_key keys[] = {
      .def_doc = "nobody but root and the service's user", .example = "adm",
      .doc = "Members of this system group may use the control socket, that is sallyport queue, "
             "sallyport user and the like, beside root and the service's own user."},
-    {"control-socket", SP_CONF_TOP, STRING(SP_CONF_PATH, sp_conf, control_socket, NULL), V01,
+    {"control-socket", SP_CONF_TOP, STRING(SP_CONF_PATH, sp_conf, control_socket, NULL), .max = 107, V01,
      .def_doc = "control in the data directory", .example = "/run/sallyport/control",
      .doc = "The Unix socket at which the running service takes administrators' commands.  "
             "The path may have at most 107 octets, a limit of the system."},
@@ -175,7 +175,8 @@ static const struct sp_conf_key keys[] = {
      LIST(SP_CONF_ADDRESSES, sp_conf_addrs, sp_conf_listener, address, NULL), V01,
      .def_doc = "none; it must be given", .example = "*:587",
      .doc = "Where to listen: *:587 for every address of the machine, 192.0.2.1:587, "
-            "[2001:db8::1]:587, or unix:/run/sallyport/submit for a socket in the file system."},
+            "[2001:db8::1]:587.  With type = local: unix:/run/sallyport/submit, a socket in the file "
+            "system."},
     {"type", SP_CONF_LISTENER, ENUM(sp_conf_listener, type, "submission", w_type), V01,
      .example = "submission",
      .doc = "Who connects here.  submission: mail programs, with TLS and a login.  local: programs of this machine "
@@ -322,8 +323,9 @@ static const struct sp_conf_key keys[] = {
      .doc = "The name that the next server's certificate must have, and that is asked for (SNI)."},
     {"server-pin", SP_CONF_ROUTE, LIST(SP_CONF_PINS, sp_conf_list, sp_conf_route, server_pin, ""), V01,
      .def_doc = "none",
-     .example = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-     .doc = "Accept the next server by its public key: the SHA-256 of the SubjectPublicKeyInfo.  "
+     .example = "sha256//n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=",
+     .doc = "Accept the next server by its public key: the SHA-256 of the SubjectPublicKeyInfo, as "
+            "sha256: and hexadecimal digits or as sha256// and base64.  "
             "It replaces the check of chain and name.  Several are possible, for a change of keys."},
     {"user", SP_CONF_ROUTE, STRING(SP_CONF_TEXT, sp_conf_route, user, NULL), V01,
      .def_doc = "none: no login by password", .example = "alice@example.org",

@@ -9,7 +9,6 @@
 enum {
     TEXT_MAX = 1900,     /* twice that with escapes, and the key, fit in a line */
     UNIX_PATH_MAX = 107, /* sockaddr_un */
-    LINE_WISH = 88,
 };
 
 /* Reading one word: whose value it is, and what to say when it does not fit. */
@@ -127,18 +126,9 @@ struct unit {
     uint64_t factor;
 };
 static const struct unit size_units[] = {
-    {'G', 1024 * 1024 * 1024},
-    {'M', 1024 * 1024       },
-    {'K', 1024              },
-    {0,   1                 }
-};
+    {'G', 1024 * 1024 * 1024}, {'M', 1024 * 1024}, {'K', 1024}, {0, 1}};
 static const struct unit time_units[] = {
-    {'d', 86400},
-    {'h', 3600 },
-    {'m', 60   },
-    {'s', 1    },
-    {0,   0    }
-};
+    {'d', 86400}, {'h', 3600}, {'m', 60}, {'s', 1}, {0, 0}};
 
 static bool in_range(const struct reader *r, uint64_t v)
 {
@@ -258,7 +248,8 @@ static int find_word(const struct reader *r)
 
     for (int i = 0; r->k->words[i].word; i++) {
         if (!sp_str_caseis(r->w->s, r->k->words[i].word)) {
-            conf_near(&near, r->k->words[i].word);
+            if (!conf_crowded(r->p->errs))
+                conf_near(&near, r->k->words[i].word);
             continue;
         }
         if (!r->k->words[i].later)
@@ -366,6 +357,14 @@ bool conf_domain_ok(struct sp_str s)
     return label > 0 && s.p[s.n - 1] != '-' && !number;
 }
 
+static bool ascii(struct sp_str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] >= 0x80)
+            return false;
+    return true;
+}
+
 static bool read_domain(const struct reader *r, void *element)
 {
     struct sp_str s = r->w->s;
@@ -374,6 +373,9 @@ static bool read_domain(const struct reader *r, void *element)
         return refuse(r, "is an address, not a domain", "write what is behind the @");
     if (s.n && s.p[s.n - 1] == '.')
         return refuse(r, "is not a domain name", "leave the dot at the end out");
+    /* In EHLO, SNI and certificates a name is ASCII (RFC 5890 2.3.2.1: the A-label). */
+    if (r->k->type == SP_CONF_DOMAIN && !ascii(s))
+        return refuse(r, "is not ASCII", "write the form that begins with xn--");
     if (!conf_domain_ok(s))
         return refuse(r, "is not a domain name", NULL);
     return store(copy_lower(r, s), element);
@@ -397,7 +399,7 @@ static bool mailbox_ok(struct sp_str s)
 static bool read_mailbox(const struct reader *r, void *element)
 {
     if (!mailbox_ok(r->w->s))
-        return refuse(r, "is not an address", NULL);
+        return refuse(r, "is not a mail address", NULL);
     return store(copy(r, r->w->s), element);
 }
 
@@ -495,9 +497,7 @@ static bool read_pin(const struct reader *r, void *element)
     else if (begins(s, "sha256:"))
         n = sp_hex_decode(after(s, 7), raw, sizeof raw);
     if (n != 32)
-        return refuse(
-            r, "is not a pin",
-            "it is sha256: and 64 hexadecimal digits, or sha256// and base64");
+        return refuse(r, "is not a pin", NULL);
     (void)sp_hex_encode(raw, 32, hex, sizeof hex);
     return store(copy(r, sp_str(hex)), element);
 }
@@ -750,7 +750,7 @@ static const struct type types[SP_CONF_VALUES] = {
     [SP_CONF_TEXT]         = {"a text, in quotes where it has blanks", false, sizeof(char *), read_text, print_string},
     [SP_CONF_ACCOUNT]      = {"the name of a system user or group", false, sizeof(char *), read_account, print_string},
     [SP_CONF_DOMAIN]       = {"a domain name", false, sizeof(char *), read_domain, print_string},
-    [SP_CONF_MAILBOX]      = {"an address", false, sizeof(char *), read_mailbox, print_string},
+    [SP_CONF_MAILBOX]      = {"a mail address", false, sizeof(char *), read_mailbox, print_string},
     [SP_CONF_PATH]         = {"a path, absolute or from the directory of this file", false, sizeof(char *), read_path, print_string},
     [SP_CONF_TEMPLATE]     = {"a path with %u and %d in it", false, sizeof(char *), read_template, print_string},
     [SP_CONF_WORDS]        = {"some of ", true, sizeof(char *), read_word, print_string},
@@ -760,7 +760,7 @@ static const struct type types[SP_CONF_VALUES] = {
     [SP_CONF_HOSTS]        = {"host names or addresses, with :port where it is not the usual one, or unix:/path", true, sizeof(struct sp_conf_addr), read_host, print_addr},
     [SP_CONF_MATCHES]      = {"domains, addresses, *, sender:ADDRESS or user:NAME", true, sizeof(struct sp_conf_match), read_match, print_match},
     [SP_CONF_CERTIFICATES] = {"names of tls sections, or paths of PEM files", true, sizeof(char *), read_certificate, print_string},
-    [SP_CONF_PINS]         = {"sha256: and 64 hexadecimal digits", true, sizeof(char *), read_pin, print_pin},
+    [SP_CONF_PINS]         = {"sha256: and 64 hexadecimal digits, or sha256// and base64", true, sizeof(char *), read_pin, print_pin},
 };
 /* clang-format on */
 
@@ -896,9 +896,11 @@ void conf_put(struct conf_parser *p, struct conf_inst *in, const struct sp_conf_
             "%s: there is nothing behind the =", k->name);
     } else if (n > 1) {
         r.w = &w[1];
-        (void)refuse(
-            &r, "is one word too many",
-            k->words || k->min || k->max ? NULL : "put a value with blanks in quotes");
+        (void)refuse(&r, "is one word too many",
+                     k->type == SP_CONF_TEXT || k->type == SP_CONF_PATH ||
+                             k->type == SP_CONF_TEMPLATE
+                         ? "put a value with blanks in quotes"
+                         : NULL);
     } else if (t->read(&r, (char *)in->data + k->offset)) {
         remember(&r, conf_bit(p->tables, k), 0);
         return;
@@ -927,28 +929,48 @@ void conf_put_text(struct conf_parser *p, struct conf_inst *in,
 
 /* ---- back to text ---- */
 
+static const void *field_of(const struct sp_conf_key *k, const void *section)
+{
+    return (const char *)section + k->offset;
+}
+
+size_t conf_count(const struct sp_conf_key *k, const void *section)
+{
+    const struct type *t = &types[k->type];
+    const char *s;
+    struct vec v;
+
+    if (t->list) {
+        memcpy(&v, field_of(k, section), sizeof v);
+        return v.n;
+    }
+    if (t->print != print_string)
+        return 1;
+    memcpy(&s, field_of(k, section), sizeof s);
+    return s != NULL;
+}
+
+int conf_print_at(const struct sp_conf_key *k, const void *section, size_t i,
+                  struct sp_buf *out)
+{
+    const struct type *t = &types[k->type];
+    struct vec v = {field_of(k, section), 1};
+
+    if (t->list)
+        memcpy(&v, field_of(k, section), sizeof v);
+    return t->print(k, (const char *)v.v + i * t->size, out);
+}
+
 int sp_conf_value_text(const struct sp_conf_key *k, const void *section,
                        struct sp_buf *out)
 {
-    const struct type *t = &types[k->type];
-    const char *field = (const char *)section + k->offset, *s;
-    struct vec v;
+    size_t n = conf_count(k, section);
     int rc = 0;
 
-    if (!t->list) {
-        if (t->size == sizeof(char *) && t->print == print_string) {
-            memcpy(&s, field, sizeof s);
-            if (!s)
-                return 0;
-        }
-        rc = t->print(k, field, out);
-        return rc < 0 ? rc : 1;
-    }
-    memcpy(&v, field, sizeof v);
-    for (size_t i = 0; rc == 0 && i < v.n; i++) {
+    for (size_t i = 0; rc == 0 && i < n; i++) {
         rc = i ? sp_buf_puts(out, " ") : 0;
         if (rc == 0)
-            rc = t->print(k, (const char *)v.v + i * t->size, out);
+            rc = conf_print_at(k, section, i, out);
     }
-    return rc < 0 ? rc : v.n > 0;
+    return rc < 0 ? rc : n > 0;
 }
