@@ -16,7 +16,7 @@ static const struct {
     int want;
     const char *canonical; /* NULL: not looked at */
 } paths[] = {
-  /* clang-format off */
+    /* clang-format off */
     {"alice@example.org",               OK,  "alice@example.org"},
     {"Alice@EXAMPLE.Org",               OK,  "Alice@example.org"},
     {"a.b+c=d@example.org",             OK,  "a.b+c=d@example.org"},
@@ -73,7 +73,7 @@ static const struct {
     {"b\xc3@example.org",               BAD, NULL},
     {"bob@\xc3.example",                BAD, NULL},
     {"bob@63.63-------------------------------------------------------------a.org", BAD, NULL},
-  /* clang-format on */
+    /* clang-format on */
 };
 
 TEST("a path is parsed, refused or told apart exactly as the table says")
@@ -168,7 +168,7 @@ TEST("a sender pattern owns exactly what it says")
         const char *pattern, *addr;
         bool want;
     } t[] = {
-  /* clang-format off */
+        /* clang-format off */
         {"alice@example.org",        "alice@example.org",          true},
         {"alice@example.org",        "alice@EXAMPLE.org",          true},
         {"alice@example.org",        "Alice@example.org",          false},
@@ -192,7 +192,7 @@ TEST("a sender pattern owns exactly what it says")
         {"*@",                       "a@example.org",              false},
         {"*@example.org",            "",                           false},
         {"*@example.org",            "example.org",                false},
-  /* clang-format on */
+        /* clang-format on */
     };
 
     for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
@@ -230,7 +230,7 @@ static const char *list(const char *value, struct sp_buf *b)
 static const struct {
     const char *in, *want;
 } lists[] = {
-  /* clang-format off */
+    /* clang-format off */
     {"a@b.org",                              "|a@b.org|"},
     {"a@b.org, c@d.org",                     "|a@b.org||c@d.org|"},
     {"Joe Doe <a@b.org>",                    "Joe Doe|a@b.org|"},
@@ -288,7 +288,7 @@ static const struct {
     {"a@",                                   "!"},
     {"<@r.org a@b.org>",                     "!"},
     {"a@b.org\x01",                          "!"},
-  /* clang-format on */
+    /* clang-format on */
 };
 
 TEST("a mailbox list gives its mailboxes, and stops where it is malformed")

@@ -11,10 +11,7 @@
 #define FULL "Date: x\r\nMessage-ID: <i@x>\r\n"
 #define DKIM "DKIM-Signature: v=1\r\n"
 
-static const struct sp_str own[] = {
-    {"alice@example.org", 17},
-    {"*@alice.example",   15}
-};
+static const struct sp_str own[] = {{"alice@example.org", 17}, {"*@alice.example", 15}};
 
 static struct sp_fix_in input(const char *header)
 {

@@ -34,7 +34,7 @@ static const char *walk(struct sp_str in, struct sp_buf *b)
 static const struct {
     const char *in, *want;
 } walks[] = {
-  /* clang-format off */
+    /* clang-format off */
     {"A: b\r\n\r\nbody",              "A=b;8."},
     {"A: b\n\nbody",                  "A=b;6."},
     {"A: b\r\n",                      "A=b;6"},
@@ -68,7 +68,7 @@ static const struct {
     {"A: b\rC: d\r\n\r\n",            "A=b C: d;13."},
     {"A: b\r\n\r\n\r\n",              "A=b;8."},
     {"\xff\xfe",                      "0"},
-  /* clang-format on */
+    /* clang-format on */
 };
 
 TEST("a header is walked field by field, whatever it looks like")

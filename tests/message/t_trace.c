@@ -40,7 +40,7 @@ TEST("the with keyword is the registered one for every kind of session")
         bool lmtp, esmtp, utf8, tls, login;
         const char *want;
     } t[] = {
-  /* clang-format off */
+        /* clang-format off */
         {0, 0, 0, 0, 0, "SMTP"},
         {0, 1, 0, 0, 0, "ESMTP"},
         {0, 1, 0, 1, 0, "ESMTPS"},
@@ -59,7 +59,7 @@ TEST("the with keyword is the registered one for every kind of session")
         {1, 1, 1, 1, 0, "UTF8LMTPS"},
         {1, 1, 1, 0, 1, "UTF8LMTPA"},
         {1, 1, 1, 1, 1, "UTF8LMTPSA"},
-  /* clang-format on */
+        /* clang-format on */
     };
 
     for (size_t i = 0; i < sizeof t / sizeof t[0]; i++)
@@ -210,14 +210,14 @@ TEST("Return-Path is one field with one path, null included")
     static const struct {
         const char *in, *want;
     } t[] = {
-        {"",                 "Return-Path: <>\r\n"                   },
-        {"a@b.org",          "Return-Path: <a@b.org>\r\n"            },
-        {"\"a b>\"@b.org",   "Return-Path: <\"a b>\"@b.org>\r\n"     },
+        {"", "Return-Path: <>\r\n"},
+        {"a@b.org", "Return-Path: <a@b.org>\r\n"},
+        {"\"a b>\"@b.org", "Return-Path: <\"a b>\"@b.org>\r\n"},
         {"a@b.org>\r\nX: y", "Return-Path: <a@b.org?"
                              "?"
                              "?X:?y>\r\n"},
-        {"\"a\\\r\n",        "Return-Path: <\"a\\?"
-                      "?>\r\n"                  },
+        {"\"a\\\r\n", "Return-Path: <\"a\\?"
+                      "?>\r\n"},
     };
 
     for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
@@ -256,14 +256,8 @@ TEST("xtext is decoded strictly")
     static const struct {
         const char *in, *want; /* want NULL: refused */
     } t[] = {
-        {"abc",    "abc"},
-        {"a+2Bb",  "a+b"},
-        {"a+2",    NULL },
-        {"a+",     NULL },
-        {"a+0D",   NULL },
-        {"a+ZZ",   NULL },
-        {"+3D+3d", "==" },
-        {"",       ""   },
+        {"abc", "abc"}, {"a+2Bb", "a+b"}, {"a+2", NULL},    {"a+", NULL},
+        {"a+0D", NULL}, {"a+ZZ", NULL},   {"+3D+3d", "=="}, {"", ""},
     };
 
     for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
