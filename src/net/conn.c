@@ -422,6 +422,8 @@ void sp_conn_close(struct sp_conn *c)
     if (c->dead || c->closing)
         return;
     c->closing = true;
+    if (c->tls && !c->up)
+        c->mute = true; /* what was written waits for a handshake that nobody wants */
     sp_buf_wipe(&c->kept);
     sp_buf_free(&c->sealed);
     if (!c->started) {
@@ -556,7 +558,8 @@ int sp_conn_start_tls(struct sp_conn *c, struct sp_tls_ctx *ctx, const char *hos
 {
     int rc;
 
-    if (c->tls_used || c->closing || c->dead || c->ended || !c->ops->on_tls)
+    if (c->tls_used || c->closing || c->dead || c->ended || !c->ops ||
+        !c->ops->on_tls || sp_tls_is_client(ctx) != (host != NULL))
         return sp_err_set(err, SP_CLASS_BUG, SP_ESTATE,
                           "TLS cannot be started in this state");
     /* Command and response injection: octets that came in clear are never believed
@@ -749,6 +752,8 @@ static bool read_record(struct sp_conn *c)
             c->ops->on_filled(c, (size_t)n, c->arg);
         else
             give_fresh(c, p, (size_t)n);
+        if (p == c->net->plain)
+            sp_wipe(p, (size_t)n); /* it may have been a password */
         return true;
     }
     if (SSL_get_error(c->tls->ssl, n) == SSL_ERROR_WANT_READ) {
@@ -856,6 +861,7 @@ static void on_input(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
 static void settle(struct sp_conn *c)
 {
     bool want;
+    int rc;
 
     if (c->dead)
         return;
@@ -869,10 +875,19 @@ static void settle(struct sp_conn *c)
     if (want == c->reading)
         return;
     c->reading = want;
-    if (want)
-        (void)uv_read_start(&c->u.stream, on_alloc, on_input);
-    else
+    if (!want) {
         (void)uv_read_stop(&c->u.stream);
+        return;
+    }
+    rc = uv_read_start(&c->u.stream, on_alloc, on_input);
+    if (rc < 0) {
+        c->reading = false;
+        c->eof = true;
+        if (c->closing)
+            close_step(c);
+        else
+            end_lost(c, rc);
+    }
 }
 
 /* ---- making and handing over ---- */

@@ -684,6 +684,11 @@ out:
 
 /* ---- both ---- */
 
+bool sp_tls_is_client(const struct sp_tls_ctx *ctx)
+{
+    return ctx->client;
+}
+
 struct sp_tls_ctx *sp_tls_ref(struct sp_tls_ctx *ctx)
 {
     ctx->refs++;

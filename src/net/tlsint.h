@@ -61,6 +61,8 @@ int sp_tls_binding_of(struct sp_tls *t, enum sp_binding kind, uint8_t *out, size
 int sp_tls_failure(const struct sp_tls *t, int ssl_error, bool up, bool *refused_us,
                    struct sp_err *err);
 
+bool sp_tls_is_client(const struct sp_tls_ctx *ctx);
+
 /* Callbacks of client contexts. */
 int sp_tls_verify_server(X509_STORE_CTX *s, void *arg);
 int sp_tls_on_asked(SSL *ssl, void *arg);

@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define CHAIN_MAX 8 /* issuers between the certificate and an anchor */
+
 int64_t sp_tls_seconds(const ASN1_TIME *t)
 {
     static ASN1_TIME *epoch; /* made once, kept */
@@ -252,6 +254,7 @@ static void judge_chain(const struct sp_tls_ctx *ctx, X509 *leaf,
     if (ctx->use_crl)
         flags |= X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL;
     X509_STORE_CTX_set_flags(s, flags);
+    X509_STORE_CTX_set_depth(s, CHAIN_MAX);
     X509_STORE_CTX_set_time(s, 0, (time_t)now);
     X509_STORE_CTX_set_purpose(s, X509_PURPOSE_SSL_CLIENT);
     X509_STORE_CTX_set_app_data(s, &j);

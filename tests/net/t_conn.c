@@ -389,6 +389,47 @@ TEST("close flushes, says close_notify and ends cleanly on both sides")
     tnet_shut(&n);
 }
 
+TEST("close delivers what a slow reader has not taken yet")
+{
+    static char block[200000];
+    struct tnet n;
+
+    tls_pair(&n);
+    n.a.hold = true;
+    CHECK_INT(sp_conn_write(n.b.c, block, sizeof block), 0);
+    tnet_wait(&n, 10);
+    CHECK_INT(sp_conn_write(n.b.c, block, 50000), 0);
+    sp_conn_close(n.b.c);
+    tnet_wait(&n, 20);
+    CHECK(!n.b.closed);
+    n.a.hold = false;
+    n.a.close_at_end = true;
+    sp_conn_resume(n.a.c);
+    tnet_run(&n, n.a.ended && n.b.closed);
+    CHECK_INT(n.a.got.n, 250000);
+    CHECK_INT(n.a.end.kind, SP_END_CLEAN);
+    tnet_shut(&n);
+}
+
+TEST("close does not wait for a handshake that does not come")
+{
+    struct sp_tls_ctx *cli =
+        client_ctx(NULL, (struct sp_tls_client_opts){.must_verify = 1});
+    struct sp_err err;
+    struct tnet n;
+
+    tnet_open(&n);
+    CHECK_INT(sp_conn_start_tls(n.b.c, cli, NULL, &err), -SP_ESTATE);
+    CHECK_INT(sp_conn_start_tls(n.b.c, cli, "localhost", &err), 0);
+    CHECK_INT(sp_conn_write(n.b.c, "secret", 6), 0);
+    n.a.close_at_end = true;
+    sp_conn_close(n.b.c);
+    tnet_run(&n, n.a.ended && n.b.closed);
+    CHECK(!n.a.got.n || !memmem(n.a.got.p, n.a.got.n, "secret", 6));
+    sp_tls_unref(cli);
+    tnet_shut(&n);
+}
+
 TEST("the end of TLS without close_notify is told apart")
 {
     struct tnet n;
