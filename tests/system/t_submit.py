@@ -22,6 +22,8 @@ MESSAGES = {
 def all_messages(client, tls="starttls", login="password"):
     with work() as tmp, server(tmp) as srv:
         for name, message in MESSAGES.items():
+            if name == "no body" and client is clients.swaks:
+                continue  # swaks ends every message with one more line
             client(srv, message, tls=tls, login=login)
             try:
                 check_same(message, srv.mailbox("bob").wait(1)[0])
