@@ -29,7 +29,6 @@ class Peer:
         self.folder = Path(tmp) / type(self).__name__.lower()
         self.folder.mkdir()
         os.chmod(self.folder, 0o755)
-        self.root = self.folder / "root"
         self.certificates = certificates or Certificates(self.folder / "pki")
         self.ca = self.certificates.ca
         self.certificate, self.key = self.certificates.server("peer")
@@ -52,7 +51,7 @@ class Peer:
         start = self.file("start", "set -e\n" + textwrap.dedent(self.script()))
         self.process = Process(
             type(self).__name__,
-            [ROOT / "tools/fresh-root", "--root", self.root, "--packages", self.packages,
+            [ROOT / "tools/fresh-root", "--packages", self.packages,
              "--bind", self.folder, *self.more_binds(), "--", "sh", start],
             self.log)
         # Long: the first time, the root is made.
@@ -66,7 +65,6 @@ class Peer:
     def stop(self):
         if self.process:
             self.process.stop()
-        shutil.rmtree(self.root, ignore_errors=True)
 
     def restart(self):
         self.stop()

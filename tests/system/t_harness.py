@@ -3,7 +3,7 @@
 # timeout: 300
 """The harness notices what it is there to notice: each test makes a stand-in server wrong
 on purpose, or leaves something behind, and checks that the harness says so."""
-import clients, harness, subprocess
+import clients, crash
 from harness import *
 
 MESSAGE = (b"From: Alice <alice@example.org>\r\nTo: bob@example.org\r\nSubject: dots\r\n"
@@ -73,6 +73,31 @@ def _():
 @test("a second copy is noticed")
 def _():
     fails(lambda: deliver_with("twice"), "2 messages in")
+
+
+def crash_with(fault):
+    with work() as tmp:
+        srv = StandIn(tmp, fault=fault).start()
+        try:
+            crash.run_crash(srv, crash.MaildirSink(srv), kills=3, seed=1, threads=3, settle_s=3)
+        finally:
+            srv.process.stop(signal.SIGKILL)
+
+
+@test("the crash ledger passes a server that stores before it acknowledges")
+def _():
+    crash_with("none")
+
+
+@test("the crash ledger catches a server that acknowledges before it stores")
+def _():
+    fails(lambda: crash_with("ack-first"), "acknowledged messages lost")
+
+
+@test("the crash ledger catches a changed octet and a second copy")
+def _():
+    fails(lambda: crash_with("change-octet"), "another body")
+    fails(lambda: crash_with("twice"), "arrived twice without a reason")
 
 
 @test("added fields are set aside only where they were put in front")
