@@ -99,6 +99,7 @@ struct sp_srv_policy {
     unsigned auth_failures_max; /* 0: 3.  These three: UINT_MAX is no limit */
     uint64_t by_min;            /* DELIVERBY: least seconds; 0: none stated */
     uint64_t hold_max_seconds;  /* FUTURERELEASE */
+    bool allow_8bit_header;     /* without SMTPUTF8: else 554 5.6.7 at the end */
 };
 
 /* What the TLS layer proved.  Strings are copied. */

@@ -1,0 +1,103 @@
+/* srv_stories.c - every story against the server engine, in every chunk size. */
+#include "srv_play.h"
+
+#include "alloc.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int passed, failed;
+
+/* Chunk sizes 1, 2, 3 ... for a normal dialogue; for pieces of thousands of octets the
+ * small ones, a few odd ones, and those around the whole. */
+static bool wanted(size_t chunk, size_t octets)
+{
+    return octets <= 400 || chunk <= 40 || chunk + 8 > octets || chunk % 1009 == 0;
+}
+
+static bool all_chunks(const struct story *st)
+{
+    struct srv_play_result whole, r;
+    bool good = srv_play(st, 0, false, &whole);
+
+    for (size_t chunk = 1; good && chunk <= whole.octets; chunk++) {
+        if (!wanted(chunk, whole.octets))
+            continue;
+        good = srv_play(st, chunk, false, &r);
+        free(r.out);
+    }
+    free(whole.out);
+    return good;
+}
+
+/* Every allocation fails in turn: the session ends with 421, or goes on with another
+ * reply that begins with a code; it never says something it does not say with memory
+ * but 421; and nothing leaks (the sanitizer looks). */
+static bool no_memory(const struct story *st)
+{
+    struct srv_play_result r;
+    long total;
+
+    sp_alloc_fail_at(-1, 0);
+    srv_play(st, 0, true, &r);
+    free(r.out);
+    total = sp_alloc_count();
+    for (long n = 0; n < total; n++)
+        for (int sticky = 0; sticky <= 1; sticky++) {
+            bool defined;
+
+            sp_alloc_fail_at(n, sticky);
+            srv_play(st, 0, true, &r);
+            sp_alloc_fail_at(-1, 0);
+            defined = r.out_len == 0 || r.good || strstr(r.out, "421 4.3.0 ") ||
+                      (r.out_len >= 5 && r.out[r.out_len - 1] == '\n');
+            if (!defined)
+                printf("%s: allocation %ld of %ld: \"%s\"\n", st->path, n, total,
+                       r.out);
+            free(r.out);
+            if (!defined)
+                return false;
+        }
+    return true;
+}
+
+static void play(const char *path)
+{
+    struct story st;
+    bool good = story_read(&st, path);
+
+    if (good && !st.server) {
+        story_free(&st);
+        return;
+    }
+    good = good && all_chunks(&st) && no_memory(&st);
+    if (!good)
+        printf("FAILED: %s (%s)\n", st.name, path);
+    *(good ? &passed : &failed) += 1;
+    story_free(&st);
+}
+
+int main(int argc, char **argv)
+{
+    char **list;
+    size_t n;
+
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    for (int i = 1; i < argc; i++) {
+        size_t len = strlen(argv[i]);
+
+        if (len > 6 && strcmp(argv[i] + len - 6, ".story") == 0) {
+            play(argv[i]);
+            continue;
+        }
+        n = story_list(argv[i], &list);
+        for (size_t k = 0; k < n; k++) {
+            play(list[k]);
+            free(list[k]);
+        }
+        free(list);
+    }
+    printf("%d passed, %d failed\n", passed, failed);
+    return failed || !passed;
+}

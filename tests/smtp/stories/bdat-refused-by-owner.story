@@ -1,0 +1,14 @@
+# The first BDAT refused by the owner: its octets are read, then the reply; the message is lost
+server no-login
+S: 220 mx.example.org ESMTP
+C: EHLO client.example
+S~ 250 mx.example.org
+C: MAIL FROM:<alice@example.org>
+S: 250 2.1.0 Sender ok
+C: RCPT TO:<bob@example.net>
+S: 250 2.1.5 Recipient ok
+! data 452 4.3.1 disk full
+C: BDAT 6
+C- NOOP\r\n
+S: 452 4.3.1 disk full
+= abort

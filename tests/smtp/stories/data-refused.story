@@ -1,0 +1,17 @@
+# DATA refused by the owner: no 354, the transaction is as it was
+server no-login
+S: 220 mx.example.org ESMTP
+C: EHLO client.example
+S~ 250 mx.example.org
+C: MAIL FROM:<alice@example.org>
+S: 250 2.1.0 Sender ok
+C: RCPT TO:<bob@example.net>
+S: 250 2.1.5 Recipient ok
+! data 451 4.3.0 not now
+C: DATA
+S: 451 4.3.0 not now
+= never abort
+C: DATA
+S: 354 Send the message, end it with a line that holds a dot alone
+C: .
+S: 250 2.0.0 Accepted

@@ -1,0 +1,16 @@
+# Shutting down: a transaction in flight is finished first
+server no-login
+S: 220 mx.example.org ESMTP
+C: EHLO client.example
+S~ 250 mx.example.org
+C: MAIL FROM:<alice@example.org>
+S: 250 2.1.0 Sender ok
+C: RCPT TO:<bob@example.net>
+S: 250 2.1.5 Recipient ok
+! drain
+C: DATA
+S: 354 Send the message, end it with a line that holds a dot alone
+C: .
+S: 250 2.0.0 Accepted
+S: 421 4.3.2 The service is shutting down, connect again
+closed

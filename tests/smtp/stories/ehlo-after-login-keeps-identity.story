@@ -1,0 +1,31 @@
+# EHLO again after AUTH keeps the identity, and the list is unchanged (PROTOCOL 1)
+server implicit-tls
+S: 220 mx.example.org ESMTP
+C: EHLO client.example
+S: 250-mx.example.org
+S: 250-PIPELINING
+S: 250-SIZE 1000000
+S: 250-8BITMIME
+S: 250-SMTPUTF8
+S: 250-DSN
+S: 250-ENHANCEDSTATUSCODES
+S: 250-CHUNKING
+S: 250-LIMITS RCPTMAX=500
+S: 250 AUTH SCRAM-SHA-256 PLAIN LOGIN
+! auth ok alice
+C: AUTH PLAIN AGFsaWNlAHNlY3JldA==
+S: 235 2.7.0 Authenticated as alice
+C: EHLO client.example
+S: 250-mx.example.org
+S: 250-PIPELINING
+S: 250-SIZE 1000000
+S: 250-8BITMIME
+S: 250-SMTPUTF8
+S: 250-DSN
+S: 250-ENHANCEDSTATUSCODES
+S: 250-CHUNKING
+S: 250-LIMITS RCPTMAX=500
+S: 250 AUTH SCRAM-SHA-256 PLAIN LOGIN
+= user alice
+C: MAIL FROM:<alice@example.org>
+S: 250 2.1.0 Sender ok

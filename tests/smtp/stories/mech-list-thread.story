@@ -1,0 +1,34 @@
+# The thread's example: CRAM-MD5 in clear, LOGIN inside TLS; each list is one state's (PROTOCOL 1)
+server clear=CRAM-MD5 tls=LOGIN
+S: 220 mx.example.org ESMTP
+C: EHLO c
+S: 250-mx.example.org
+S: 250-PIPELINING
+S: 250-SIZE 1000000
+S: 250-8BITMIME
+S: 250-SMTPUTF8
+S: 250-DSN
+S: 250-ENHANCEDSTATUSCODES
+S: 250-CHUNKING
+S: 250-LIMITS RCPTMAX=500
+S: 250-STARTTLS
+S: 250 AUTH CRAM-MD5
+C: AUTH LOGIN
+S: 504 5.5.4 LOGIN is not offered without TLS: send STARTTLS first
+C: STARTTLS
+S: 220 2.0.0 Ready to start TLS
+C: AUTH CRAM-MD5
+S~ 503 5.5.1 TLS began a new session
+C: EHLO c
+S: 250-mx.example.org
+S: 250-PIPELINING
+S: 250-SIZE 1000000
+S: 250-8BITMIME
+S: 250-SMTPUTF8
+S: 250-DSN
+S: 250-ENHANCEDSTATUSCODES
+S: 250-CHUNKING
+S: 250-LIMITS RCPTMAX=500
+S: 250 AUTH LOGIN
+C: AUTH CRAM-MD5
+S: 504 5.5.4 CRAM-MD5 is not offered here; those listed behind EHLO are accepted

@@ -1,0 +1,16 @@
+# A NUL in a message: read to the end, 554 5.6.0 with the line; the session goes on
+server no-login
+S: 220 mx.example.org ESMTP
+C: EHLO client.example
+S~ 250 mx.example.org
+C: MAIL FROM:<alice@example.org>
+S: 250 2.1.0 Sender ok
+C: RCPT TO:<bob@example.net>
+S: 250 2.1.5 Recipient ok
+C: DATA
+S: 354 Send the message, end it with a line that holds a dot alone
+C: a
+C: b\0c
+C: .
+S: 554 5.6.0 NUL in line 2; encode the content
+open

@@ -1,0 +1,13 @@
+# SMTP smuggling: CR LF LF . LF and LF CR LF . are read to the true end
+server no-login
+S: 220 mx.example.org ESMTP
+C: EHLO client.example
+S~ 250 mx.example.org
+C: MAIL FROM:<alice@example.org>
+S: 250 2.1.0 Sender ok
+C: RCPT TO:<bob@example.net>
+S: 250 2.1.5 Recipient ok
+C: DATA
+S: 354 Send the message, end it with a line that holds a dot alone
+C- a\r\n\n.\nx\r\n\n.\r\nMAIL FROM:<evil@example.org>\r\n.\r\n
+S: 554 5.6.0 bare LF in line 2; send CRLF
