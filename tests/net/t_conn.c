@@ -95,6 +95,9 @@ TEST("plaintext behind STARTTLS is refused as insecure, nothing is handed to TLS
     CHECK_INT(n.a.err.cls, SP_CLASS_INSECURE);
     CHECK(!n.a.up && !sp_conn_in_tls(n.a.c));
     CHECK(got(&n.a, "STARTTLS\n"));
+    say(&n.a, "250 clear\n");
+    tnet_wait(&n, 20);
+    CHECK_INT(n.b.got.n, 0); /* neither the 220 nor anything after it */
     sp_tls_unref(srv);
     tnet_shut(&n);
 }
