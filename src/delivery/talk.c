@@ -375,6 +375,8 @@ static void run(struct sp_talk *t)
             if (t->closing)
                 return;
             send_out(t);
+            if (ev.type == SP_CLI_BODY) /* it would be said again and again */
+                break;
             if (ev.type == SP_CLI_HANDSHAKE)
                 start_tls(t);
             else if (ev.type == SP_CLI_CLOSE || ev.type == SP_CLI_RECONNECT) {

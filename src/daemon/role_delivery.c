@@ -1,0 +1,825 @@
+/*
+ * role_delivery.c - mail on to smart hosts and LMTP servers.
+ *
+ * It sees the messages it is given, one descriptor each, and no spool; it has the
+ * credentials of routes and no users' secrets.  Jobs of one route wait in one line;
+ * connections take them from there, several messages each, and stay open for a short
+ * while when the line is empty.
+ */
+#include "role.h"
+
+#include "alloc.h"
+#include "certmap.h"
+#include "err.h"
+#include "outcome.h"
+#include "secret.h"
+#include "stored.h"
+#include "talk.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { CAPACITY = 200, IDLE_MS = 5000, BLOCK = 65536 };
+
+struct dlv;
+struct dest;
+
+struct job {
+    struct job *next;      /* of all */
+    struct job *next_wait; /* of its destination's line */
+    struct dlv *d;
+    struct dest *dest;
+    struct sp_arena arena; /* the job and its outcome */
+    Sp__Job *m;
+    struct sp_str content; /* p NULL: in fd */
+    int fd;
+    Sp__Outcome out;
+    bool done, waiting;
+    /* how far the content is sent */
+    struct sp_piece piece[SP_STORED_PIECES_MAX];
+    size_t pieces, at;
+    uint64_t offset;
+};
+
+struct link { /* one connection */
+    struct link *next;
+    struct dest *dest;
+    struct sp_talk *talk;
+    struct job *job;
+    size_t host; /* index into the route's list */
+    uint64_t sent;
+    bool ready, quitting;
+    struct sp_timer idle;
+    char where[300];
+};
+
+/* One route in force. */
+struct dest {
+    struct dest *next;
+    struct dlv *d;
+    struct sp_conf *conf;
+    const struct sp_conf_route *route;
+    struct sp_tls_ctx *tls, *bare;
+    struct sp_secret *password;
+    char cert_address[SP_ADDRESS_MAX + 1];
+    struct job *first, **last;
+    struct link *links;
+    size_t n_links;
+    bool old; /* of a configuration that is no longer in force */
+};
+
+struct dlv {
+    struct sp_role *role;
+    struct sp_net *net;
+    struct sp_port *queue;
+    struct sp_conf *conf;
+    struct dest *dests;
+    struct job *jobs;
+    struct sp_arena arena;
+    uv_timer_t drain;
+};
+
+static uint64_t now_ms(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_REALTIME, &ts);
+    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static struct sp_str pb(ProtobufCBinaryData d)
+{
+    return (struct sp_str){(char *)d.data, d.len};
+}
+
+/* ---- outcomes ---- */
+
+static char *keep(struct job *j, const char *s, size_t n)
+{
+    char *copy = sp_arena_strndup(&j->arena, s, n);
+
+    return copy ? copy : (char *)(uintptr_t)"";
+}
+
+static void add_outcome(struct job *j, size_t i, const struct sp_outcome_row *row,
+                        const struct sp_reply *reply, struct sp_str words,
+                        enum sp_cli_stage stage, const char *where)
+{
+    Sp__RcptOutcome *o = sp_arena_alloc(&j->arena, sizeof *o);
+    Sp__Attempt *a = sp_arena_alloc(&j->arena, sizeof *a);
+    char enhanced[32];
+
+    if (!o || !a || !j->out.rcpt)
+        return; /* a recipient without an outcome is tried again */
+    sp__rcpt_outcome__init(o);
+    sp__attempt__init(a);
+    snprintf(enhanced, sizeof enhanced, "%d.%d.%d", reply->enh[0], reply->enh[1],
+             reply->enh[2]);
+    o->index = j->m->index[i];
+    o->action = row->action;
+    o->attempt = a;
+    a->at_ms = now_ms();
+    a->code = (uint32_t)reply->code;
+    a->enhanced = reply->enh[0] ? keep(j, enhanced, strlen(enhanced))
+                                : (char *)(uintptr_t)row->enhanced;
+    a->text = keep(j, words.n ? words.p : "", words.n > 1000 ? 1000 : words.n);
+    a->where = keep(j, where, strlen(where));
+    a->stage = (char *)(uintptr_t)sp_cli_stage_name(stage);
+    j->out.host_down |= row->host;
+    j->out.rcpt[j->out.n_rcpt++] = o;
+}
+
+static void job_free(struct job *j)
+{
+    for (struct job **at = &j->d->jobs; *at; at = &(*at)->next)
+        if (*at == j) {
+            *at = j->next;
+            break;
+        }
+    if (j->fd >= 0)
+        close(j->fd);
+    sp_arena_reset(&j->arena);
+    sp_free(j);
+}
+
+static void say_outcome(struct job *j)
+{
+    j->out.job = j->m->job;
+    j->out.lease = j->m->lease;
+    if (j->d->queue)
+        (void)sp_port_say(j->d->queue, SP_MSG_OUTCOME, &j->out.base);
+}
+
+static void job_done(struct job *j)
+{
+    j->done = true;
+    j->waiting = false;
+    say_outcome(j);
+}
+
+/* All recipients alike: the session failed, or the transaction could not begin. */
+static void job_failed(struct job *j, enum sp_cli_stage stage, const struct sp_reply *reply,
+                       enum sp_class cls, struct sp_str words, const char *where)
+{
+    const struct sp_outcome_row *row = sp_outcome(stage, reply->code, cls);
+
+    for (size_t i = 0; i < j->m->n_index; i++)
+        add_outcome(j, i, row, reply, words, stage, where);
+    job_done(j);
+}
+
+/* ---- a transaction ---- */
+
+static enum sp_body body_of(const Sp__Envelope *e)
+{
+    if (e->body == SP__BODY_TYPE__BODY_BINARYMIME)
+        return SP_BODY_BINARYMIME;
+    return e->body == SP__BODY_TYPE__BODY_8BITMIME || e->has_8bit_body ? SP_BODY_8BITMIME
+                                                                       : SP_BODY_UNSET;
+}
+
+static int begin(struct link *l, struct job *j, struct sp_err *err)
+{
+    const Sp__Envelope *e = j->m->envelope;
+    struct sp_mail mail = {
+        .path = pb(e->reverse_path),
+        .body = body_of(e),
+        .smtputf8 = e->smtputf8,
+        .ret = e->ret == SP__DSN_RET__RET_FULL   ? SP_RET_FULL
+               : e->ret == SP__DSN_RET__RET_HDRS ? SP_RET_HDRS
+                                                 : SP_RET_UNSET,
+        .envid = pb(e->envid),
+        .requiretls = e->requiretls,
+    };
+    struct sp_rcpt *rcpt = sp_alloc((e->n_rcpt + 1) * sizeof *rcpt);
+    int rc;
+
+    if (!rcpt)
+        return sp_err_nomem(err);
+    for (size_t i = 0; i < e->n_rcpt; i++)
+        rcpt[i] = (struct sp_rcpt){.path = pb(e->rcpt[i]->address),
+                                   .notify = e->rcpt[i]->notify,
+                                   .orcpt = pb(e->rcpt[i]->orcpt)};
+    j->pieces = sp_stored_pieces(e, j->m->prefix.len, j->piece);
+    j->at = 0;
+    j->offset = 0;
+    rc = sp_talk_mail(l->talk, &mail, rcpt, e->n_rcpt,
+                      sp_stored_size(e, j->m->prefix.len), err);
+    sp_free(rcpt);
+    return rc;
+}
+
+/* The next octets to send: from memory, or read into `block`. */
+static struct sp_str next_octets(struct job *j, char *block)
+{
+    const struct sp_piece *p = &j->piece[j->at];
+    uint64_t left = p->length - j->offset;
+    size_t n = left < BLOCK ? (size_t)left : BLOCK;
+    ssize_t got;
+
+    if (p->prefix)
+        return (struct sp_str){(char *)j->m->prefix.data + p->offset + j->offset, n};
+    if (j->content.p)
+        return (struct sp_str){j->content.p + p->offset + j->offset, n};
+    got = pread(j->fd, block, n, (off_t)(p->offset + j->offset));
+    return (struct sp_str){block, got > 0 ? (size_t)got : 0};
+}
+
+static void on_body(struct sp_talk *t, void *arg)
+{
+    struct link *l = arg;
+    struct job *j = l->job;
+    static char block[BLOCK];
+
+    if (!j) {
+        sp_talk_body_abort(t);
+        return;
+    }
+    while (j->at < j->pieces) {
+        struct sp_str s = next_octets(j, block);
+        size_t took;
+
+        if (s.n == 0) { /* the disk failed us: half a message is worse than none */
+            sp_talk_body_abort(t);
+            return;
+        }
+        took = sp_talk_body(t, s.p, s.n);
+        j->offset += took;
+        if (j->offset == j->piece[j->at].length) {
+            j->at++;
+            j->offset = 0;
+        }
+        if (took < s.n)
+            return;
+    }
+    sp_talk_body_end(t);
+}
+
+static void line_remove(struct dest *x, struct job *j)
+{
+    struct job **at = &x->first;
+
+    while (*at && *at != j)
+        at = &(*at)->next_wait;
+    if (!*at)
+        return;
+    *at = j->next_wait;
+    for (x->last = &x->first; *x->last; x->last = &(*x->last)->next_wait)
+        ;
+    j->waiting = false;
+}
+
+static void give(struct link *l, struct job *j)
+{
+    struct sp_err err;
+
+    line_remove(j->dest, j);
+    sp_timer_stop(&l->idle);
+    l->job = j;
+    l->ready = false;
+    if (begin(l, j, &err) == 0)
+        return;
+    /* The next hop lacks what this mail cannot do without. */
+    l->job = NULL;
+    l->ready = true;
+    job_failed(j, SP_STAGE_MAIL,
+               &(struct sp_reply){.code = err.cls == SP_CLASS_PEER ? 554 : 0,
+                                  .enh = {err.cls == SP_CLASS_PEER ? 5 : 0, 6, 3}},
+               err.cls, sp_str(err.text), l->where);
+}
+
+static void serve(struct dest *x);
+
+static void on_sent(struct sp_talk *t, const struct sp_cli_event *ev, void *arg)
+{
+    struct link *l = arg;
+    struct job *j = l->job;
+
+    (void)t;
+    if (!j)
+        return;
+    l->job = NULL;
+    l->sent++;
+    for (size_t i = 0; i < ev->u.sent.n && i < j->m->n_index; i++) {
+        const struct sp_cli_rcpt_result *r = &ev->u.sent.rcpt[i];
+        int code = r->accepted || r->reply.code >= 400 ? r->reply.code : 0;
+
+        add_outcome(j, i,
+                    sp_outcome(r->accepted ? SP_STAGE_DOT : r->stage, code,
+                               SP_CLASS_TEMPORARY),
+                    &r->reply, r->reply.text, r->stage, l->where);
+    }
+    job_done(j);
+}
+
+/* ---- connections ---- */
+
+static void on_idle(void *arg)
+{
+    struct link *l = arg;
+
+    l->ready = false;
+    l->quitting = true;
+    sp_talk_quit(l->talk);
+}
+
+static void on_ready(struct sp_talk *t, enum sp_cli_login login, enum sp_mech mech,
+                     struct sp_str words, struct sp_str pin, void *arg)
+{
+    struct link *l = arg;
+    const struct sp_conf_addr *a;
+    char peer[80];
+
+    (void)login;
+    (void)mech;
+    (void)words;
+    (void)pin;
+    a = l->dest->route->to == SP_CONF_TO_LMTP ? &l->dest->route->lmtp.v[l->host]
+                                              : &l->dest->route->host.v[l->host];
+    sp_talk_peer(t, peer, sizeof peer);
+    snprintf(l->where, sizeof l->where, "%s [%s]", a->text, peer);
+    l->ready = true;
+    if (l->dest->old || l->sent >= l->dest->route->connection_reuse) {
+        on_idle(l);
+        serve(l->dest);
+        return;
+    }
+    sp_timer_start(&l->idle, IDLE_MS);
+    serve(l->dest);
+}
+
+static int open_link(struct dest *x, size_t host, struct sp_err *err);
+
+static void on_failed(struct sp_talk *t, const struct sp_talk_failure *f, void *arg)
+{
+    struct link *l = arg;
+    struct dest *x = l->dest;
+    size_t hosts = x->route->to == SP_CONF_TO_LMTP ? x->route->lmtp.n : x->route->host.n;
+    struct sp_str words = sp_str(f->words);
+    struct sp_err err;
+
+    (void)t;
+    l->ready = false;
+    l->quitting = true;
+    if (l->job) {
+        struct job *j = l->job;
+
+        l->job = NULL;
+        job_failed(j, f->stage, &f->reply, f->cls, words, l->where);
+        return;
+    }
+    if (l->sent || x->n_links > 1)
+        return; /* an idle connection ended, or others still work: the line goes on */
+    if (l->host + 1 < hosts && open_link(x, l->host + 1, &err) == 0)
+        return;
+    sp_log(SP_LOG_WARNING, "", SP_KVS("route", x->route->head.name),
+           SP_KVS("reason", f->words));
+    while (x->first) {
+        struct job *j = x->first;
+
+        line_remove(x, j);
+        job_failed(j, f->stage, &f->reply, f->cls, words, l->where);
+    }
+}
+
+static void dest_free(struct dest *x);
+
+static void on_closed(void *arg)
+{
+    struct link *l = arg;
+    struct dest *x = l->dest;
+
+    sp_timer_stop(&l->idle);
+    for (struct link **at = &x->links; *at; at = &(*at)->next)
+        if (*at == l) {
+            *at = l->next;
+            break;
+        }
+    x->n_links--;
+    sp_free(l);
+    if (x->old && !x->links && !x->first)
+        dest_free(x);
+    else
+        serve(x);
+}
+
+static const struct sp_talk_ops talk_ops = {
+    .ready = on_ready,
+    .body = on_body,
+    .sent = on_sent,
+    .failed = on_failed,
+    .closed = on_closed,
+};
+
+static int ask_secret(void *arg, enum sp_talk_secret what, bool fresh, struct sp_buf *out,
+                      struct sp_err *err)
+{
+    struct dest *x = arg;
+
+    (void)what;
+    (void)fresh;
+    if (!x->password)
+        return sp_err_set(err, SP_CLASS_PEER, SP_ENOENT, "route %s has no password",
+                          x->route->head.name);
+    return sp_buf_str(out, sp_secret_get(x->password));
+}
+
+static void talk_options(struct dest *x, size_t host, struct sp_talk_opts *o)
+{
+    const struct sp_conf_route *r = x->route;
+    bool lmtp = r->to == SP_CONF_TO_LMTP;
+    const struct sp_conf_addr *a = lmtp ? &r->lmtp.v[host] : &r->host.v[host];
+
+    memset(o, 0, sizeof *o);
+    o->dial.host = a->host;
+    o->dial.port = a->port;
+    if (a->kind == SP_CONF_ADDR_UNIX)
+        o->dial.unix_path = a->host;
+    o->tls_name = r->tls_name;
+    o->tls = x->tls;
+    o->tls_bare = x->bare;
+    o->secret = ask_secret;
+    o->secret_arg = x;
+    o->cli.helo = x->conf->hostname;
+    o->cli.lmtp = lmtp;
+    o->cli.tls = r->tls == SP_CONF_RTLS_REQUIRED        ? SP_CLI_TLS_REQUIRED
+                 : r->tls == SP_CONF_RTLS_IMPLICIT      ? SP_CLI_TLS_IMPLICIT
+                 : r->tls == SP_CONF_RTLS_OPPORTUNISTIC ? SP_CLI_TLS_OPPORTUNISTIC
+                                                        : SP_CLI_TLS_NONE;
+    o->cli.authcid = r->user;
+    o->cli.have_password = r->user && x->password;
+    o->cli.have_certificate = r->client_certificate != NULL;
+    o->cli.cert_address = x->cert_address[0] ? x->cert_address : NULL;
+    o->cli.cert_login = r->certificate_login == SP_CONF_CLOGIN_EXPLICIT ? SP_CLI_CERT_EXPLICIT
+                        : r->certificate_login == SP_CONF_CLOGIN_IMPLICIT
+                            ? SP_CLI_CERT_IMPLICIT
+                            : SP_CLI_CERT_AUTO;
+    o->cli.login_required = o->cli.have_password;
+}
+
+static int open_link(struct dest *x, size_t host, struct sp_err *err)
+{
+    struct link *l = sp_alloc(sizeof *l);
+    struct sp_talk_opts o;
+
+    if (!l)
+        return sp_err_nomem(err);
+    l->dest = x;
+    l->host = host;
+    snprintf(l->where, sizeof l->where, "%s",
+             x->route->to == SP_CONF_TO_LMTP ? x->route->lmtp.v[host].text
+                                             : x->route->host.v[host].text);
+    sp_timer_init(&l->idle, x->d->net, on_idle, l);
+    talk_options(x, host, &o);
+    l->talk = sp_talk_new(x->d->net, &o, &talk_ops, l, err);
+    if (!l->talk) {
+        sp_free(l);
+        return -(int)err->code;
+    }
+    l->next = x->links;
+    x->links = l;
+    x->n_links++;
+    return 0;
+}
+
+/* Brings the line to connections that are free, and opens as many as the line wants. */
+static void serve(struct dest *x)
+{
+    struct sp_err err;
+    size_t opening = 0, waiting = 0;
+
+    for (struct link *l = x->links; l && x->first; l = l->next)
+        if (l->ready && !l->quitting && !l->job)
+            give(l, x->first);
+    for (struct link *l = x->links; l; l = l->next)
+        opening += !l->ready && !l->job && !l->quitting;
+    for (struct job *j = x->first; j; j = j->next_wait)
+        waiting++;
+    while (waiting > opening && x->n_links < x->route->concurrency) {
+        if (open_link(x, 0, &err) < 0) {
+            sp_log(SP_LOG_WARNING, "", SP_KVS("reason", err.text));
+            return;
+        }
+        opening++;
+    }
+}
+
+/* ---- routes ---- */
+
+static void dest_free(struct dest *x)
+{
+    for (struct dest **at = &x->d->dests; *at; at = &(*at)->next)
+        if (*at == x) {
+            *at = x->next;
+            break;
+        }
+    sp_tls_unref(x->tls);
+    sp_tls_unref(x->bare);
+    sp_secret_free(x->password);
+    sp_conf_unref(x->conf);
+    sp_free(x);
+}
+
+static struct sp_str named_file(const Sp__Setup *s, const char *path)
+{
+    for (size_t i = 0; path && i < s->n_file; i++)
+        if (strcmp(s->file[i]->path, path) == 0)
+            return pb(s->file[i]->content);
+    return (struct sp_str){NULL, 0};
+}
+
+static int make_tls(struct dest *x, const Sp__Setup *s, struct sp_err *err)
+{
+    const struct sp_conf_route *r = x->route;
+    struct sp_str ca = named_file(s, r->tls_ca);
+    struct sp_tls_client_opts o = {
+        .ca = {ca, r->tls_ca},
+        .ca_path = ca.n ? NULL : r->tls_ca,
+        .pin = r->server_pin.n ? r->server_pin.v[0] : NULL,
+        .must_verify = r->tls != SP_CONF_RTLS_OPPORTUNISTIC,
+    };
+    struct sp_cert_facts f;
+    int rc;
+
+    if (r->tls == SP_CONF_RTLS_NONE)
+        return 0;
+    rc = sp_tls_client(&o, &x->bare, err);
+    if (rc < 0 || !r->client_certificate) {
+        x->tls = rc < 0 ? NULL : sp_tls_ref(x->bare);
+        return rc;
+    }
+    o.cert = (struct sp_pem){named_file(s, r->client_certificate), r->client_certificate};
+    o.key = (struct sp_pem){named_file(s, r->client_key), r->client_key};
+    if (sp_cert_facts(o.cert.pem, &f, NULL) == 0)
+        snprintf(x->cert_address, sizeof x->cert_address, "%s", f.address);
+    return sp_tls_client(&o, &x->tls, err);
+}
+
+static struct dest *dest_new(struct dlv *d, struct sp_conf *conf,
+                             const struct sp_conf_route *r, const Sp__Setup *s,
+                             struct sp_err *err)
+{
+    struct dest *x = sp_alloc(sizeof *x);
+    struct sp_str password = named_file(s, r->password_file), line;
+
+    if (!x) {
+        (void)sp_err_nomem(err);
+        return NULL;
+    }
+    x->d = d;
+    x->conf = sp_conf_ref(conf);
+    x->route = r;
+    x->last = &x->first;
+    if (password.n) {
+        line = sp_str_cut(&password, '\n');
+        if (line.n && line.p[line.n - 1] == '\r')
+            line.n--;
+        x->password = sp_secret_new(line.p, line.n);
+    }
+    x->next = d->dests;
+    d->dests = x;
+    if (make_tls(x, s, err) < 0) {
+        dest_free(x);
+        return NULL;
+    }
+    return x;
+}
+
+static struct dest *find_dest(struct dlv *d, const char *route)
+{
+    for (struct dest *x = d->dests; x; x = x->next)
+        if (!x->old && strcmp(x->route->head.name, route) == 0)
+            return x;
+    return NULL;
+}
+
+/* ---- the queue ---- */
+
+static int on_job(struct dlv *d, struct sp_port *p, const struct sp_frame *f,
+                  struct sp_err *err)
+{
+    struct job *j = sp_alloc(sizeof *j);
+
+    if (!j)
+        return sp_err_nomem(err);
+    j->d = d;
+    j->fd = f->has_fd ? sp_port_take_fd(p) : -1;
+    j->next = d->jobs;
+    d->jobs = j;
+    sp_arena_init(&j->arena, 64 << 20);
+    sp__outcome__init(&j->out);
+    j->m = sp_frame_unpack(f, &j->arena);
+    if (j->m && j->m->content_in_frame)
+        j->content = sp_arena_copy(&j->arena, f->raw);
+    if (!j->m || !j->m->envelope || j->m->n_index != j->m->envelope->n_rcpt ||
+        j->m->n_index == 0 || sp_stored_check(j->m->envelope, j->m->prefix.len, err) < 0 ||
+        (j->m->content_in_frame
+             ? !j->content.p || j->content.n != j->m->envelope->content_size
+             : j->fd < 0)) {
+        job_free(j);
+        return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "malformed job");
+    }
+    j->out.rcpt = sp_arena_alloc(&j->arena, (j->m->n_index + 1) * sizeof *j->out.rcpt);
+    j->dest = find_dest(d, j->m->route);
+    if (!j->dest) { /* the configuration changed while it was on its way */
+        job_failed(j, SP_STAGE_CONNECT, &(struct sp_reply){0}, SP_CLASS_TEMPORARY,
+                   sp_str("the route is not configured any more"), "");
+        return 0;
+    }
+    j->waiting = true;
+    *j->dest->last = j;
+    j->dest->last = &j->next_wait;
+    return 0;
+}
+
+static void on_stored(struct dlv *d, const Sp__OutcomeStored *m)
+{
+    struct job *j, *next;
+
+    for (size_t i = 0; i < m->n_job; i++)
+        for (j = d->jobs; j; j = next) {
+            next = j->next;
+            if (j->done && j->m->job == m->job[i])
+                job_free(j);
+        }
+}
+
+static int on_frame(struct sp_port *p, const struct sp_frame *f, struct sp_err *err)
+{
+    struct dlv *d = sp_port_arg(p);
+    void *m;
+
+    if (f->type == SP_MSG_JOB)
+        return on_job(d, p, f, err);
+    m = sp_frame_unpack(f, &d->arena);
+    if (!m)
+        return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "malformed %s",
+                          sp_msg_name(f->type));
+    if (f->type == SP_MSG_STORED)
+        on_stored(d, m);
+    sp_arena_reset(&d->arena);
+    return 0;
+}
+
+static void serve_all(struct sp_port *p)
+{
+    struct dlv *d = sp_port_arg(p);
+    struct dest *x, *next;
+
+    for (x = d->dests; x; x = next) {
+        next = x->next;
+        if (x->first)
+            serve(x);
+    }
+}
+
+static void on_gone(struct sp_port *p, const struct sp_err *why)
+{
+    (void)why;
+    ((struct dlv *)sp_port_arg(p))->queue = NULL;
+}
+
+static const struct sp_port_ops queue_ops = {
+    .frame = on_frame, .batch_end = serve_all, .gone = on_gone};
+
+static int say_held(struct dlv *d)
+{
+    Sp__Held m = SP__HELD__INIT;
+    size_t n = 0;
+    int rc;
+
+    for (struct job *j = d->jobs; j; j = j->next)
+        n++;
+    m.job = sp_alloc((n + 1) * sizeof *m.job);
+    m.lease = sp_alloc((n + 1) * sizeof *m.lease);
+    for (struct job *j = d->jobs; j && m.job && m.lease; j = j->next) {
+        m.job[m.n_job++] = j->m->job;
+        m.lease[m.n_lease++] = j->m->lease;
+    }
+    m.capacity = CAPACITY;
+    rc = sp_port_say(d->queue, SP_MSG_HELD, &m.base);
+    sp_free(m.job);
+    sp_free(m.lease);
+    return rc;
+}
+
+static int on_peer(struct sp_role *r, Sp__Role peer, unsigned instance, int fd,
+                   struct sp_err *err)
+{
+    struct dlv *d = r->self;
+    int rc;
+
+    sp_port_close(d->queue);
+    d->queue = sp_port_new(&r->loop, fd, SP__ROLE__ROLE_DELIVERY, peer, instance, &queue_ops,
+                           d, err);
+    if (!d->queue)
+        return -SP_ENOMEM;
+    rc = say_held(d);
+    for (struct job *j = d->jobs; j; j = j->next)
+        if (j->done)
+            say_outcome(j);
+    return rc;
+}
+
+/* ---- setup, end ---- */
+
+static bool wanted(const struct sp_conf_route *r)
+{
+    return r->to == SP_CONF_TO_SMARTHOST || r->to == SP_CONF_TO_LMTP;
+}
+
+/* Jobs in a line of the old configuration move to the same route of the new one. */
+static void move_line(struct dlv *d, struct dest *from)
+{
+    struct dest *to = find_dest(d, from->route->head.name);
+
+    while (from->first) {
+        struct job *j = from->first;
+
+        line_remove(from, j);
+        j->next_wait = NULL;
+        j->dest = to;
+        if (to) {
+            j->waiting = true;
+            *to->last = j;
+            to->last = &j->next_wait;
+        } else {
+            job_failed(j, SP_STAGE_CONNECT, &(struct sp_reply){0}, SP_CLASS_TEMPORARY,
+                       sp_str("the route is not configured any more"), "");
+        }
+    }
+    if (to)
+        serve(to);
+}
+
+static int on_setup(struct sp_role *r, const Sp__Setup *s, struct sp_conf *conf,
+                    struct sp_err *err)
+{
+    struct dlv *d = r->self;
+    struct dest *x, *next;
+
+    if (!d) {
+        d = r->self = sp_alloc(sizeof *d);
+        if (!d || !(d->net = sp_net_new(&r->loop)))
+            return sp_err_nomem(err);
+        d->role = r;
+        sp_arena_init(&d->arena, 1 << 20);
+        uv_timer_init(&r->loop, &d->drain);
+        d->drain.data = d;
+    }
+    for (x = d->dests; x; x = x->next)
+        x->old = true;
+    for (size_t i = 0; i < conf->n_routes; i++)
+        if (wanted(&conf->routes[i]) && !dest_new(d, conf, &conf->routes[i], s, err)) {
+            for (x = d->dests; x; x = next) { /* back to what was */
+                next = x->next;
+                if (!x->old)
+                    dest_free(x);
+            }
+            for (x = d->dests; x; x = x->next)
+                x->old = false;
+            return -(int)err->code;
+        }
+    for (x = d->dests; x; x = next) {
+        next = x->next;
+        if (!x->old)
+            continue;
+        move_line(d, x);
+        if (!x->links)
+            dest_free(x);
+    }
+    sp_conf_unref(d->conf);
+    d->conf = sp_conf_ref(conf);
+    return 0;
+}
+
+/* What waits in a line goes back by itself: nobody settles it, and the queue hands it
+ * out again after the restart.  What is being sent is finished, within limits. */
+static void drain_look(uv_timer_t *t)
+{
+    struct dlv *d = t->data;
+    static unsigned looks;
+    bool busy = false;
+
+    for (struct job *j = d->jobs; j; j = j->next)
+        busy |= !j->waiting;
+    if (!busy || ++looks > 250)
+        sp_role_exit(d->role, 0);
+}
+
+static void on_drain(struct sp_role *r, unsigned seconds)
+{
+    struct dlv *d = r->self;
+
+    (void)seconds;
+    uv_timer_start(&d->drain, drain_look, 0, 100);
+}
+
+const struct sp_role_ops sp_role_delivery = {
+    .role = SP__ROLE__ROLE_DELIVERY,
+    .setup = on_setup,
+    .peer = on_peer,
+    .drain = on_drain,
+};
