@@ -67,8 +67,8 @@ static int main_run(const struct sp_args *a)
 }
 
 static const struct sp_command *const commands[] = {
-    &sp_cmd_serve, &sp_cmd_send,  &sp_cmd_queue,      &sp_cmd_user, &sp_cmd_cert,
-    &sp_cmd_config, &sp_cmd_bench, &sp_cmd_completion, NULL,
+    &sp_cmd_serve, &sp_cmd_queue, &sp_cmd_user, &sp_cmd_cert, &sp_cmd_config,
+    &sp_cmd_completion, NULL,
 };
 
 const struct sp_command sp_cmd_main = {
@@ -86,8 +86,6 @@ int main(int argc, char **argv)
     name = name ? name + 1 : argc > 0 ? argv[0] : "sallyport";
     if (argc > 1 && strcmp(argv[1], "role") == 0)
         return role_main(argc, argv);
-    if (strcmp(name, "sendmail") == 0 || strcmp(name, "mailq") == 0 ||
-        strcmp(name, "newaliases") == 0)
-        return sp_sendmail_main(name, argc, argv);
+    (void)name;
     return sp_command_run(&sp_cmd_main, "sallyport", argc, argv);
 }

@@ -202,7 +202,7 @@ int sp_out_phrase(struct sp_buf *b, struct sp_str name)
     return rc < 0 ? rc : sp_buf_puts(b, "\"");
 }
 
-int sp_xtext_decode(struct sp_buf *b, struct sp_str s)
+int sp_fieldout_xtext_decode(struct sp_buf *b, struct sp_str s)
 {
     int rc = 0;
 

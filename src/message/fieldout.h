@@ -49,6 +49,6 @@ int sp_out_angle(struct sp_buf *b, struct sp_str addr);
 int sp_out_phrase(struct sp_buf *b, struct sp_str name);
 
 /* RFC 3461 4: xtext undone.  -SP_EINPUT when it is none, or holds control octets. */
-int sp_xtext_decode(struct sp_buf *b, struct sp_str s);
+int sp_fieldout_xtext_decode(struct sp_buf *b, struct sp_str s);
 
 #endif

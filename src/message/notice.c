@@ -432,7 +432,7 @@ static void put_xtext(struct w *w, struct sp_str s)
     struct sp_buf plain;
 
     sp_buf_init(&plain, 1000);
-    if (sp_xtext_decode(&plain, s) == 0)
+    if (sp_fieldout_xtext_decode(&plain, s) == 0)
         s = sp_buf_view(&plain);
     put_str(w, s, 900);
     sp_buf_free(&plain);

@@ -1137,7 +1137,7 @@ static void name_of(struct sp_conn *c, name_fn *get, char *out, size_t cap)
     if (c->dead || uv_fileno(&c->u.handle, &fd) < 0 ||
         get(fd, (struct sockaddr *)&ss, &n) < 0)
         return;
-    sp_addr_text((const struct sockaddr *)&ss, out, cap);
+    sp_naddr_text((const struct sockaddr *)&ss, out, cap);
 }
 
 static int peer_name(int fd, struct sockaddr *restrict a, socklen_t *restrict n)

@@ -116,7 +116,7 @@ int sp_listen_bind(const char *address, bool share, int *ret_fd, struct sp_err *
     struct sockaddr_storage ss;
     int fd;
 
-    if (sp_addr_parse(address, &ss) < 0)
+    if (sp_naddr_parse(address, &ss) < 0)
         return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT,
                           "\"%.80s\" is not an address to listen on, such as "
                           "192.0.2.1:587, [::1]:587 or *:587",

@@ -42,7 +42,7 @@ uint16_t sp_addr_port(const struct sockaddr *sa)
     return 0;
 }
 
-void sp_addr_text(const struct sockaddr *sa, char *out, size_t cap)
+void sp_naddr_text(const struct sockaddr *sa, char *out, size_t cap)
 {
     char ip[INET6_ADDRSTRLEN];
 
@@ -85,7 +85,7 @@ int sp_addr_literal(const char *text, uint16_t port, struct sockaddr_storage *re
     return -SP_EINPUT;
 }
 
-int sp_addr_parse(const char *text, struct sockaddr_storage *ret)
+int sp_naddr_parse(const char *text, struct sockaddr_storage *ret)
 {
     const char *colon = strrchr(text, ':');
     char host[INET6_ADDRSTRLEN + 2];

@@ -265,7 +265,7 @@ TEST("xtext is decoded strictly")
         int rc;
 
         sp_buf_init(&b, 1000);
-        rc = sp_xtext_decode(&b, sp_str(t[i].in));
+        rc = sp_fieldout_xtext_decode(&b, sp_str(t[i].in));
         CHECK_INT(rc, t[i].want ? 0 : -SP_EINPUT);
         if (t[i].want && rc == 0)
             CHECK_STR(sp_buf_cstr(&b), t[i].want);

@@ -73,12 +73,12 @@ TEST("addresses as text and back")
     char text[SP_ADDR_TEXT];
 
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
-        CHECK_INT(sp_addr_parse(good[i], &ss), 0);
-        sp_addr_text((const struct sockaddr *)&ss, text, sizeof text);
+        CHECK_INT(sp_naddr_parse(good[i], &ss), 0);
+        sp_naddr_text((const struct sockaddr *)&ss, text, sizeof text);
         CHECK_STR(text, good[i]);
     }
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        if (sp_addr_parse(bad[i], &ss) == 0)
+        if (sp_naddr_parse(bad[i], &ss) == 0)
             CHECK_STR(bad[i], "refused");
     CHECK(sp_addr_literal("[::1]", 1, &ss) > 0);
     CHECK(sp_addr_literal("::1", 1, &ss) > 0);

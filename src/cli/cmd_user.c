@@ -1,0 +1,376 @@
+/* cmd_user.c - `sallyport user`: accounts. */
+#include "cli.h"
+#include "err.h"
+#include "users.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SP_OPT_PASSWORD                                                                \
+    {"password-file", 'P', "FILE", "read the password from FILE (- is standard input)"},   \
+    {                                                                                  \
+        "password-command", 0, "COMMAND", "read it from what COMMAND prints"               \
+    }
+
+static const struct sp_option add_options[] = {
+    SP_OPT_CONFIG,
+    SP_OPT_DATA,
+    {"address", 'a', "ADDRESS", "an own address; may be given again, the first completes mail"},
+    {"grant", 'g', "PATTERN", "may send as this, too: a@b, *@domain, *-bounces@domain"},
+    {"act-as", 0, "USER", "may act for this account"},
+    SP_OPT_PASSWORD,
+    {"no-password", 0, NULL, "no password: the account logs in by certificate"},
+    {"message-size", 0, "OCTETS", "largest message; 0: the listener's limit"},
+    {"recipients", 0, "N", "most recipients of a message; 0: the listener's limit"},
+    SP_OPT_END,
+};
+static const struct sp_option plain_options[] = {SP_OPT_CONFIG, SP_OPT_DATA, SP_OPT_END};
+static const struct sp_option list_options[] = {SP_OPT_CONFIG, SP_OPT_DATA, SP_OPT_JSON,
+                                                SP_OPT_END};
+static const struct sp_option password_options[] = {
+    SP_OPT_CONFIG, SP_OPT_DATA, SP_OPT_PASSWORD,
+    {"none", 0, NULL, "take the password away: the account logs in by certificate"},
+    SP_OPT_END};
+static const struct sp_option grant_options[] = {
+    SP_OPT_CONFIG, SP_OPT_DATA,
+    {"own", 0, NULL, "an own address: it can log in by it and receives certificates for it"},
+    {"act-as", 0, NULL, "PATTERN is an account it may act for"},
+    SP_OPT_END};
+
+struct ctx {
+    struct sp_users *u;
+    struct sp_conf *conf;
+    const char *dir;
+    struct sp_str name;
+    struct sp_buf password;
+    int status;
+};
+
+static void ctx_end(struct ctx *x)
+{
+    sp_users_close(x->u);
+    sp_conf_unref(x->conf);
+    sp_buf_wipe(&x->password);
+}
+
+static int open_db(const struct sp_args *a, struct ctx *x, enum sp_users_mode mode)
+{
+    char path[4096];
+    struct sp_err err;
+
+    x->dir = sp_data_dir(a, &x->conf, &x->status);
+    if (!x->dir)
+        return x->status;
+    snprintf(path, sizeof path, "%s/users.db", x->dir);
+    if (sp_become_owner(x->dir, &err) < 0 || sp_users_open(path, mode, &x->u, &err) < 0) {
+        x->status = sp_fail_err(&err);
+        return x->status;
+    }
+    return 0;
+}
+
+static int begin(const struct sp_args *a, struct ctx *x, size_t words)
+{
+    memset(x, 0, sizeof *x);
+    if (a->n_rest != words)
+        return sp_usage_error(a, "%s", a->n_rest < words ? "something is missing"
+                                                          : "too many words");
+    if (words)
+        x->name = sp_str(a->rest[0]);
+    return 0;
+}
+
+static int done(struct ctx *x, int rc, const struct sp_err *err)
+{
+    int status = rc < 0 ? sp_fail_err(err) : 0;
+
+    ctx_end(x);
+    return status;
+}
+
+static int number(const struct sp_args *a, const char *name, uint64_t max, uint64_t *ret)
+{
+    const char *s = sp_arg(a, name);
+
+    *ret = 0;
+    if (!s || sp_str_u64(sp_str(s), max, ret) == 0)
+        return 0;
+    return sp_usage_error(a, "--%s wants a number of at most %llu, not `%s`", name,
+                          (unsigned long long)max, s);
+}
+
+static int add_rights(const struct sp_args *a, struct ctx *x, struct sp_err *err)
+{
+    int rc = 0;
+
+    for (size_t i = 1; rc == 0 && i < sp_arg_count(a, "address"); i++)
+        rc = sp_users_grant(x->u, x->name, sp_str(sp_arg_nth(a, "address", i)), true, err);
+    for (size_t i = 0; rc == 0 && i < sp_arg_count(a, "grant"); i++)
+        rc = sp_users_grant(x->u, x->name, sp_str(sp_arg_nth(a, "grant", i)), false, err);
+    for (size_t i = 0; rc == 0 && i < sp_arg_count(a, "act-as"); i++)
+        rc = sp_users_act_as(x->u, x->name, sp_str(sp_arg_nth(a, "act-as", i)), true, err);
+    return rc;
+}
+
+/* An account without an address could not send anything. */
+static const char *first_address(const struct sp_args *a, struct ctx *x, char *room,
+                                 size_t cap)
+{
+    if (sp_arg_count(a, "address"))
+        return sp_arg_nth(a, "address", 0);
+    if (memchr(x->name.p, '@', x->name.n))
+        return x->name.p;
+    if (!x->conf) {
+        x->conf = sp_load_conf(a, &x->status);
+        if (!x->conf)
+            return NULL;
+    }
+    snprintf(room, cap, "%s@%s", x->name.p, x->conf->hostname);
+    return room;
+}
+
+static int run_add(const struct sp_args *a)
+{
+    struct ctx x;
+    char room[600];
+    const char *first;
+    uint64_t size, rcpt;
+    struct sp_err err;
+    int rc = begin(a, &x, 1);
+
+    if (rc || (rc = number(a, "message-size", UINT64_MAX / 2, &size)) ||
+        (rc = number(a, "recipients", 1000000, &rcpt)))
+        return rc;
+    if (!sp_arg_given(a, "no-password") &&
+        sp_read_secret(a, "password-file", "password-command", "SALLYPORT_PASSWORD",
+                       "Password of the new account", &x.password, &err) < 0)
+        return done(&x, -1, &err);
+    first = first_address(a, &x, room, sizeof room);
+    if (!first || open_db(a, &x, SP_USERS_WRITE) != 0) {
+        ctx_end(&x);
+        return x.status;
+    }
+    rc = sp_users_add(x.u, x.name, sp_str(first), &err);
+    if (rc < 0)
+        return done(&x, rc, &err);
+    rc = add_rights(a, &x, &err);
+    if (rc == 0 && (size || rcpt))
+        rc = sp_users_limits(x.u, x.name, size, (uint32_t)rcpt, &err);
+    if (rc == 0 && !sp_arg_given(a, "no-password"))
+        rc = sp_users_set_password(x.u, x.name, sp_buf_view(&x.password), 0, &err);
+    if (rc < 0)
+        (void)sp_users_remove(x.u, x.name, NULL); /* no half-made account */
+    else
+        printf("added %s <%s>\n", x.name.p, first);
+    return done(&x, rc, &err);
+}
+
+static int run_password(const struct sp_args *a)
+{
+    struct ctx x;
+    struct sp_err err;
+    int rc = begin(a, &x, 1);
+
+    if (rc)
+        return rc;
+    if (!sp_arg_given(a, "none") &&
+        sp_read_secret(a, "password-file", "password-command", "SALLYPORT_PASSWORD",
+                       "New password", &x.password, &err) < 0)
+        return done(&x, -1, &err);
+    if (open_db(a, &x, SP_USERS_WRITE) != 0) {
+        ctx_end(&x);
+        return x.status;
+    }
+    rc = sp_arg_given(a, "none")
+             ? sp_users_no_password(x.u, x.name, &err)
+             : sp_users_set_password(x.u, x.name, sp_buf_view(&x.password), 0, &err);
+    return done(&x, rc, &err);
+}
+
+/* enable, disable, remove */
+static int simple(const struct sp_args *a, int (*fn)(struct ctx *x, struct sp_err *err))
+{
+    struct ctx x;
+    struct sp_err err;
+    int rc = begin(a, &x, 1);
+
+    if (rc)
+        return rc;
+    if (open_db(a, &x, SP_USERS_WRITE) != 0) {
+        ctx_end(&x);
+        return x.status;
+    }
+    rc = fn(&x, &err);
+    return done(&x, rc, &err);
+}
+
+static int do_enable(struct ctx *x, struct sp_err *err)
+{
+    return sp_users_enable(x->u, x->name, true, err);
+}
+
+static int do_disable(struct ctx *x, struct sp_err *err)
+{
+    return sp_users_enable(x->u, x->name, false, err);
+}
+
+static int do_remove(struct ctx *x, struct sp_err *err)
+{
+    return sp_users_remove(x->u, x->name, err);
+}
+
+static int run_enable(const struct sp_args *a)
+{
+    return simple(a, do_enable);
+}
+
+static int run_disable(const struct sp_args *a)
+{
+    return simple(a, do_disable);
+}
+
+static int run_remove(const struct sp_args *a)
+{
+    return simple(a, do_remove);
+}
+
+static int rights(const struct sp_args *a, bool give)
+{
+    struct ctx x;
+    struct sp_err err;
+    struct sp_str what;
+    int rc = begin(a, &x, 2);
+
+    if (rc)
+        return rc;
+    what = sp_str(a->rest[1]);
+    if (open_db(a, &x, SP_USERS_WRITE) != 0) {
+        ctx_end(&x);
+        return x.status;
+    }
+    if (sp_arg_given(a, "act-as"))
+        rc = sp_users_act_as(x.u, x.name, what, give, &err);
+    else if (give)
+        rc = sp_users_grant(x.u, x.name, what, sp_arg_given(a, "own"), &err);
+    else
+        rc = sp_users_revoke(x.u, x.name, what, &err);
+    return done(&x, rc, &err);
+}
+
+static int run_grant(const struct sp_args *a)
+{
+    return rights(a, true);
+}
+
+static int run_revoke(const struct sp_args *a)
+{
+    return rights(a, false);
+}
+
+/* ---- looking ---- */
+
+static json_t *strings(const char **v, size_t n)
+{
+    json_t *j = json_array();
+
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(j, json_string(v[i]));
+    return j;
+}
+
+static int put_json(void *arg, const struct sp_user *u)
+{
+    json_t *j = json_pack(
+        "{s:s,s:b,s:b,s:s,s:o,s:o,s:o,s:I,s:I}", "name", u->name, "enabled", (int)u->enabled,
+        "password", (int)u->has_password, "first_address", u->first_address, "addresses",
+        strings(u->address, u->addresses), "act_as", strings(u->act_as, u->act_as_count),
+        "pins", strings(u->pin, u->pins), "message_size_max",
+        (json_int_t)u->message_size_max, "recipients_max", (json_int_t)u->recipients_max);
+
+    (void)arg;
+    json_dumpf(j, stdout, JSON_COMPACT);
+    putchar('\n');
+    json_decref(j);
+    return 0;
+}
+
+static int put_line(void *arg, const struct sp_user *u)
+{
+    (void)arg;
+    printf("%-20s %-9s %-12s %s", u->name, u->enabled ? "enabled" : "disabled",
+           u->has_password ? "password" : "certificate", u->first_address);
+    if (u->addresses > 1)
+        printf(" and %zu more", u->addresses - 1);
+    putchar('\n');
+    return 0;
+}
+
+static void show(const struct sp_user *u)
+{
+    printf("account     %s\nstate       %s\npassword    %s\n", u->name,
+           u->enabled ? "enabled" : "disabled",
+           u->has_password ? "set" : "none: logs in by certificate");
+    for (size_t i = 0; i < u->addresses; i++)
+        printf("%s %s\n", i < u->own_addresses ? "address    " : "may send as", u->address[i]);
+    for (size_t i = 0; i < u->act_as_count; i++)
+        printf("may act as  %s\n", u->act_as[i]);
+    for (size_t i = 0; i < u->pins; i++)
+        printf("pinned key  %s\n", u->pin[i]);
+    if (u->message_size_max)
+        printf("largest     %llu octets\n", (unsigned long long)u->message_size_max);
+    if (u->recipients_max)
+        printf("recipients  %u a message\n", u->recipients_max);
+}
+
+static int run_list(const struct sp_args *a)
+{
+    struct ctx x;
+    struct sp_err err;
+    struct sp_user *u;
+    int rc;
+
+    memset(&x, 0, sizeof x);
+    if (open_db(a, &x, SP_USERS_READ) != 0) {
+        ctx_end(&x);
+        return x.status;
+    }
+    if (a->n_rest == 0)
+        return done(&x, sp_users_list(x.u, sp_arg_given(a, "json") ? put_json : put_line,
+                                      NULL, &err),
+                    &err);
+    rc = sp_users_find(x.u, sp_str(a->rest[0]), &u, &err);
+    if (rc == 0) {
+        if (sp_arg_given(a, "json"))
+            (void)put_json(NULL, u);
+        else
+            show(u);
+        sp_user_free(u);
+    }
+    return done(&x, rc, &err);
+}
+
+#define USER_SUB(id, n, s, u, o, r)                                                    \
+    static const struct sp_command id = {.name = n, .summary = s, .usage = u, .options = o, \
+                                         .run = r}
+USER_SUB(c_add, "add", "make an account", "NAME [--address ADDRESS] [OPTION ...]",
+         add_options, run_add);
+USER_SUB(c_password, "password", "set or remove a password", "NAME [OPTION ...]",
+         password_options, run_password);
+USER_SUB(c_grant, "grant", "let an account send as an address or act for another",
+         "NAME PATTERN [--own | --act-as]", grant_options, run_grant);
+USER_SUB(c_revoke, "revoke", "take such a right back", "NAME PATTERN [--act-as]",
+         grant_options, run_revoke);
+USER_SUB(c_disable, "disable", "refuse its logins, live sessions too", "NAME", plain_options,
+         run_disable);
+USER_SUB(c_enable, "enable", "allow its logins again", "NAME", plain_options, run_enable);
+USER_SUB(c_remove, "remove", "forget the account", "NAME", plain_options, run_remove);
+USER_SUB(c_list, "list", "all accounts, or one with all its rights", "[NAME] [--json]",
+         list_options, run_list);
+
+static const struct sp_command *const subs[] = {&c_add,    &c_password, &c_grant,
+                                                &c_revoke, &c_disable,  &c_enable,
+                                                &c_remove, &c_list,     NULL};
+
+const struct sp_command sp_cmd_user = {
+    .name = "user", .summary = "accounts: add, password, rights, list", .sub = subs};
