@@ -730,23 +730,25 @@ static void handle(struct srv_session *s, const struct sp_srv_event *ev)
     }
 }
 
-static void send_out(struct srv_session *s)
+/* True: something was sent, so the engine may have more to do. */
+static bool send_out(struct srv_session *s)
 {
     size_t n;
     const char *p = sp_srv_out(s->engine, &n);
 
     if (n == 0)
-        return;
+        return false;
     s->octets_out += n;
     (void)sp_conn_write(s->conn, p, n);
     sp_srv_out_ack(s->engine, n);
+    return true;
 }
 
 static void start_tls(struct srv_session *s)
 {
     struct sp_err err;
 
-    send_out(s); /* the 220 leaves in clear */
+    (void)send_out(s); /* the 220 leaves in clear */
     if (!s->listener->tls ||
         sp_conn_start_tls(s->conn, s->listener->tls, NULL, &err) < 0) {
         sp_log(SP_LOG_TLS_FAILED, s->id,
@@ -782,16 +784,15 @@ static void run(struct srv_session *s)
 {
     struct sp_srv_event ev;
 
-    while (!s->closing && sp_srv_next(s->engine, &ev)) {
-        handle(s, &ev);
-        if (ev.type == SP_SRV_CLOSE) {
-            send_out(s);
-            close_session(s, "done");
-            return;
+    do {
+        while (!s->closing && sp_srv_next(s->engine, &ev)) {
+            handle(s, &ev);
+            if (ev.type == SP_SRV_CLOSE) {
+                (void)send_out(s);
+                close_session(s, "done");
+            }
         }
-    }
-    if (!s->closing)
-        send_out(s);
+    } while (!s->closing && send_out(s));
 }
 
 static void answer_starttls(struct srv_session *s)
