@@ -83,19 +83,14 @@ static bool names_itself(const struct sp_user *user, const struct sp_login_try *
             sp_address_same(t->certificate_address, t->authorization_identity));
 }
 
-int sp_login_judge(struct sp_users *u, const struct sp_login_try *t,
-                   struct sp_login_result *ret, struct sp_err *err)
+/* Takes user, which has proved itself. */
+static int judge(struct sp_users *u, struct sp_user *user, const struct sp_login_try *t,
+                 struct sp_login_result *ret, struct sp_err *err)
 {
-    struct sp_user *user = NULL, *as = NULL;
+    struct sp_user *as = NULL;
     struct sp_err e = {0};
     int rc;
 
-    start(ret);
-    rc = prover(u, t, ret, &user);
-    if (rc < 0)
-        return sp_err_nomem(err);
-    if (!user)
-        return 0;
     if (names_itself(user, t)) {
         ret->user = user;
         return end(ret, SP_LOGIN_OK, "%s", "");
@@ -115,6 +110,19 @@ int sp_login_judge(struct sp_users *u, const struct sp_login_try *t,
     sp_user_free(user);
     sp_user_free(as);
     return rc == -SP_ENOMEM ? sp_err_nomem(err) : 0;
+}
+
+int sp_login_judge(struct sp_users *u, const struct sp_login_try *t,
+                   struct sp_login_result *ret, struct sp_err *err)
+{
+    struct sp_user *user = NULL;
+    int rc;
+
+    start(ret);
+    rc = prover(u, t, ret, &user);
+    if (rc < 0)
+        return sp_err_nomem(err);
+    return user ? judge(u, user, t, ret, err) : 0;
 }
 
 int sp_login_still_good(struct sp_users *u, struct sp_str user, struct sp_str login,
@@ -249,7 +257,11 @@ int sp_pwlogin_end(struct sp_pwlogin *l, struct sp_users *u,
                   : !l->user->enabled ? "the account is disabled"
                   : !l->user->crypt   ? "the account has no password"
                                       : "wrong password");
-    else
+    else if (l->cached) {
+        /* No time has passed since the account was read. */
+        rc = judge(u, l->user, &t, ret, err);
+        l->user = NULL;
+    } else
         rc = sp_login_judge(u, &t, ret, err);
     /* The password was right whatever the authorization identity says: remember it, so
      * that a client asking for the wrong one does not cost a hash each time. */

@@ -4,7 +4,7 @@
  * A password (PLAIN, LOGIN); the middle call may run in a pool thread:
  *
  *     sp_pwlogin_new(users, cache, &t, now_ms, &l, &err);
- *     if (sp_pwlogin_needs_work(l)) sp_pwlogin_work(l);
+ *     if (sp_pwlogin_needs_work(l)) sp_pwlogin_work(l);     else end it at once
  *     sp_pwlogin_end(l, users, cache, now_ms, &result, &err);   frees l
  *
  * SCRAM: sp_login_verifier() answers SP_SASL_VERIFIER; at SP_SASL_DONE
@@ -58,8 +58,9 @@ int sp_login_judge(struct sp_users *u, const struct sp_login_try *t,
                    struct sp_login_result *ret, struct sp_err *err);
 
 /* May the session that is `user`, proved by `login` (which may be the same), go on?
- * What IdentityCheck asks.  certificate_only: proved by EXTERNAL, so only the accounts
- * are looked at; otherwise a removed password ends the login too. */
+ * What IdentityCheck asks.  by_certificate: proved by EXTERNAL, so only the accounts are
+ * looked at here, and the certificate again by sp_certmap(); otherwise a password that
+ * was removed ends the login, too. */
 int sp_login_still_good(struct sp_users *u, struct sp_str user, struct sp_str login,
                         bool by_certificate, struct sp_login_result *ret,
                         struct sp_err *err);

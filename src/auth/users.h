@@ -19,7 +19,7 @@
  * first completes a message without From) and granted ones (send-as rights only).
  *
  * Errors: -SP_ENOENT no such account, -SP_EEXIST, -SP_EINPUT a name or address of the
- * wrong form, -SP_EAGAIN busy for longer than two seconds, -SP_EVERSION a file of a
+ * wrong form, -SP_EAGAIN busy (a writer waits 2 s, a reader 0.3), -SP_EVERSION a file of a
  * newer program, -SP_EIO damaged or unreadable, -SP_EDENIED opened for reading only.
  *
  * The caller must not use one handle from two threads.

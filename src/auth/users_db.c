@@ -12,7 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { APPLICATION_ID = 0x53705573, BUSY_MS = 2000 };
+/* The reader is an event loop: it would rather say "temporary" than stand still. */
+enum { APPLICATION_ID = 0x53705573, WRITER_WAITS_MS = 2000, READER_WAITS_MS = 300 };
 
 static const char *const sql[] = {
 #define TEXT(id, s) s,
@@ -93,10 +94,45 @@ sqlite3_stmt *sp_users_q(struct sp_users *u, enum sp_users_q q, struct sp_err *e
     return u->st[q];
 }
 
+/* SQLite's own handler backs off to 100 ms and then loses against a command that writes
+ * one account after the other; a writer holds the file for about a millisecond. */
+static int wait_a_little(void *arg, int times)
+{
+    const struct sp_users *u = arg;
+
+    if (times >= (u->writable ? WRITER_WAITS_MS : READER_WAITS_MS))
+        return 0;
+    (void)usleep(1000);
+    return 1;
+}
+
+/* A writer that was killed inside its commit leaves a journal that must be played back
+ * before anybody may read; a read-only handle is not allowed to.  Without this nobody
+ * could log in until somebody happened to write. */
+static bool recover(struct sp_users *u)
+{
+    sqlite3 *db = NULL;
+    int rc = sqlite3_open_v2(
+        u->path, &db,
+        SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_READWRITE, NULL);
+
+    if (rc == SQLITE_OK) {
+        sqlite3_busy_handler(db, wait_a_little, u);
+        rc = sqlite3_exec(db, "SELECT count(*) FROM sqlite_schema", NULL, NULL, NULL);
+    }
+    sqlite3_close(db);
+    return rc == SQLITE_OK;
+}
+
 int sp_users_row(struct sp_users *u, sqlite3_stmt *st, struct sp_err *err)
 {
     int rc = sqlite3_step(st);
 
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE &&
+        sqlite3_extended_errcode(u->db) == SQLITE_READONLY_ROLLBACK && recover(u)) {
+        sqlite3_reset(st);
+        rc = sqlite3_step(st);
+    }
     if (rc == SQLITE_ROW)
         return 1;
     /* Reset at once: a statement that is left open holds the file's read lock. */
@@ -218,17 +254,6 @@ static int check_pages(struct sp_users *u, struct sp_err *err)
     return rc;
 }
 
-/* SQLite's own handler backs off to 100 ms and then loses against a command that writes
- * one account after the other; a writer holds the file for about a millisecond. */
-static int wait_a_little(void *arg, int times)
-{
-    (void)arg;
-    if (times >= BUSY_MS)
-        return 0;
-    (void)usleep(1000);
-    return 1;
-}
-
 /* The file is made by us, so that it never exists with a wider mode. */
 static int make_file(const char *path, struct sp_err *err)
 {
@@ -245,6 +270,16 @@ static int make_file(const char *path, struct sp_err *err)
     }
     close(fd);
     return 0;
+}
+
+/* The same before the first statement, which sp_users_row() does not see. */
+static bool settle(struct sp_users *u)
+{
+    if (sqlite3_exec(u->db, "SELECT count(*) FROM sqlite_schema", NULL, NULL, NULL) ==
+            SQLITE_OK ||
+        sqlite3_extended_errcode(u->db) != SQLITE_READONLY_ROLLBACK)
+        return true;
+    return recover(u);
 }
 
 int sp_users_open(const char *path, enum sp_users_mode mode, struct sp_users **ret_u,
@@ -274,7 +309,9 @@ int sp_users_open(const char *path, enum sp_users_mode mode, struct sp_users **r
         rc = rc == SQLITE_OK ? 0 : sp_users_sqlite(u, rc, err);
     }
     if (rc == 0) {
-        sqlite3_busy_handler(u->db, wait_a_little, NULL);
+        sqlite3_busy_handler(u->db, wait_a_little, u);
+        if (!writable)
+            (void)settle(u);
         /* FULL: an account that was reported as removed stays removed after a power
          * loss.  Freed hashes are overwritten. */
         rc = exec(u,

@@ -223,6 +223,8 @@ void sp_auth_cache_put(struct sp_auth_cache *c, struct sp_str user, uint64_t gen
 void sp_auth_cache_drop(struct sp_auth_cache *c, struct sp_str user)
 {
     uint8_t tag[TAG] = {0};
+    struct entry *set;
+    uint64_t where;
 
     if (user.n == 0) {
         sp_wipe(c->entry, c->sets * WAYS * sizeof *c->entry);
@@ -230,9 +232,11 @@ void sp_auth_cache_drop(struct sp_auth_cache *c, struct sp_str user)
     }
     if (!hmac(c->key, user.p, user.n, tag))
         return;
-    for (size_t i = 0; i < c->sets * WAYS; i++)
-        if (c->entry[i].used && memcmp(c->entry[i].user, tag, TAG) == 0)
-            sp_wipe(&c->entry[i], sizeof c->entry[i]);
+    memcpy(&where, tag, sizeof where);
+    set = c->entry + where % c->sets * WAYS;
+    for (int i = 0; i < WAYS; i++)
+        if (set[i].used && memcmp(set[i].user, tag, TAG) == 0)
+            sp_wipe(&set[i], sizeof set[i]);
 }
 
 size_t sp_auth_cache_count(const struct sp_auth_cache *c)

@@ -3,6 +3,7 @@
 #include "verify.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -375,6 +376,48 @@ TEST("a damaged, foreign, empty or missing file gives a clear error")
     CHECK_INT(sp_users_open(t_path, SP_USERS_READ, &u, &e), -SP_ENOENT);
     CHECK_INT(sp_users_open("/nonexistent/x.db", SP_USERS_WRITE, &u, &e), -SP_EIO);
     remove_dir();
+}
+
+TEST("a writer killed inside its commit does not keep anybody from logging in")
+{
+    for (int open_before = 0; open_before < 2; open_before++) {
+        struct sp_users *u = fresh(), *r = NULL;
+        struct sp_user *x = NULL;
+        char journal[112];
+        pid_t pid;
+
+        OK(sp_users_add(u, S("alice"), S("a@example.org"), &e));
+        sp_users_close(u);
+        if (open_before)
+            OK(sp_users_open(t_path, SP_USERS_READ, &r, &e));
+        pid = fork();
+        if (pid == 0) {
+            sqlite3 *db = NULL;
+
+            if (sqlite3_open(t_path, &db) != SQLITE_OK ||
+                sqlite3_exec(
+                    db,
+                    "PRAGMA cache_size = 2; BEGIN;"
+                    "UPDATE account SET name = 'gone';"
+                    "CREATE TABLE t(x); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL"
+                    " SELECT i + 1 FROM n WHERE i < 3000) INSERT INTO t"
+                    " SELECT hex(randomblob(100)) FROM n",
+                    NULL, NULL, NULL) != SQLITE_OK)
+                _exit(1);
+            kill(getpid(), SIGKILL);
+        }
+        CHECK(waitpid(pid, NULL, 0) == pid);
+        snprintf(journal, sizeof journal, "%s-journal", t_path);
+        CHECK(access(journal, F_OK) == 0); /* else this test proves nothing */
+        if (!open_before)
+            OK(sp_users_open(t_path, SP_USERS_READ, &r, &e));
+        if (r)
+            OK(sp_users_find(r, S("a@example.org"), &x, &e));
+        CHECK(x && strcmp(x->name, "alice") == 0);
+        sp_user_free(x);
+        sp_users_close(r);
+        remove_dir();
+    }
 }
 
 TEST("a row that somebody damaged by hand costs that account only")
