@@ -65,6 +65,7 @@ TEST("the authorization table, written by hand")
         {"alice",             "al@EXAMPLE.org",    "pw-alice", "alice/alice"},
         {"al@example.org",    "",                  "pw-alice", "alice/alice"},
         {"AL@example.org",    "",                  "pw-alice", NULL}, /* local part exact */
+        {"alice",             "AL@example.org",    "pw-alice", NULL},
         {"alice@EXAMPLE.ORG", "alice",             "pw-alice", "alice/alice"},
         {"alice",             "bob",               "pw-alice", "bob/alice"},
         {"alice",             "bob@example.org",   "pw-alice", "bob/alice"},
@@ -306,6 +307,33 @@ TEST("SCRAM against the database: the same judgement, the same blindness")
     CHECK(a.fake);
     CHECK_INT(a.iterations, SP_SCRAM_ITERATIONS_USUAL);
     CHECK_INT(a.salt_len, SP_SCRAM_SALT_USUAL);
+    done(u);
+}
+
+TEST("an allocation that fails is reported and grants nothing")
+{
+    struct sp_users *u = people();
+    long n;
+
+    for (n = 0; n < 200; n++) {
+        struct sp_login_try t = {.mechanism = "PLAIN",
+                                 .authentication_identity = S("alice"),
+                                 .authorization_identity = S("bob@example.org")};
+        struct sp_login_result r = {0};
+        int rc;
+
+        sp_alloc_fail_at(n, 0);
+        rc = sp_login_judge(u, &t, &r, &e);
+        if (sp_alloc_count() <= n) { /* it was not reached */
+            sp_alloc_fail_at(-1, 0);
+            CHECK(rc == 0 && r.status == SP_LOGIN_OK);
+            sp_user_free(r.user);
+            break;
+        }
+        sp_alloc_fail_at(-1, 0);
+        CHECK(rc == -SP_ENOMEM && !r.user);
+    }
+    CHECK(n >= 4 && n < 200);
     done(u);
 }
 

@@ -528,6 +528,62 @@ TEST("each malformed client-final message fails")
     }
 }
 
+/* A client-final message whose proof is right for what it says, whatever that is. */
+static void by_hand(const struct sp_scram_verifier *v, const char *server_first,
+                    const char *without_proof, char *out, size_t cap)
+{
+    uint8_t salted[32], key[32], stored[32], signature[32];
+    char proof[64], msg[1024];
+    int n;
+
+    snprintf(msg, sizeof msg, "n=user,r=fixed,%s,%s", server_first, without_proof);
+    CHECK(sp_scram_salted(v->hash, cs("pencil"),
+                          (struct sp_str){(const char *)v->salt, v->salt_len},
+                          v->iterations, salted) == 0);
+    CHECK(sp_hmac(v->hash, salted, 32, cs("Client Key"), key) == 0);
+    CHECK(sp_hash(v->hash, key, 32, stored) == 0);
+    CHECK(sp_hmac(v->hash, stored, 32, cs(msg), signature) == 0);
+    for (int i = 0; i < 32; i++)
+        key[i] ^= signature[i];
+    n = sp_base64_encode(key, 32, proof, sizeof proof);
+    snprintf(out, cap, "%s,p=%.*s", without_proof, n, proof);
+}
+
+TEST("a right proof does not excuse another nonce or another gs2 header")
+{
+    static const struct {
+        const char *without_proof;
+        enum sp_sasl_status want;
+    } row[] = {
+        {"c=biws,r=fixedSRV", SP_SASL_DONE},
+        {"c=biws,r=fixedSRV,x=extension", SP_SASL_DONE},
+        {"c=biws,r=fixedSRW", SP_SASL_FAILED},
+        {"c=biws,r=fixed", SP_SASL_FAILED},
+        {"c=biws,r=SRV", SP_SASL_FAILED},
+        {"c=eSws,r=fixedSRV", SP_SASL_FAILED},     /* "y,," */
+        {"c=bixhPWEs,r=fixedSRV", SP_SASL_FAILED}, /* "n,a=a," */
+        {"c=biws,r=fixedSRV,m=x", SP_SASL_FAILED},
+    };
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        struct sp_sasl *s = server("SCRAM-SHA-256", NULL, false, false);
+        struct sp_str out = {0};
+        char first[512], final[512];
+
+        sp_sasl_fix_nonce(s, cs("SRV"));
+        CHECK(sp_sasl_step(s, cs("n,,n=user,r=fixed"), &out) == SP_SASL_VERIFIER);
+        CHECK(sp_sasl_give_scram(s, verifier("SCRAM-SHA-256"), &out) ==
+              SP_SASL_CONTINUE);
+        snprintf(first, sizeof first, "%.*s", (int)out.n, out.p);
+        by_hand(verifier("SCRAM-SHA-256"), first, row[i].without_proof, final,
+                sizeof final);
+        if (sp_sasl_step(s, cs(final), &out) != row[i].want) {
+            printf("row %zu: %s\n", i, row[i].without_proof);
+            CHECK(!"as the row says");
+        }
+        sp_sasl_free(s);
+    }
+}
+
 TEST("without an initial response the client is asked by an empty challenge")
 {
     struct sp_sasl *s = server("SCRAM-SHA-256", NULL, false, false);
@@ -665,8 +721,9 @@ TEST("CRAM-MD5: no secret, a wrong one and malformed answers all fail")
         CHECK(sp_sasl_step(s, cs(bad[i]), &out) == SP_SASL_FAILED);
         sp_sasl_free(s);
     }
-    for (int i = 0; i < 3; i++) {
-        struct sp_sasl *c = client("CRAM-MD5", "t m", "pw", NULL, false);
+    for (int i = 0; i < 4; i++) {
+        /* The last: no secret is not an empty secret. */
+        struct sp_sasl *c = client("CRAM-MD5", "t m", i == 3 ? "" : "pw", NULL, false);
         struct sp_sasl *s = server("CRAM-MD5", NULL, false, false);
         struct sp_str secret = i == 0   ? cs("pw")
                                : i == 1 ? cs("px")
