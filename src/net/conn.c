@@ -187,7 +187,10 @@ static void end(struct sp_conn *c, struct sp_end *e)
     c->ended = true;
     if (e->kind == SP_END_TLS)
         c->mute = true;
-    c->ops->on_end(c, e, c->arg);
+    if (c->ops->on_end)
+        c->ops->on_end(c, e, c->arg);
+    else
+        sp_conn_close(c);
 }
 
 static void end_lost(struct sp_conn *c, int uverr)
@@ -215,6 +218,7 @@ static void end_eof(struct sp_conn *c)
     if (c->tls && !c->up) {
         enum sp_class cls = c->tls_client ? SP_CLASS_INSECURE : SP_CLASS_PEER;
 
+        c->tls->ended_by_peer = true;
         sp_err_set(&e.err, cls, SP_ETLS, "connection closed during the TLS handshake");
         tls_failed(c, &e.err);
         return;
@@ -671,6 +675,8 @@ static size_t offer(struct sp_conn *c, const char *p, size_t n)
     size_t took = 0, k;
     int idle = 0;
 
+    if (!owner->on_read)
+        return n;
     do {
         c->again = false;
         c->in_read = true;
@@ -953,7 +959,7 @@ void sp_conn_start(struct sp_conn *c, const struct sp_conn_ops *ops, void *arg)
 {
     bool first = !c->started;
 
-    assert(ops->on_read && ops->on_end && !ops->on_room == !ops->on_filled);
+    assert(!ops->on_room == !ops->on_filled);
     c->ops = ops;
     c->arg = arg;
     if (c->dead || c->closing)
@@ -1054,7 +1060,7 @@ bool sp_conn_plain_after_all(struct sp_conn *c)
 
 bool sp_conn_facts(struct sp_conn *c, struct sp_tls_facts *ret)
 {
-    if (!c->up || !c->tls)
+    if (!c->tls || (!c->up && !c->ended))
         return false;
     sp_tls_facts_of(c->tls, (int64_t)time(NULL), ret);
     return true;

@@ -57,7 +57,8 @@ struct sp_end {
 };
 
 struct sp_conn_ops {
-    /* Octets from the peer; returns how many were taken (0 .. n). */
+    /* Octets from the peer; returns how many were taken (0 .. n).  NULL: all input is
+     * thrown away. */
     size_t (*on_read)(struct sp_conn *c, const char *p, size_t n, void *arg);
     /* Optional: a place to read straight into, *cap octets, or NULL for on_read().  Has
      * no side effect.  on_filled() follows at once unless nothing was there. */
@@ -69,6 +70,7 @@ struct sp_conn_ops {
     /* Optional: all output has left (after some could not leave at once). */
     void (*on_drain)(struct sp_conn *c, void *arg);
     void (*on_deadline)(struct sp_conn *c, void *arg); /* optional */
+    /* NULL: the connection is closed. */
     void (*on_end)(struct sp_conn *c, const struct sp_end *end, void *arg);
     void (*on_closed)(void *arg); /* optional */
 };
@@ -117,7 +119,8 @@ bool sp_conn_in_tls(const struct sp_conn *c); /* the handshake succeeded */
  * first") before sp_conn_close().  Reading stays off. */
 bool sp_conn_plain_after_all(struct sp_conn *c);
 
-/* In TLS only: false otherwise. */
+/* True in TLS, and in on_tls() with an error: then the facts are as far as it got, and
+ * say who ended it.  False otherwise. */
 bool sp_conn_facts(struct sp_conn *c, struct sp_tls_facts *ret);
 /* Server: judges the client's certificate as of now (seconds since 1970) by `ctx`, the
  * listener's present context.  Cheap when asked again.  Without one: !ret->present. */

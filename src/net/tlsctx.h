@@ -135,6 +135,9 @@ struct sp_tls_facts {
     char why_not[200];             /* ... or why that cannot be said */
     bool cert_asked;               /* client: the server asked for a certificate ... */
     bool cert_sent;                /* ... and ours was sent */
+    /* The peer ended it, by an alert or by closing, not a verdict of ours.  With
+     * cert_sent a client may read it as "certificate refused". */
+    bool ended_by_peer;
 };
 
 enum sp_binding {

@@ -37,6 +37,7 @@ struct sp_tls {
     SSL *ssl;
     struct sp_tls_ctx *ctx; /* a reference */
     bool plain;             /* the peer spoke plain text */
+    bool ended_by_peer;     /* its alert or FIN ended the handshake */
     /* client */
     bool verified, cert_asked, cert_sent;
     char *host, *why_not;
@@ -58,7 +59,7 @@ int sp_tls_binding_of(struct sp_tls *t, enum sp_binding kind, uint8_t *out, size
 
 /* Why an SSL_* call failed, from OpenSSL's error queue, in plain words. `up`: the
  * handshake was over.  Returns -SP_ETLS. */
-int sp_tls_failure(const struct sp_tls *t, int ssl_error, bool up, bool *refused_us,
+int sp_tls_failure(struct sp_tls *t, int ssl_error, bool up, bool *refused_us,
                    struct sp_err *err);
 
 bool sp_tls_is_client(const struct sp_tls_ctx *ctx);

@@ -115,13 +115,6 @@ static void judge_dates(X509 *x, int64_t now, struct sp_tls_verdict *v)
     }
 }
 
-/* clientAuth, or no extended key usage at all. */
-static bool for_clients(X509 *x)
-{
-    return !(X509_get_extension_flags(x) & EXFLAG_XKUSAGE) ||
-           (X509_get_extended_key_usage(x) & XKU_SSL_CLIENT);
-}
-
 void sp_tls_verify_words(int code, X509 *x, const char *whose, char *out, size_t cap)
 {
     char d[16];
@@ -256,6 +249,7 @@ static void judge_chain(const struct sp_tls_ctx *ctx, X509 *leaf,
     X509_STORE_CTX_set_flags(s, flags);
     X509_STORE_CTX_set_depth(s, CHAIN_MAX);
     X509_STORE_CTX_set_time(s, 0, (time_t)now);
+    /* clientAuth or no extended key usage; CAs must be CAs. */
     X509_STORE_CTX_set_purpose(s, X509_PURPOSE_SSL_CLIENT);
     X509_STORE_CTX_set_app_data(s, &j);
     X509_STORE_CTX_set_verify_cb(s, on_verify);
@@ -282,9 +276,6 @@ void sp_tls_judge_x509(const struct sp_tls_ctx *ctx, X509 *leaf, STACK_OF(X509) 
     if (!ctx->roots)
         (void)snprintf(v->chain_why, sizeof v->chain_why,
                        "issuer not known to this listener");
-    else if (!for_clients(leaf))
-        (void)snprintf(v->chain_why, sizeof v->chain_why,
-                       "not for client authentication");
     else
         judge_chain(ctx, leaf, chain, now, v);
 }

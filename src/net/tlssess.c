@@ -269,6 +269,7 @@ void sp_tls_facts_of(struct sp_tls *t, int64_t now, struct sp_tls_facts *f)
     unsigned n = 0;
 
     memset(f, 0, sizeof *f);
+    f->ended_by_peer = t->ended_by_peer;
     f->version = SSL_get_version(t->ssl);
     f->cipher = SSL_CIPHER_get_name(cipher);
     f->bits = SSL_CIPHER_get_bits(cipher, NULL);
@@ -402,7 +403,7 @@ static void reason_words(unsigned long e, char *out, size_t cap)
     (void)snprintf(out, cap, "%s", s ? s : "unknown reason");
 }
 
-int sp_tls_failure(const struct sp_tls *t, int ssl_error, bool up, bool *refused_us,
+int sp_tls_failure(struct sp_tls *t, int ssl_error, bool up, bool *refused_us,
                    struct sp_err *err)
 {
     enum sp_class cls = t->ctx->client ? SP_CLASS_INSECURE : SP_CLASS_PEER;
@@ -412,6 +413,8 @@ int sp_tls_failure(const struct sp_tls *t, int ssl_error, bool up, bool *refused
 
     if (ERR_GET_LIB(e) == ERR_LIB_SSL && ERR_GET_REASON(e) > SSL_AD_REASON_OFFSET)
         alert = ERR_GET_REASON(e) - SSL_AD_REASON_OFFSET;
+    if (alert >= 0)
+        t->ended_by_peer = true;
     if (refused_us)
         *refused_us = alert >= 0 && alert_about_certificate(alert);
     if (alert >= 0)

@@ -334,6 +334,7 @@ static void judge_server(struct tcert *c, const char *host, struct sp_tls_client
         } else {
             CHECK(n.b.failed && n.a.failed);
             CHECK_INT(n.b.err.cls, SP_CLASS_INSECURE);
+            CHECK(sp_conn_facts(n.b.c, &f) && !f.verified && !f.ended_by_peer);
             if (!strstr(n.b.err.text, why))
                 CHECK_STR(n.b.err.text, why);
         }
@@ -358,6 +359,7 @@ TEST("a server is verified against the name that the user gave, never the CN")
     judge_server(p->wild, "a.b.example.org", o,
                  "certificate is for *.example.org, not");
     judge_server(p->wild, "example.org", o, "certificate is for *.example.org, not");
+    judge_server(p->any, "any", o, "certificate is for no host name, not for any");
     judge_server(p->alice, "alice", o, "not for");
     judge_server(p->expired_server, "localhost", o, "certificate expired 20");
     other.ca = pem(p->ca2->cert_pem, "ca2.pem");
@@ -500,6 +502,33 @@ static void raw_close(struct raw *r)
     close(r->fd);
     tnet_shut(&r->n);
     ERR_clear_error();
+}
+
+TEST("a client that knows only RSA gets the RSA certificate of the same name")
+{
+    struct tpki *p = tpki_get();
+    struct sp_tls_pair pairs[] = {
+        {pem(p->server->cert_pem, "ec.pem"), pem(p->server->key_pem, "ec.key")},
+        {pem(p->server_rsa->cert_pem, "rsa.pem"),
+         pem(p->server_rsa->key_pem, "rsa.key")},
+    };
+    struct sp_tls_server_opts o = {.pairs = pairs, .n_pairs = 2};
+    struct sp_tls_ctx *srv = NULL;
+    struct sp_err err;
+    struct raw r;
+    int rc = 0;
+
+    CHECK_INT(sp_tls_server(&o, &srv, &err), 0);
+    raw_open(&r, true);
+    SSL_CTX_set_max_proto_version(r.ctx, TLS1_2_VERSION);
+    CHECK_INT(SSL_CTX_set_cipher_list(r.ctx, "ECDHE-RSA-AES128-GCM-SHA256"), 1);
+    raw_connect(&r, srv);
+    SSL_set_tlsext_host_name(r.ssl, "localhost");
+    tnet_run(&r.n, (rc = rc ? rc : raw_step(&r)) && (r.n.a.up || r.n.a.failed));
+    CHECK_INT(rc, 1);
+    CHECK(X509_cmp(SSL_get0_peer_certificate(r.ssl), p->server_rsa->x) == 0);
+    sp_tls_unref(srv);
+    raw_close(&r);
 }
 
 static int last_reason(void)
@@ -667,8 +696,12 @@ static void refusing_server(bool tls12, bool with_cert)
     tnet_run(&r.n, (rc = rc ? rc : raw_step(&r)) && (r.n.a.ended || r.n.a.failed));
     CHECK_INT(rc, -1);
     if (tls12) {
+        struct sp_tls_facts f;
+
         CHECK(r.n.a.failed && !r.n.a.up);
         err = r.n.a.err;
+        CHECK(sp_conn_facts(r.n.a.c, &f)); /* also after the failure */
+        CHECK(f.cert_asked && f.cert_sent && f.ended_by_peer && f.verified);
     } else { /* TLS 1.3: our side was done, the refusal shows at the first read */
         CHECK(r.n.a.up && r.n.a.ended);
         CHECK_INT(r.n.a.end.kind, SP_END_TLS);
