@@ -82,13 +82,14 @@ int sp_outq_put(struct sp_outq *q, const void *data, size_t n, bool secret)
 {
     char *p;
 
+    if (n == 0)
+        return 0;
     if (n > SP_OUTQ_MAX - q->tail)
         return -SP_ELIMIT;
     p = sp_outq_room(q, n);
     if (!p)
         return -SP_ENOMEM;
-    if (n)
-        memcpy(p, data, n);
+    memcpy(p, data, n);
     sp_outq_add(q, n);
     if (secret)
         q->secret_end = q->tail;

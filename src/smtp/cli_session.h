@@ -147,7 +147,7 @@ void sp_cs_fail(struct sp_cli *c, enum sp_class cls, enum sp_cli_stage stage,
     SP_PRINTF(6, 7);
 void sp_cs_nomem(struct sp_cli *c);
 void sp_cs_quit(struct sp_cli *c);
-void sp_cs_reconnect(struct sp_cli *c);
+void sp_cs_reconnect(struct sp_cli *c, bool say_quit);
 void sp_cs_trace(struct sp_cli *c, bool from_server, struct sp_str line);
 /* The present epoch's capabilities; all zero before EHLO. */
 const struct sp_caps *sp_cs_caps(const struct sp_cli *c);

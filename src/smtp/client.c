@@ -321,11 +321,11 @@ void sp_cs_nomem(struct sp_cli *c)
     sp_cs_fail(c, SP_CLASS_BUG, sp_cli_stage(c), NULL, SP_CF_NO_QUIT, "out of memory");
 }
 
-void sp_cs_reconnect(struct sp_cli *c)
+void sp_cs_reconnect(struct sp_cli *c, bool say_quit)
 {
     drop_events(c);
     sp_cs_event(c, SP_CLI_RECONNECT);
-    close_session(c, true);
+    close_session(c, say_quit);
 }
 
 void sp_cs_quit(struct sp_cli *c)
@@ -341,7 +341,7 @@ static void certificate_refused(struct sp_cli *c, const struct sp_reply *r,
 
     if (o->have_certificate && o->cert_login == SP_CLI_CERT_AUTO && !c->again &&
         (o->have_password || o->have_token || o->have_ticket)) {
-        sp_cs_reconnect(c);
+        sp_cs_reconnect(c, false);
         return;
     }
     sp_cs_fail(
@@ -927,6 +927,8 @@ enum sp_cli_stage sp_cli_stage(const struct sp_cli *c)
     case SP_CS_CANCEL:
         return SP_STAGE_AUTH;
     case SP_CS_ENVELOPE:
+        if (!c->txn->rset_got)
+            return SP_STAGE_RSET;
         if (!c->txn->mail_got)
             return SP_STAGE_MAIL;
         return c->txn->rcpt_got < c->txn->n ? SP_STAGE_RCPT : SP_STAGE_DATA;

@@ -324,7 +324,7 @@ void sp_cs_login(struct sp_cli *c, enum sp_login_event event, const struct sp_re
         ready(c);
         return;
     case SP_LA_RECONNECT:
-        sp_cs_reconnect(c);
+        sp_cs_reconnect(c, true);
         return;
     case SP_LA_FAIL_TEMP:
         sp_cs_fail(c, SP_CLASS_TEMPORARY, SP_STAGE_AUTH, r, 0,

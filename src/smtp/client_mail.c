@@ -143,6 +143,8 @@ void sp_cs_txn_begin(struct sp_cli *c)
     memset(t->result, 0, t->n * sizeof *t->result);
     t->rcpt_sent = t->rcpt_got = t->good = t->dot_next = 0;
     t->mail_sent = t->mail_got = t->mail_ok = t->data_sent = false;
+    t->final = (struct sp_reply){0};
+    t->final_stage = 0;
     t->rset_sent = t->rset_got = !c->rset_needed;
     c->rset_needed = false;
     c->awaiting = false;
@@ -304,8 +306,11 @@ bool sp_cs_txn_unknown(const struct sp_cli *c)
 
 void sp_cs_txn_lost(struct sp_cli *c, const struct sp_reply *r)
 {
-    c->txn->unknown = !r && sp_cs_txn_unknown(c);
-    settle_rest(c->txn, r, sp_cli_stage(c));
+    struct sp_cli_txn *t = c->txn;
+
+    t->unknown = !r && sp_cs_txn_unknown(c);
+    if (!t->final_stage || t->final_stage == SP_STAGE_DOT) /* LMTP: some are judged */
+        settle_rest(t, r, sp_cli_stage(c));
     over(c);
 }
 
@@ -425,12 +430,12 @@ static void envelope_reply(struct sp_cli *c, const struct sp_reply *r)
     struct sp_cli_txn *t = c->txn;
 
     if (!t->rset_got) {
-        t->rset_got = true;
         if (r->code / 100 != 2) {
             sp_cs_fail(c, sp_cli_class(r->code), SP_STAGE_RSET, r, 0,
                        "the server refused RSET");
             return;
         }
+        t->rset_got = true;
     } else if (!t->mail_got) {
         t->mail_got = true;
         t->mail_ok = r->code / 100 == 2;

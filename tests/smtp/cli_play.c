@@ -485,14 +485,14 @@ static void body(struct play *p, char *s)
     }
 }
 
-static void expect_out(struct play *p, const char *s)
+static void expect_out(struct play *p, const char *s, bool raw)
 {
     char buf[9000];
     struct sp_str want = unescape(s, buf, sizeof buf - 2);
     struct sp_str got = sp_buf_view(&p->out), line;
 
     memcpy(buf + want.n, "\r\n", 2);
-    want.n += 2;
+    want.n += raw ? 0 : 2;
     if (got.n >= want.n && memcmp(got.p, want.p, want.n) == 0) {
         sp_buf_drop(&p->out, want.n);
         return;
@@ -595,7 +595,9 @@ static void step(struct play *p, char *s)
             return;
     }
     if (strncmp(s, "C ", 2) == 0 || strcmp(s, "C") == 0) {
-        expect_out(p, s[1] ? s + 2 : "");
+        expect_out(p, s[1] ? s + 2 : "", false);
+    } else if (strncmp(s, "C' ", 3) == 0) {
+        expect_out(p, s + 3, true);
     } else if (strcmp(s, "silence") == 0) {
         if (p->out.n || p->seens)
             complain(p, "expected silence");
@@ -663,19 +665,31 @@ static void finish(struct play *p)
         complain(p, "the trace shows the password");
 }
 
-int play_story(const char *path, const char *text, const struct play_options *o)
+static void lines(struct play *p, const char *text);
+
+/* use NAME: the lines of NAME.part beside the story. */
+static void use(struct play *p, const char *name)
 {
-    struct play *p = calloc(1, sizeof *p);
+    const char *slash = strrchr(p->path, '/');
+    char path[1000], *text;
+    int line = p->line;
+
+    snprintf(path, sizeof path, "%.*s%.60s.part",
+             slash ? (int)(slash - p->path + 1) : 0, p->path, name);
+    text = play_read(path);
+    if (text)
+        lines(p, text);
+    else
+        complain(p, "cannot read %s", path);
+    free(text);
+    p->line = line;
+}
+
+static void lines(struct play *p, const char *text)
+{
     char line[9000];
     const char *e;
-    int bad;
 
-    assert(p);
-    p->path = path;
-    p->o = o;
-    sp_buf_init(&p->out, 8 << 20);
-    sp_buf_init(&p->burst, 8 << 20);
-    sp_buf_init(&p->trace, 1 << 20);
     for (; *text; text = *e ? e + 1 : e) {
         size_t n;
 
@@ -688,10 +702,27 @@ int play_story(const char *path, const char *text, const struct play_options *o)
             continue;
         memcpy(line, text, n);
         line[n] = '\0';
-        if (!p->c && p->opt.helo && o->lenient)
-            break; /* the engine could not be made */
-        step(p, line);
+        if (!p->c && p->opt.helo && p->o->lenient)
+            return; /* the engine could not be made */
+        if (strncmp(line, "use ", 4) == 0)
+            use(p, line + 4);
+        else
+            step(p, line);
     }
+}
+
+int play_story(const char *path, const char *text, const struct play_options *o)
+{
+    struct play *p = calloc(1, sizeof *p);
+    int bad;
+
+    assert(p);
+    p->path = path;
+    p->o = o;
+    sp_buf_init(&p->out, 8 << 20);
+    sp_buf_init(&p->burst, 8 << 20);
+    sp_buf_init(&p->trace, 1 << 20);
+    lines(p, text);
     finish(p);
     sp_cli_free(p->c);
     sp_buf_free(&p->out);

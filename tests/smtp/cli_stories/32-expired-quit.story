@@ -1,0 +1,6 @@
+options tls=none
+use in-plain
+quit
+C QUIT
+expired
+close

@@ -1,0 +1,5 @@
+options tls=none
+use in-plain
+gone EOF
+failed temporary MAIL 0
+close

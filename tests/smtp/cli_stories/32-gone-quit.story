@@ -1,0 +1,7 @@
+# QUIT never waits long, and nobody minds its end
+options tls=none
+use in-plain
+quit
+C QUIT
+gone EOF
+close

@@ -1,0 +1,6 @@
+# Sendmail CERTIssuer: relay right by certificate, no EXTERNAL
+options cert=alice@example.org
+use ehlo-cert
+S 250 AUTH PLAIN LOGIN CRAM-MD5 SCRAM-SHA-256
+ready implicit
+use bare-deliver

@@ -1,0 +1,6 @@
+options cert=alice@example.org password=alice:secret
+use ehlo-cert
+S 250 AUTH PLAIN LOGIN CRAM-MD5 SCRAM-SHA-256 EXTERNAL
+C AUTH EXTERNAL =
+S 235 2.7.0 Logged in.
+ready external explicit

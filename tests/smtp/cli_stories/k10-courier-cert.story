@@ -1,0 +1,10 @@
+# Courier ignores the initial response: an empty line to its 334
+options cert=alice@example.org
+use ehlo-cert
+S 250-AUTH PLAIN LOGIN CRAM-MD5 EXTERNAL EXTERNAL
+S 250 XSECURITY=NONE,STARTTLS
+C AUTH EXTERNAL =
+S 334 
+C 
+S 235 Ok
+ready external explicit

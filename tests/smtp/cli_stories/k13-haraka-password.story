@@ -1,0 +1,4 @@
+options password=alice:secret only=PLAIN
+use ehlo-nocert
+S 250 AUTH PLAIN LOGIN CRAM-MD5
+use plain-ok
