@@ -162,13 +162,23 @@ bool sp_arg_given(const struct sp_args *a, const char *name)
 
 /* ---- saying ---- */
 
+/* Quotes and backslashes are harmless to a terminal; the rest is escaped as in the log. */
 void sp_say_text(FILE *out, struct sp_str s)
 {
     struct sp_buf b;
+    size_t from = 0;
 
     sp_buf_init(&b, 4 * s.n + 16);
-    (void)sp_put_escaped(&b, s);
-    fwrite(b.p, 1, b.n, out);
+    for (size_t i = 0; i <= s.n; i++) {
+        if (i < s.n && s.p[i] != '"' && s.p[i] != '\\')
+            continue;
+        (void)sp_put_escaped(&b, (struct sp_str){s.p + from, i - from});
+        if (i < s.n)
+            (void)sp_buf_put(&b, s.p + i, 1);
+        from = i + 1;
+    }
+    if (b.n)
+        fwrite(b.p, 1, b.n, out);
     sp_buf_free(&b);
 }
 
