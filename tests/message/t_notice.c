@@ -183,8 +183,8 @@ TEST("NOTIFY says who is told of what")
     static const struct {
         uint32_t notify;
         bool failure, delay, success;
-    } t[] = {{0, 1, 1, 0}, {1, 0, 0, 0}, {2, 0, 0, 1}, {4, 1, 0, 0},
-             {8, 0, 1, 0}, {6, 1, 0, 1}, {14, 1, 1, 1}};
+    } t[] = {{0, 1, 1, 0}, {1, 0, 0, 0}, {2, 0, 0, 1},  {4, 1, 0, 0},
+             {8, 0, 1, 0}, {6, 1, 0, 1}, {14, 1, 1, 1}, {15, 0, 0, 0}};
     struct fixture f;
 
     set_up(&f);

@@ -136,6 +136,24 @@ static const struct sp_str nasty[] = {
     N("a\x7f\x1b[2J"),
 };
 
+/* Every comment that is opened is closed, and no other. */
+static bool is_balanced(const struct sp_buf *b)
+{
+    int depth = 0;
+
+    for (size_t i = 0; i < b->n; i++) {
+        if (b->p[i] == '\\' && !depth)
+            return false; /* a quoted pair belongs inside */
+        if (b->p[i] == '\\')
+            i++;
+        else if (b->p[i] == '(')
+            depth++;
+        else if (b->p[i] == ')' && --depth < 0)
+            return false;
+    }
+    return depth == 0;
+}
+
 TEST("no value can break out of the Received field")
 {
     struct sp_buf b = {.p = NULL};
@@ -157,6 +175,7 @@ TEST("no value can break out of the Received field")
             CHECK_INT(f.raw.n, b.n);
             CHECK(sp_field_named(&f, "Received"));
             CHECK(!sp_header_next(&it, &f));
+            CHECK(is_balanced(&b));
             for (size_t k = 0; k < b.n; k++) {
                 unsigned char c = (unsigned char)b.p[k];
 
