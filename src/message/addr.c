@@ -109,7 +109,7 @@ static bool put_literal(struct sp_addr *a, struct sp_str d)
     return true;
 }
 
-static bool label_ok(const char *p, size_t n, unsigned flags)
+static bool label_ok(const char *p, size_t n)
 {
     bool ascii = true;
 
@@ -118,14 +118,13 @@ static bool label_ok(const char *p, size_t n, unsigned flags)
     for (size_t i = 0; i < n; i++) {
         if (is_8bit(octet(p[i])))
             ascii = false;
-        else if (!is_alnum(octet(p[i])) && p[i] != '-' &&
-                 !(p[i] == '_' && (flags & SP_ADDR_UNDERSCORE)))
+        else if (!is_alnum(octet(p[i])) && p[i] != '-' && p[i] != '_')
             return false;
     }
     return !ascii || n <= 63;
 }
 
-static bool put_domain(struct sp_addr *a, struct sp_str d, unsigned flags)
+static bool put_domain(struct sp_addr *a, struct sp_str d)
 {
     size_t labels = 0, start = 0;
 
@@ -136,7 +135,7 @@ static bool put_domain(struct sp_addr *a, struct sp_str d, unsigned flags)
     for (size_t i = 0; i <= d.n; i++) {
         if (i < d.n && d.p[i] != '.')
             continue;
-        if (!label_ok(d.p + start, i - start, flags))
+        if (!label_ok(d.p + start, i - start))
             return false;
         start = i + 1;
         labels++;
@@ -161,7 +160,7 @@ static enum sp_addr_result build(const struct part *local, const struct sp_str *
     a.at = a.n;
     if (domain) {
         put(&a, '@');
-        if (!put_domain(&a, *domain, flags))
+        if (!put_domain(&a, *domain))
             return SP_ADDR_SYNTAX;
     }
     if (a.utf8 && !sp_utf8_valid((struct sp_str){a.text, a.n}))
@@ -178,7 +177,7 @@ static enum sp_addr_result build(const struct part *local, const struct sp_str *
 /* ---- RFC 5321 paths ------------------------------------------------------------ */
 
 /* RFC 5321 4.1.1.3 and appendix C: a source route is taken and ignored. */
-static bool drop_route(struct sp_str *in, unsigned flags)
+static bool drop_route(struct sp_str *in)
 {
     struct sp_str rest = *in;
 
@@ -193,7 +192,7 @@ static bool drop_route(struct sp_str *in, unsigned flags)
             for (i = 1; i < rest.n && rest.p[i - 1] != ']';)
                 i++;
         if (i >= rest.n || (rest.p[i] != ',' && rest.p[i] != ':') ||
-            !put_domain(&scratch, (struct sp_str){rest.p + 1, i - 1}, flags))
+            !put_domain(&scratch, (struct sp_str){rest.p + 1, i - 1}))
             return false;
         if (rest.p[i] == ':') {
             *in = (struct sp_str){rest.p + i + 1, rest.n - i - 1};
@@ -240,7 +239,7 @@ enum sp_addr_result sp_addr_parse(struct sp_str in, unsigned flags, struct sp_ad
         memset(ret, 0, sizeof *ret);
         return SP_ADDR_OK;
     }
-    if (!drop_route(&in, flags) || !take_local(&in, &local))
+    if (!drop_route(&in) || !take_local(&in, &local))
         return SP_ADDR_SYNTAX;
     if (in.n == 0)
         return build(&local, NULL, flags, ret);
@@ -326,7 +325,7 @@ void sp_mbox_start(struct sp_mbox_iter *it, struct sp_str value, unsigned flags)
 {
     memset(it, 0, sizeof *it);
     it->in = value;
-    it->flags = flags | SP_ADDR_UNDERSCORE;
+    it->flags = flags;
 }
 
 static int peek(const struct sp_mbox_iter *it)

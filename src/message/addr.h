@@ -28,6 +28,8 @@
 #define SP_ADDR_DOMAIN_MAX 255
 #define SP_ADDR_TEXT_MAX   (2 * SP_ADDR_LOCAL_MAX + 2 + 1 + SP_ADDR_DOMAIN_MAX)
 
+/* '_' in a domain is taken though RFC 5321 has it not: real hosts are called so, and the
+ * protocol engine takes it too. */
 struct sp_addr {
     char text[SP_ADDR_TEXT_MAX + 1]; /* canonical; NUL behind it, none inside */
     size_t n;
@@ -48,7 +50,6 @@ enum sp_addr_flag {
     SP_ADDR_UTF8_OK = 1 << 0,    /* RFC 6531 3.3: octets above 127 are welcome */
     SP_ADDR_NULL_OK = 1 << 1,    /* the empty string is the null reverse-path */
     SP_ADDR_POSTMASTER = 1 << 2, /* "postmaster" alone is fine: RFC 5321 4.1.1.3 */
-    SP_ADDR_UNDERSCORE = 1 << 3, /* '_' in a domain: found in headers, not in 5321 */
 };
 
 /* `in` is what stands between the angle brackets.  Writes *ret with SP_ADDR_OK, and with

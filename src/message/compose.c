@@ -196,9 +196,7 @@ static void complete_from(struct sp_compose *c, struct out *o)
 {
     struct sp_addr a;
 
-    if (has(c, "From") ||
-        sp_addr_parse(c->o->from, SP_ADDR_UTF8_OK | SP_ADDR_UNDERSCORE, &a) !=
-            SP_ADDR_OK)
+    if (has(c, "From") || sp_addr_parse(c->o->from, SP_ADDR_UTF8_OK, &a) != SP_ADDR_OK)
         return;
     puts_(o, "From: ");
     if (c->o->from_name.n && o->rc == 0) {

@@ -397,7 +397,6 @@ static void choose_own(struct work *w)
 {
     unsigned flags = w->in->smtputf8 ? SP_ADDR_UTF8_OK : 0;
 
-    flags |= SP_ADDR_UNDERSCORE;
     if (w->in->reverse_path.n &&
         sp_addr_parse(w->in->reverse_path, flags, &w->own) == SP_ADDR_OK &&
         owned(w, &w->own))
@@ -537,11 +536,11 @@ static bool is_cut(const struct work *w, const struct sp_field *f,
         enum sp_fix_rule rule;
         bool only_empty;
     } cuts[] = {
-        {"Bcc",         SP_FIX_BCC,         false},
-        {"Resent-Bcc",  SP_FIX_BCC,         false},
+        {"Bcc", SP_FIX_BCC, false},
+        {"Resent-Bcc", SP_FIX_BCC, false},
         {"Return-Path", SP_FIX_RETURN_PATH, false},
-        {"Date",        SP_FIX_NO_DATE,     true },
-        {"Message-ID",  SP_FIX_NO_ID,       true },
+        {"Date", SP_FIX_NO_DATE, true},
+        {"Message-ID", SP_FIX_NO_ID, true},
     };
 
     if (f->kind == SP_FIELD_MBOX)

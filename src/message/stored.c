@@ -142,9 +142,8 @@ static int check_rcpt(const Sp__Envelope *env, struct sp_err *err)
         return bad(err, "no recipient, or too many");
     for (size_t i = 0; i < env->n_rcpt; i++) {
         const Sp__Recipient *r = env->rcpt[i];
-        enum sp_addr_result rc = sp_addr_parse(
-            bytes(r->address),
-            SP_ADDR_UTF8_OK | SP_ADDR_POSTMASTER | SP_ADDR_UNDERSCORE, &a);
+        enum sp_addr_result rc =
+            sp_addr_parse(bytes(r->address), SP_ADDR_UTF8_OK | SP_ADDR_POSTMASTER, &a);
 
         /* A local name stands for itself where a local route takes it. */
         if (rc != SP_ADDR_OK && rc != SP_ADDR_UNQUALIFIED)
@@ -184,8 +183,7 @@ static int check_parameters(const Sp__Envelope *env, struct sp_err *err)
     struct sp_addr a;
 
     if (sp_addr_parse(bytes(env->reverse_path),
-                      SP_ADDR_UTF8_OK | SP_ADDR_NULL_OK | SP_ADDR_UNDERSCORE |
-                          SP_ADDR_POSTMASTER,
+                      SP_ADDR_UTF8_OK | SP_ADDR_NULL_OK | SP_ADDR_POSTMASTER,
                       &a) != SP_ADDR_OK)
         return bad(err, "the reverse-path does not parse");
     if (a.utf8 && !env->smtputf8)

@@ -13,7 +13,7 @@ static const struct {
     unsigned facts;
     const char *word;
 } with[] = {
-  /* clang-format off */
+    /* clang-format off */
     {0,                           "SMTP"},
     {EXT,                         "ESMTP"},
     {EXT | TLS,                   "ESMTPS"},
@@ -31,7 +31,7 @@ static const struct {
     {LMTP | UTF8 | TLS,           "UTF8LMTPS"},
     {LMTP | UTF8 | LOGIN,         "UTF8LMTPA"},
     {LMTP | UTF8 | TLS | LOGIN,   "UTF8LMTPSA"},
-  /* clang-format on */
+    /* clang-format on */
 };
 
 const char *sp_trace_with(bool lmtp, bool esmtp, bool smtputf8, bool tls, bool login)
@@ -136,10 +136,10 @@ int sp_trace_received(struct sp_buf *out, const struct sp_trace *t)
         token(&o, t->id, false);
     }
     /* An address that is none is left out rather than mended. */
-    if (t->only_recipient.n && sp_addr_parse(t->only_recipient,
-                                             SP_ADDR_POSTMASTER | SP_ADDR_UNDERSCORE |
-                                                 (t->smtputf8 ? SP_ADDR_UTF8_OK : 0),
-                                             &rcpt) == SP_ADDR_OK) {
+    if (t->only_recipient.n &&
+        sp_addr_parse(t->only_recipient,
+                      SP_ADDR_POSTMASTER | (t->smtputf8 ? SP_ADDR_UTF8_OK : 0),
+                      &rcpt) == SP_ADDR_OK) {
         lit(&o, "\r\n\tfor ");
         if (o.rc == 0)
             o.rc = sp_out_angle(out, sp_addr_text(&rcpt));
