@@ -196,8 +196,8 @@ struct sp_conf_listener {
     bool send_ca_names;
     enum sp_conf_cert_login certificate_login;
     enum sp_conf_cert_list auth_list_with_certificate;
-    struct sp_conf_list auth_clear; /* mechanism names in the registered spelling, */
-    struct sp_conf_list auth_tls;   /* in the order in which they are listed */
+    struct sp_conf_list auth_clear; /* mechanism names in the registered spelling */
+    struct sp_conf_list auth_tls;   /* never EXTERNAL */
     bool require_binding;
     bool lenient_ehlo;
     bool legacy_auth_line;
@@ -365,6 +365,7 @@ enum sp_conf_value {
 struct sp_conf_word {
     const char *word; /* NULL ends the list */
     bool later;       /* known, but "not in this version" */
+    bool unlisted;    /* known so that a rule can say why it is refused */
 };
 
 struct sp_conf_key {

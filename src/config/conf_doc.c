@@ -399,7 +399,7 @@ int sp_conf_doc_words(struct sp_buf *out)
         if (k[i].type == SP_CONF_BOOL && rc == 0)
             rc = sp_buf_puts(out, " yes no");
         for (const struct sp_conf_word *w = k[i].words; rc == 0 && w && w->word; w++)
-            if (!w->later)
+            if (!w->later && !w->unlisted)
                 rc = sp_buf_printf(out, " %s", w->word);
         if (rc == 0)
             rc = sp_buf_puts(out, "\n");

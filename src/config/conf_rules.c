@@ -322,7 +322,9 @@ static void judge(struct conf_parser *p, const struct rule *r,
     unsigned bit = r->key ? conf_bit(p->tables, key_of(p, in, r->key)) : 0;
     size_t n = r->flags & EACH ? in->n_words[bit] : 1;
 
-    if ((r->key && bad(p, in, r->key)) || (r->flags & LACK && in->broken))
+    /* With EACH the words that were refused are not there, the others are judged. */
+    if ((r->key && !(r->flags & EACH) && bad(p, in, r->key)) ||
+        (r->flags & LACK && in->broken))
         return;
     for (size_t i = 0; i < 3 && r->also[i]; i++)
         if (bad(p, in, r->also[i]))

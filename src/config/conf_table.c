@@ -14,9 +14,10 @@
 /* ---- words ---- */
 
 #define WORDS(name, ...) \
-    static const struct sp_conf_word name[] = {__VA_ARGS__, {NULL, false}}
-#define W(w) {w, false}
-#define LATER(w) {w, true}
+    static const struct sp_conf_word name[] = {__VA_ARGS__, {NULL, false, false}}
+#define W(w) {w, false, false}
+#define LATER(w) {w, true, false}
+#define REFUSED(w) {w, false, true}
 
 /* The order is that of the enums in conf.h (log-level: of log.h). */
 WORDS(w_log_format, W("text"), W("json"));
@@ -34,8 +35,8 @@ WORDS(w_route_tls, W("required"), W("opportunistic"), W("implicit"), W("none"));
 WORDS(w_cli_login, W("auto"), W("explicit"), W("implicit"));
 /* IANA's spellings.  EXTERNAL is here so that its refusal can say why. */
 WORDS(w_mechanism, W("SCRAM-SHA-256"), W("SCRAM-SHA-256-PLUS"), W("SCRAM-SHA-1"),
-      W("SCRAM-SHA-1-PLUS"), W("CRAM-MD5"), W("PLAIN"), W("LOGIN"), W("OAUTHBEARER"),
-      W("XOAUTH2"), W("GSSAPI"), W("EXTERNAL"));
+      W("SCRAM-SHA-1-PLUS"), W("CRAM-MD5"), W("PLAIN"), W("LOGIN"), LATER("OAUTHBEARER"),
+      LATER("XOAUTH2"), LATER("GSSAPI"), REFUSED("EXTERNAL"));
 
 /* ---- sections ---- */
 
@@ -234,8 +235,8 @@ static const struct sp_conf_key keys[] = {
     {"auth-tls", SP_CONF_LISTENER,
      LIST(SP_CONF_WORDS, sp_conf_list, sp_conf_listener, auth_tls, "SCRAM-SHA-256 PLAIN LOGIN"),
      .words = w_mechanism, V01, .example = "SCRAM-SHA-256 PLAIN LOGIN",
-     .doc = "Mechanisms offered inside TLS, in the order in which they are listed.  EXTERNAL "
-            "is not written here: it is offered by itself to a client with a good certificate."},
+     .doc = "Mechanisms offered inside TLS.  EXTERNAL is not written here: it is offered by "
+            "itself to a client with a good certificate."},
     {"require-binding", SP_CONF_LISTENER, BOOL(sp_conf_listener, require_binding, "no"), V01,
      .example = "yes",
      .doc = "Refuse a SCRAM login that is not bound to the TLS connection.  Only clients that "

@@ -770,7 +770,7 @@ static int put_words(const struct sp_conf_key *k, struct sp_buf *out)
     bool first = true;
 
     for (size_t i = 0; rc == 0 && k->words[i].word; i++) {
-        if (k->words[i].later)
+        if (k->words[i].later || k->words[i].unlisted)
             continue;
         rc = sp_buf_printf(out, "%s%s", first ? "" : ", ", k->words[i].word);
         first = false;

@@ -287,6 +287,40 @@ TEST("a deprecated key works, and the warning says what replaces it")
     free(mine);
 }
 
+/* Mechanisms of later versions, as if they were there already. */
+TEST("what shows the secret is refused in the clear, whatever this version knows")
+{
+    size_t n;
+    const struct sp_conf_key *k = sp_conf_keys(&n);
+    struct sp_conf_key *mine = calloc(n, sizeof *mine);
+    struct sp_conf_word words[32] = {{NULL, false, false}};
+    struct conf_tables t = {.keys = mine, .n_keys = n};
+    struct sp_conf_errors errs;
+
+    for (size_t i = 0; i < n; i++) {
+        mine[i] = k[i];
+        if (strcmp(k[i].name, "auth-clear") != 0 && strcmp(k[i].name, "auth-tls") != 0)
+            continue;
+        for (size_t w = 0; k[i].words[w].word && w < 31; w++)
+            words[w].word = k[i].words[w].word;
+        mine[i].words = words;
+    }
+    sp_conf_errors_init(&errs);
+    CHECK(conf_parse_with(
+              &t,
+              SP_LIT("listener l {\naddress = *:587\nclient-certificates = required\n"
+                     "auth-clear = OAUTHBEARER XOAUTH2 PLAIN LOGIN CRAM-MD5\n"
+                     "auth-tls = GSSAPI OAUTHBEARER\n}\n"),
+              "f", &errs) == NULL);
+    CHECK_INT(errs.errors, 4);
+    for (size_t i = 0; i < errs.n; i++)
+        if (!errs.v[i].warning)
+            CHECK(strstr(errs.v[i].message, "shows the secret") != NULL);
+    CHECK(strstr(errs.v[errs.n - 1].message, "\"GSSAPI\" makes mutt") != NULL);
+    sp_conf_errors_free(&errs);
+    free(mine);
+}
+
 /* ---- errors ---- */
 
 TEST("errors are counted when there are more than are kept, and find room behind "
