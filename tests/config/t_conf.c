@@ -217,6 +217,7 @@ TEST("local domains go to Maildirs, in front of the route that takes everything"
     CHECK_STR(route(c, "x@c.example", "", ""), "all");
     CHECK_STR(c->routes[1].path, "/d%%d/mail/%d/%u");
     CHECK(c->routes[1].head.implied);
+    CHECK_INT(c->routes[1].match.n, 1); /* b.example has a route of its own */
     t_round_trip(c);
     sp_conf_unref(c);
 }
@@ -339,6 +340,30 @@ TEST("errors are counted when there are more than are kept, and find room behind
     CHECK_INT(errs.errors, 300);
     CHECK_INT(errs.warnings, 149);
     CHECK_INT(errs.n, SP_CONF_ERRORS_MAX);
+    sp_conf_errors_free(&errs);
+    sp_buf_free(&text);
+}
+
+TEST("an error finds room behind any number of warnings")
+{
+    struct sp_conf_errors errs;
+    struct sp_buf text;
+    size_t kept = 0;
+
+    sp_buf_init(&text, 1 << 20);
+    for (int i = 0; i < 250; i++)
+        (void)sp_buf_printf(
+            &text, "route r%d {\nmatch = d%d.example\nto = maildir\npath = /m\n}\n", i,
+            i);
+    (void)sp_buf_puts(
+        &text, "route x {\nmatch = x.example\nto = discard\nhost = mx.example\n}\n");
+    sp_conf_errors_init(&errs);
+    CHECK(sp_conf_parse(sp_buf_view(&text), "f", &errs) == NULL);
+    CHECK_INT(errs.errors, 1);
+    CHECK_INT(errs.warnings, 250);
+    for (size_t i = 0; i < errs.n; i++)
+        kept += !errs.v[i].warning;
+    CHECK_INT(kept, 1);
     sp_conf_errors_free(&errs);
     sp_buf_free(&text);
 }
