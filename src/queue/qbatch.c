@@ -315,7 +315,7 @@ static int do_submit(struct sp_batch *b, struct item *it, uint64_t now_ms,
 {
     const struct sp_qsub *sub = &it->sub;
     struct sp_change *c;
-    uint64_t id;
+    uint64_t id = 0;
     int rc;
 
     if (it->settle >= 0 && b->item[it->settle].r.stale) {

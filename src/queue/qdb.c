@@ -50,16 +50,34 @@ static const char *const sql[] = {
 
 /* ---- errors -------------------------------------------------------------------- */
 
+/* errno of the last failure, of the log or else of the database file.  Not
+ * sqlite3_system_errno(): cleaning up behind the failure may have reset that. */
+static int last_errno(sqlite3 *h)
+{
+    sqlite3_file *log = NULL;
+    int e = 0;
+
+    if (!h)
+        return 0;
+    (void)sqlite3_file_control(h, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+    if (log && log->pMethods)
+        (void)log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &e);
+    if (!e)
+        (void)sqlite3_file_control(h, "main", SQLITE_FCNTL_LAST_ERRNO, &e);
+    return e ? e : sqlite3_system_errno(h);
+}
+
 static bool disk_full(sqlite3 *h, int rc)
 {
-    int xrc = h ? sqlite3_extended_errcode(h) : rc,
-        sys = h ? sqlite3_system_errno(h) : 0;
+    int xrc = h ? sqlite3_extended_errcode(h) : rc, sys;
 
     if ((rc & 0xff) == SQLITE_FULL || xrc == SQLITE_IOERR_SHMSIZE)
         return true;
+    if (xrc != SQLITE_IOERR_WRITE && xrc != SQLITE_IOERR_TRUNCATE)
+        return false;
     /* SQLite knows ENOSPC only; a quota or a limit on the file size is the same to us. */
-    return (xrc == SQLITE_IOERR_WRITE || xrc == SQLITE_IOERR_TRUNCATE) &&
-           (sys == EDQUOT || sys == EFBIG || sys == ENOSPC);
+    sys = last_errno(h);
+    return sys == EDQUOT || sys == EFBIG || sys == ENOSPC;
 }
 
 bool sp_qdb_in_doubt(sqlite3 *h, int rc)
@@ -73,7 +91,7 @@ bool sp_qdb_in_doubt(sqlite3 *h, int rc)
 int sp_qdb_error(sqlite3 *h, int rc, const char *what, struct sp_err *err)
 {
     const char *words = h ? sqlite3_errmsg(h) : sqlite3_errstr(rc);
-    int sys = h ? sqlite3_system_errno(h) : 0;
+    int sys = last_errno(h);
 
     if (disk_full(h, rc))
         return sp_err_set(err, SP_CLASS_TEMPORARY, SP_ENOSPC, "%s: the disk is full",

@@ -396,7 +396,7 @@ struct scan {
 /* 1: the caller has enough. */
 static int scan_one(struct sp_spool *s, struct scan *c, uint64_t id, struct sp_err *err)
 {
-    struct sp_view *v;
+    struct sp_view *v = NULL;
     int rc = view(s, id, c->look, &v, err);
 
     if (rc <= 0)
@@ -693,7 +693,7 @@ static int keep_history(struct sp_spool *s, struct seen *w, uint64_t now_ms,
 int sp_qhist_finish(struct sp_spool *s, uint64_t message, uint64_t now_ms,
                     uint64_t *ret_file, struct sp_err *err)
 {
-    struct sp_view *v;
+    struct sp_view *v = NULL;
     struct seen *w;
     int rc = view(s, message, view_live, &v, err);
 

@@ -45,9 +45,12 @@ static inline void tq_clean(void)
     tq_dir[0] = '\0';
 }
 
+/* True: where there is memory for files, for tests that open thousands of spools. */
+static bool tq_memory;
+
 static inline const char *tq_new_dir(void)
 {
-    const char *tmp = getenv("TMPDIR");
+    const char *tmp = tq_memory ? "/dev/shm" : getenv("TMPDIR");
 
     tq_clean();
     snprintf(tq_dir, sizeof tq_dir, "%.40s/spq-XXXXXX", tmp && *tmp ? tmp : "/tmp");
