@@ -65,8 +65,7 @@ static int load(struct sp_spool *s, const Sp__Outcome *o, struct made *m,
         return rc;
     if (rc == 0 || sqlite3_column_int(j, 1) == SP_JOB_DONE) {
         rc = sp_err_set(err, SP_CLASS_PEER, SP_ENOENT, "no such job");
-    } else if (sp_qlease_get(&s->leased, o->job) != o->lease || o->lease == 0 ||
-               o->lease <= sp_qdb_u64(j, 3)) {
+    } else if (sp_qlease_get(&s->leased, o->job) != o->lease || o->lease == 0) {
         rc = sp_err_set(err, SP_CLASS_PEER, SP_ESTATE, "this lease is over");
     } else {
         m->pub.job = o->job;

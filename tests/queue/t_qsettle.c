@@ -389,6 +389,32 @@ TEST("a bounce and the end of what it is about are one transaction")
     tq_clean();
 }
 
+TEST("an outcome that comes twice in one batch counts once, also when it is a retry")
+{
+    struct sp_spool *s = tq_fresh();
+    uint64_t m = tq_put(s, "u", "u@x", bob);
+    struct sp_batch *b = sp_batch_new(s);
+    struct tq_out t = {0};
+    struct tq_env e = {0}, again = {0};
+    struct sp_plan *p;
+
+    tq_out(&t, m + 1, sp_spool_lease(s, m + 1));
+    tq_say(&t, 0, RETRY, 451, "still");
+    p = plan(s, &t, NOW + 5 * HOUR);
+    CHECK_INT(p->owed[0].notice, SP_NOTICE_DELAY);
+    CHECK_INT(sp_batch_settle(b, p, &tq_err), 0);
+    CHECK_INT(add_notice(b, 0, &e), 1);
+    CHECK_INT(sp_batch_settle(b, p, &tq_err), 2);
+    CHECK_INT(add_notice(b, 2, &again), 3);
+    CHECK_INT(sp_spool_commit(s, b, NOW, &tq_err), 0);
+    CHECK(!sp_batch_result(b, 0)->stale && sp_batch_result(b, 2)->stale);
+    CHECK_INT(tq_messages(s), 2); /* the message and one warning */
+    sp_plan_free(p);
+    sp_batch_free(b);
+    sp_spool_close(s);
+    tq_clean();
+}
+
 TEST("a message is finished with its last job, and its history has them all in order")
 {
     static const char *const to[] = {"z@c.example", "y@a.example", "x@b.example", NULL};

@@ -369,6 +369,30 @@ static const struct sp_result *put_key(struct sp_spool *s, struct sp_batch *b,
     return sp_batch_result(b, i);
 }
 
+TEST("a key's recipients count as a set: their order does not matter")
+{
+    struct sp_spool *s = tq_fresh();
+    struct sp_batch *b = sp_batch_new(s);
+
+    for (int i = 0; i < 3; i++) {
+        struct tq_env t = {0};
+        struct sp_submission m = {.env = &t.e, .content = SP_LIT("x")};
+
+        tq_env(&t, "u", i < 2 ? "u@x" : "other@x");
+        tq_to(&t, i ? "b@y" : "a@y");
+        tq_to(&t, i ? "a@y" : "b@y");
+        t.e.content_size = 1;
+        t.e.submission_key = t.e.digest = tq_bin("k");
+        CHECK_INT(sp_batch_submit(b, &m, NOW, &tq_err), i);
+    }
+    CHECK_INT(sp_spool_commit(s, b, NOW, &tq_err), 0);
+    CHECK(sp_batch_result(b, 1)->duplicate);
+    CHECK_INT(sp_batch_result(b, 2)->code, 554); /* another reverse-path */
+    sp_batch_free(b);
+    sp_spool_close(s);
+    tq_clean();
+}
+
 TEST("the same submission key gets the first id, for other content 554")
 {
     struct sp_spool *s = tq_fresh();
