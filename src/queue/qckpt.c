@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -49,7 +50,7 @@ static void fail(struct sp_qckpt *c, int code, const char *why)
     pthread_mutex_lock(&c->m);
     if (!c->failed) {
         c->failed = code;
-        (void)strncpy(c->why, why, sizeof c->why - 1);
+        (void)snprintf(c->why, sizeof c->why, "%s", why);
     }
     pthread_mutex_unlock(&c->m);
 }

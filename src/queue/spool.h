@@ -99,6 +99,7 @@ struct sp_spool_counts {
     uint64_t log_octets;                      /* WAL, after the last commit */
     uint64_t commits, checkpoints;
 };
+/* Walks the tables: for people who ask.  The queue role counts with its schedule. */
 int sp_spool_count(struct sp_spool *s, struct sp_spool_counts *ret, struct sp_err *err);
 
 /* ---- large contents ------------------------------------------------------------ */
