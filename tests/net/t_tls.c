@@ -724,6 +724,36 @@ TEST("a server's refusal of our certificate is told apart, also when it comes la
     refusing_server(false, false);
 }
 
+TEST("a certificate that the server cannot use is not sent, and not said to be sent")
+{
+    struct tpki *p = tpki_get();
+
+    for (int tls12 = 0; tls12 < 2; tls12++) {
+        struct sp_tls_ctx *cli = any_client(p->alice, tls12); /* ECDSA */
+        struct sp_tls_facts f;
+        struct sp_err err;
+        struct raw r;
+        int rc = 0;
+
+        raw_open(&r, false);
+        SSL_CTX_use_certificate(r.ctx, p->server->x);
+        SSL_CTX_use_PrivateKey(r.ctx, p->server->key);
+        SSL_CTX_set_verify(r.ctx, SSL_VERIFY_PEER, NULL);
+        CHECK_INT(SSL_CTX_set1_client_sigalgs_list(r.ctx, "rsa_pss_rsae_sha256"), 1);
+        r.ssl = SSL_new(r.ctx);
+        SSL_set_fd(r.ssl, r.fd);
+        SSL_set_app_data(r.ssl, &r);
+        SSL_set_accept_state(r.ssl);
+        CHECK_INT(sp_conn_start_tls(r.n.a.c, cli, "localhost", &err), 0);
+        tnet_run(&r.n, (rc = rc ? rc : raw_step(&r)) && (r.n.a.up || r.n.a.failed));
+        CHECK_INT(rc, 1);
+        CHECK(sp_conn_facts(r.n.a.c, &f));
+        CHECK(f.verified && f.cert_asked && !f.cert_sent);
+        sp_tls_unref(cli);
+        raw_close(&r);
+    }
+}
+
 /* ---- channel binding ---- */
 
 TEST("channel bindings are equal on both ends, and absent where they would not bind")
@@ -745,6 +775,21 @@ TEST("channel bindings are equal on both ends, and absent where they would not b
         CHECK_INT(sp_conn_binding(n.b.c, SP_BINDING_UNIQUE, v, sizeof v), k);
         CHECK(k < 0 || memcmp(u, v, (size_t)k) == 0);
         tnet_shut(&n);
+    }
+    { /* tls-unique is the client's Finished, as a client that is not ours sees it */
+        struct sp_tls_ctx *srv = server_ctx(p->server, (struct sp_tls_server_opts){0});
+        struct raw r;
+        int rc = 0;
+
+        raw_open(&r, true);
+        SSL_CTX_set_max_proto_version(r.ctx, TLS1_2_VERSION);
+        raw_connect(&r, srv);
+        tnet_run(&r.n, (rc = rc ? rc : raw_step(&r)) && r.n.a.up);
+        CHECK_INT(sp_conn_binding(r.n.a.c, SP_BINDING_UNIQUE, a, sizeof a), 12);
+        CHECK_INT(SSL_get_finished(r.ssl, b, sizeof b), 12);
+        CHECK(memcmp(a, b, 12) == 0);
+        sp_tls_unref(srv);
+        raw_close(&r);
     }
     { /* TLS 1.2 without extended master secret */
         struct sp_tls_ctx *srv = server_ctx(p->server, (struct sp_tls_server_opts){0});
