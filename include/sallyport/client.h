@@ -29,8 +29,25 @@
  * accepted only on the server's 2xx to the final dot; a connection lost after the dot
  * is reported as unknown.
  *
+ * What the caller must keep to:
+ *   - acknowledge output before feeding what was read after sending it: a reply to a
+ *     command that has not left is taken for an injected one and ends the session;
+ *   - at SP_CLI_HANDSHAKE hand every later octet to TLS, but feed what was already read
+ *     behind the 220: the engine must see an injection to refuse it;
+ *   - take events until there is none.  Each comes once; while one waits to be taken, or
+ *     HANDSHAKE or AUTH to be answered, sp_cli_feed() takes nothing.  After CLOSE the
+ *     engine swallows its input and says nothing more;
+ *   - a challenge mechanism that proves the server too (SCRAM) must be complete when
+ *     READY comes; the owner who was shown no signature quits.
+ *
+ * Every sp_cli_mail() that returned 0 ends in one SENT, also when the session dies (then
+ * FAILED follows), but for RECONNECT: there the message is given again to the new engine.
+ * SP_CLI_AUTH may come in the middle of a transaction, before its message was asked for:
+ * a server may let the certificate alone pass until MAIL.
+ *
  * Memory: event strings live until the next call that feeds or answers.  Options are
- * copied.  Any split of the input gives the same output.
+ * copied.  Input may be split anywhere.  An idle session holds about 1 kB; a message
+ * passes through at most 66 kB and is copied once.
  */
 #ifndef SALLYPORT_CLIENT_H
 #define SALLYPORT_CLIENT_H
@@ -162,7 +179,8 @@ struct sp_cli_event {
             struct sp_reply reply; /* of the decisive step */
             enum sp_cli_stage stage;
             bool accepted; /* at least one recipient */
-            bool unknown;  /* connection lost after the dot: it may be accepted */
+            bool unknown;  /* connection lost after the dot: recipients whose
+                             reply.code is 0 at the stage DOT may have got it */
         } sent;
         struct {
             enum sp_class cls;
@@ -202,7 +220,9 @@ SP_PUBLIC int sp_cli_bearer(enum sp_mech mech, struct sp_str authcid,
 SP_PUBLIC int sp_cli_mail(struct sp_cli *c, const struct sp_mail *m,
                           const struct sp_rcpt *rcpt, size_t n, uint64_t size,
                           struct sp_err *err);
-/* Octets of the message with CRLF lines, not dot-stuffed; returns how many were taken. */
+/* Octets of the message with CRLF lines, not dot-stuffed; returns how many were taken (0:
+ * not now, SP_CLI_BODY says when).  A bare CR or LF is sent as CR LF and a last line is
+ * completed, but for BODY=BINARYMIME. */
 SP_PUBLIC size_t sp_cli_body(struct sp_cli *c, const char *data, size_t len);
 SP_PUBLIC int sp_cli_body_end(struct sp_cli *c);
 SP_PUBLIC int

@@ -77,7 +77,7 @@ static void say_sasl(struct sp_cli *c, const char *head, struct sp_str b64,
     struct sp_buf t;
 
     sp_buf_init(&t, 128);
-    if (sp_buf_printf(&t, "%s%s", head, shown) == 0)
+    if (sp_buf_puts(&t, head) == 0 && sp_buf_puts(&t, shown) == 0)
         sp_cs_trace(c, false, sp_buf_view(&t));
     sp_buf_free(&t);
     memcpy(line, head, n);

@@ -686,7 +686,8 @@ static unsigned explore(const struct policy *p, unsigned depth)
             if (broken_rule) {
                 explain(i, k);
                 sp_cli_free(x.c);
-            } else if (nnodes * 2 < seen_cap && is_new(&x)) {
+            } else if (is_new(&x)) {
+                assert(nnodes * 2 < seen_cap);
                 add(&x, i, k, nodes[i].depth + 1u);
                 deepest = nodes[i].depth + 1u;
             } else {
@@ -704,6 +705,7 @@ static unsigned explore(const struct policy *p, unsigned depth)
 #define PASSWORD .have_password = true, .authcid = "alice"
 #define CERT     .have_certificate = true, .cert_address = "a@a"
 static const struct policy policies[] = {
+    {"tls required, nothing held", {.helo = "c"}},
     {"tls required, password", {.helo = "c", PASSWORD}},
     {"tls required, certificate", {.helo = "c", CERT}},
     {"tls required, both, auto", {.helo = "c", PASSWORD, CERT}},
