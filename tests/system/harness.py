@@ -305,21 +305,32 @@ def lf(message):
     return message.replace(b"\r\n", b"\n")
 
 
-def check_same(submitted, delivered, completed=()):
-    """Byte for byte, but for fields put in front and those named in completed (Date and
-    Message-ID, which a submission server adds when they are missing)."""
-    want, got = lf(submitted), without_added(lf(delivered))
+def field_names(message):
+    header = lf(message).partition(b"\n\n")[0] + b"\n"
+    return [f.split(b":")[0].strip().lower() for f in _fields(header)]
+
+
+def without_fields(message, names):
+    """An LF message without the fields of these names (bytes, lower case)."""
+    header, gap, body = message.partition(b"\n\n")
+    kept = [f for f in _fields(header + b"\n") if f.split(b":")[0].strip().lower() not in names]
+    return b"".join(kept).removesuffix(b"\n") + gap + body
+
+
+def check_same(submitted, delivered, completed=(), removed=()):
+    """Byte for byte, but for fields put in front, those named in completed (Date and
+    Message-ID, which a submission server adds when they are missing) and those named in
+    removed (Bcc)."""
+    want, got = lf(submitted), lf(delivered)
     if not want.endswith(b"\n"):
         want += b"\n"
-    own = _fields(want.partition(b"\n\n")[0] + b"\n")
+    added = {n.lower().encode() for n in completed} - set(field_names(want))
+    if added:
+        got = without_fields(got, added)
+    if removed:
+        want = without_fields(want, {n.lower().encode() for n in removed})
     # A message that itself begins with such fields (a forwarded one) loses them alike.
-    want = without_added(want)
-    for name in completed:
-        if not any(f.lower().startswith(name.lower().encode() + b":") for f in own):
-            head, gap, body = got.partition(b"\n\n")
-            kept = [f for f in _fields(head + b"\n")
-                    if not f.lower().startswith(name.lower().encode() + b":")]
-            got = b"".join(kept).removesuffix(b"\n") + gap + body
+    want, got = without_added(want), without_added(got)
     if want == got:
         return
     at = next((i for i, (a, b) in enumerate(zip(want, got)) if a != b), min(len(want), len(got)))
@@ -365,6 +376,7 @@ class Server:
     user, password = "alice", "correct horse battery staple"
     address = "alice@example.org"
     local_domain = "example.org"
+    removes = ["Bcc"]  # fields that a submission server takes out
 
     def __init__(self, tmp, name):
         self.tmp, self.data = Path(tmp), Path(tmp) / name
@@ -447,6 +459,7 @@ class Sallyport(Server):
 class StandIn(Server):
     """aiosmtpd in Sallyport's place: see standin.py for its faults."""
     name = "standin"
+    removes = []
 
     def __init__(self, tmp, fault="none", **_):
         super().__init__(tmp, "standin")
