@@ -260,7 +260,7 @@ static struct sp_verdict rule_tls(const struct sp_srv *s, const struct sp_verb_r
     if (p->cert_want == SP_CERT_WANT_REQUIRED)
         return refused(SP_R_NEED_TLS, NO_ARG);
     if (v->verb == SP_V_AUTH)
-        return clear_auth(s) || !p->starttls ? ALLOWED : refused(SP_R_NEED_TLS, NO_ARG);
+        return clear_auth(s) ? ALLOWED : refused(SP_R_NEED_TLS, NO_ARG);
     if (!p->login_required || s->login_by != SP_BY_NOTHING)
         return ALLOWED;
     return refused(clear_auth(s) ? SP_R_NEED_TLS_OR_AUTH : SP_R_NEED_TLS, NO_ARG);

@@ -159,8 +159,7 @@ static bool command(struct sp_srv *s, struct sp_str line)
     d = sp_rule_verb(s, v);
     if (d.reply != SP_R_NONE && s->grp)
         return false;
-    if (v && v->verb == SP_V_BDAT && d.reply != SP_R_NONE &&
-        d.reply != SP_R_CERT_REQUIRED)
+    if (v && v->verb == SP_V_BDAT && d.reply != SP_R_NONE)
         sp_do_bdat(s, arg, d);
     else if (d.reply != SP_R_NONE)
         sp_refuse(s, d);
@@ -729,8 +728,7 @@ static void un_pend(struct sp_srv *s)
     s->handed = false;
 }
 
-/* Nothing of the answered command is left behind. */
-static void answer_is_done(struct sp_srv *s)
+void sp_answer_is_done(struct sp_srv *s)
 {
     s->verb = 0;
     sp_buf_free(&s->scratch);
@@ -772,7 +770,7 @@ int sp_srv_rcpt(struct sp_srv *s, size_t index, const struct sp_reply *r)
     } else if (s->grp->next == s->grp->n) {
         un_pend(s);
         group_done(s, e);
-        answer_is_done(s);
+        sp_answer_is_done(s);
     }
     return 0;
 }
@@ -795,12 +793,12 @@ int sp_srv_accept(struct sp_srv *s)
     }
     if (one_by_one(s)) {
         answer_rest(s, NULL);
-        answer_is_done(s);
+        sp_answer_is_done(s);
         return 0;
     }
     un_pend(s);
     accepted(s, e, NULL);
-    answer_is_done(s);
+    sp_answer_is_done(s);
     return 0;
 }
 
@@ -866,7 +864,7 @@ int sp_srv_reply(struct sp_srv *s, const struct sp_reply *r)
     }
     if (r->code == 421 && !s->closing)
         sp_close(s);
-    answer_is_done(s);
+    sp_answer_is_done(s);
     return 0;
 }
 

@@ -109,6 +109,7 @@ struct sp_group {
     X(NUM,  uint64_t,               chunk_size,    0, "as announced")                                    \
     X(NUM,  bool,                   chunk_last,    0, "BDAT ... LAST")                                   \
     X(TEXT, struct sp_buf,          chunk_refusal, 0, "the reply when its octets were read")             \
+    X(NUM,  enum sp_r,              chunk_rule,    0, "the rule behind it; none: the owner")                   \
     X(NUM,  bool,                   draining,      0, "421 at the next quiet point")                     \
     X(NUM,  bool,                   closing,       0, "SP_SRV_CLOSE is due or was handed out")           \
     X(NUM,  bool,                   close_out,     0, "it was handed out")                               \
@@ -162,10 +163,15 @@ int sp_format_owner(struct sp_buf *b, const struct sp_reply *r);
 void sp_no_memory(struct sp_srv *s);
 /* A rule refuses a command: reply, count, note, and close where the reply is 421. */
 void sp_refuse(struct sp_srv *s, struct sp_verdict v);
+/* What a refusal by a rule costs the session: an error, or its end. */
+void sp_count_refusal(struct sp_srv *s, enum sp_r r);
 void sp_count_error(struct sp_srv *s);
 void sp_note(struct sp_srv *s, unsigned info, enum sp_r r, struct sp_str arg);
 void sp_close(struct sp_srv *s);
 void sp_progress(struct sp_srv *s);
+
+/* server.c: nothing of an answered command is left behind */
+void sp_answer_is_done(struct sp_srv *s);
 
 /* srv_ehlo.c */
 int sp_format_ehlo(const struct sp_srv *s, struct sp_buf *b);

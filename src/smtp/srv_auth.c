@@ -351,6 +351,7 @@ int sp_srv_auth_ok(struct sp_srv *s, struct sp_str user, struct sp_str token)
         ask_client(s, SP_EXCH_EMPTY, token);
     else
         succeed(s);
+    sp_answer_is_done(s);
     return 0;
 }
 
@@ -362,6 +363,7 @@ int sp_srv_auth_challenge(struct sp_srv *s, struct sp_str token)
         return -SP_EINPUT; /* there is no second step */
     answered(s);
     ask_client(s, SP_EXCH_TOKEN, token);
+    sp_answer_is_done(s);
     return 0;
 }
 
@@ -371,6 +373,7 @@ int sp_srv_auth_fail(struct sp_srv *s, enum sp_auth_fail why)
         return -SP_ESTATE;
     answered(s);
     fail(s, why);
+    sp_answer_is_done(s);
     return 0;
 }
 
@@ -389,6 +392,7 @@ int sp_auth_reply(struct sp_srv *s, const struct sp_reply *r)
         sp_close(s);
     else
         count_failure(s);
+    sp_answer_is_done(s);
     return 0;
 }
 

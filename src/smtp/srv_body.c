@@ -132,12 +132,13 @@ static void chunk_done(struct sp_srv *s)
     s->chunk_last = false;
     sp_set_mode(s, SP_IN_COMMAND);
     if (s->chunk_refusal.n) {
-        bool error = s->chunk_refusal.p[0] == '5';
+        enum sp_r rule = s->chunk_rule;
 
         sp_put(s, s->chunk_refusal.p, s->chunk_refusal.n);
         sp_buf_free(&s->chunk_refusal);
-        if (error)
-            sp_count_error(s);
+        s->chunk_rule = SP_R_NONE;
+        if (rule != SP_R_NONE)
+            sp_count_refusal(s, rule);
         return;
     }
     assert(t && t->reading);
@@ -182,6 +183,7 @@ static void refuse_chunk(struct sp_srv *s, struct sp_verdict v)
         sp_no_memory(s);
         return;
     }
+    s->chunk_rule = v.reply;
     sp_note(s, SP_INFO_REFUSED, v.reply, v.arg);
     swallow_chunk(s);
 }

@@ -169,15 +169,20 @@ void sp_progress(struct sp_srv *s)
     s->idle = 0;
 }
 
-void sp_refuse(struct sp_srv *s, struct sp_verdict v)
+void sp_count_refusal(struct sp_srv *s, enum sp_r r)
 {
-    int code = sp_reply_rule(v.reply)->code;
+    int code = sp_reply_rule(r)->code;
 
-    sp_say(s, v.reply, v.arg);
-    sp_note(s, SP_INFO_REFUSED, v.reply, v.arg);
     if (code == 421 ||
-        (v.reply == SP_R_CERT_REQUIRED && ++s->cert_refusals >= SP_LIMIT_CERT_REFUSALS))
+        (r == SP_R_CERT_REQUIRED && ++s->cert_refusals >= SP_LIMIT_CERT_REFUSALS))
         sp_close(s);
     else if (code >= 500)
         sp_count_error(s);
+}
+
+void sp_refuse(struct sp_srv *s, struct sp_verdict v)
+{
+    sp_say(s, v.reply, v.arg);
+    sp_note(s, SP_INFO_REFUSED, v.reply, v.arg);
+    sp_count_refusal(s, v.reply);
 }
