@@ -306,29 +306,47 @@ def lf(message):
 
 
 def field_names(message):
+    if not has_header(message):
+        return []
     header = lf(message).partition(b"\n\n")[0] + b"\n"
     return [f.split(b":")[0].strip().lower() for f in _fields(header)]
 
 
-def without_fields(message, names):
-    """An LF message without the fields of these names (bytes, lower case)."""
+def without_fields(message, unwanted):
+    """An LF message without the fields for which unwanted(name, value) is true."""
     header, gap, body = message.partition(b"\n\n")
-    kept = [f for f in _fields(header + b"\n") if f.split(b":")[0].strip().lower() not in names]
+    kept = []
+    for field in _fields(header + b"\n"):
+        name, _, value = field.partition(b":")
+        if not unwanted(name.strip().lower(), value.strip()):
+            kept.append(field)
+    if not kept and gap:
+        return b"\n" + body  # nothing but the empty line that ends a header
     return b"".join(kept).removesuffix(b"\n") + gap + body
+
+
+def has_header(message):
+    return re.match(rb"[!-9;-~]+[ \t]*:", message)
 
 
 def check_same(submitted, delivered, completed=(), removed=()):
     """Byte for byte, but for fields put in front, those named in completed (Date and
-    Message-ID, which a submission server adds when they are missing) and those named in
-    removed (Bcc)."""
+    such, which a submission server adds when they are missing or empty) and those named
+    in removed (Bcc)."""
     want, got = lf(submitted), lf(delivered)
     if not want.endswith(b"\n"):
         want += b"\n"
-    added = {n.lower().encode() for n in completed} - set(field_names(want))
-    if added:
-        got = without_fields(got, added)
-    if removed:
-        want = without_fields(want, {n.lower().encode() for n in removed})
+    mbox = re.match(rb"From [^\n]*\n(?=[!-9;-~]+[ \t]*:)", want)
+    if mbox and "From " in removed:
+        want = want[mbox.end():]
+    if not has_header(want) and not want.startswith(b"\n"):
+        want = b"\n" + want  # all of it is body
+    completed = {n.lower().encode() for n in completed}
+    removed = {n.lower().encode() for n in removed}
+    want = without_fields(want, lambda name, value: name in removed
+                          or name in completed and not value)
+    added = completed - set(field_names(want))
+    got = without_fields(got, lambda name, _: name in added)
     # A message that itself begins with such fields (a forwarded one) loses them alike.
     want, got = without_added(want), without_added(got)
     if want == got:
@@ -376,7 +394,9 @@ class Server:
     user, password = "alice", "correct horse battery staple"
     address = "alice@example.org"
     local_domain = "example.org"
-    removes = ["Bcc"]  # fields that a submission server takes out
+    # What a submission server adds where it is missing, and what it takes out.
+    completes = ["From", "Sender", "Date", "Message-ID", "MIME-Version"]
+    removes = ["Bcc", "Resent-Bcc", "Return-Path", "From "]  # the last: a mailbox file's line
 
     def __init__(self, tmp, name):
         self.tmp, self.data = Path(tmp), Path(tmp) / name
@@ -465,7 +485,7 @@ class Sallyport(Server):
 class StandIn(Server):
     """aiosmtpd in Sallyport's place: see standin.py for its faults."""
     name = "standin"
-    removes = []
+    completes = removes = []
 
     def __init__(self, tmp, fault="none", **_):
         super().__init__(tmp, "standin")
