@@ -339,7 +339,7 @@ static void certificate_refused(struct sp_cli *c, const struct sp_reply *r,
 {
     const struct sp_cli_options *o = &c->o;
 
-    if (o->have_certificate && o->cert_login == SP_CLI_CERT_AUTO && !c->again &&
+    if (o->have_certificate && o->cert_login == SP_CLI_CERT_AUTO &&
         (o->have_password || o->have_token || o->have_ticket)) {
         sp_cs_reconnect(c, false);
         return;
