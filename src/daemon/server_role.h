@@ -20,7 +20,7 @@
 #include <sallyport/server.h>
 
 enum {
-    SRV_SESSIONS_MAX = 20000, /* of one process */
+    SRV_SESSIONS_MAX = 20000, /* of one process; below 65536, see tag_of() */
     SRV_HEADER_MAX = 512 << 10,
     SRV_INLINE_MAX = 65536,   /* larger content goes into a file of the queue's */
     SRV_SPARES_WANTED = 4,
@@ -118,6 +118,7 @@ struct srv_session {
     struct sp_arena cert_arena;
 
     struct srv_message *msg;
+    uint16_t submits; /* counts what was given to the queue */
     uint64_t messages, octets_in, octets_out;
 };
 

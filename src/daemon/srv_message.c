@@ -460,6 +460,13 @@ static void release_content(void *p)
     sp_free(p);
 }
 
+/* Session and number of the message in it.  An answer to a message that the session has
+ * given up (it took too long) must not be taken for the answer to the next one. */
+static uint64_t tag_of(const struct srv_session *s)
+{
+    return s->key | (uint64_t)s->submits << 16;
+}
+
 static int submit(struct srv_session *s, const struct sp_buf *prefix)
 {
     struct srv_message *m = s->msg;
@@ -469,7 +476,8 @@ static int submit(struct srv_session *s, const struct sp_buf *prefix)
                          .arg = m->content.p};
     int rc;
 
-    sub.tag = s->key;
+    s->submits++;
+    sub.tag = tag_of(s);
     sub.envelope = &m->env;
     sub.prefix = (ProtobufCBinaryData){prefix->n, (uint8_t *)prefix->p};
     sub.content_in_frame = !m->in_file;
@@ -621,9 +629,9 @@ static void stored(struct srv_session *s, const Sp__Submitted *r)
 
 void srv_message_stored(struct srv *srv, const Sp__Submitted *r)
 {
-    struct srv_session *s = srv_session_find(srv, r->tag);
+    struct srv_session *s = srv_session_find(srv, r->tag & ~(0xffffull << 16));
 
-    if (s)
+    if (s && tag_of(s) == r->tag)
         stored(s, r);
 }
 

@@ -870,8 +870,8 @@ static void on_deadline(struct sp_conn *c, void *arg)
         return;
     }
     tell_auth_abort(s);
-    if (s->wait != SRV_WAIT_QUEUE && s->wait != SRV_WAIT_BANNER)
-        s->wait = SRV_WAIT_NOTHING;
+    if (s->wait != SRV_WAIT_BANNER)
+        s->wait = SRV_WAIT_NOTHING; /* an answer that comes now finds nobody waiting */
     sp_srv_expired(s->engine);
     srv_session_pump(s);
 }
