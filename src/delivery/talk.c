@@ -11,7 +11,12 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { TOKEN_MAX = 16384, OUTPUT_MAX = 1 << 20, LOW_WATER = 128 << 10 };
+enum {
+    TOKEN_MAX = 16384,
+    OUTPUT_MAX = 1 << 20,
+    LOW_WATER = 128 << 10,
+    ADDRESSES_MAX = 16
+};
 
 struct sp_talk {
     struct sp_net *net;
@@ -24,8 +29,11 @@ struct sp_talk {
     struct sp_conn *conn;
     struct sp_cli *engine;
     struct sp_sasl *sasl;
+    struct sockaddr_storage *addresses;
     bool busy, closing, failed, want_body, in_transaction, bare, fresh;
     bool reconnect; /* when the connection is closed, open another */
+    bool unproved;  /* a challenge mechanism began and its last step was not taken */
+    bool last;      /* closed() comes next, in this very call */
 };
 
 /* ---- making and freeing ---- */
@@ -43,9 +51,26 @@ static const char *own(struct sp_talk *t, const char *s, bool *ok)
     return copy;
 }
 
+/* A second connection dials them again, long after the caller's are gone. */
+static bool own_addresses(struct sp_talk *t)
+{
+    size_t n = t->o.dial.n_addresses;
+
+    if (n > ADDRESSES_MAX)
+        n = ADDRESSES_MAX;
+    t->o.dial.n_addresses = n;
+    if (n == 0)
+        return true;
+    t->addresses = sp_alloc(n * sizeof *t->addresses);
+    if (t->addresses)
+        memcpy(t->addresses, t->o.dial.addresses, n * sizeof *t->addresses);
+    t->o.dial.addresses = t->addresses;
+    return t->addresses != NULL;
+}
+
 static bool own_strings(struct sp_talk *t)
 {
-    bool ok = true;
+    bool ok = own_addresses(t);
 
     t->o.dial.host = own(t, t->o.dial.host, &ok);
     t->o.dial.unix_path = own(t, t->o.dial.unix_path, &ok);
@@ -73,7 +98,16 @@ static void talk_free(struct sp_talk *t)
         sp_wipe(t->strings[t->n_strings], strlen(t->strings[t->n_strings]));
         sp_free(t->strings[t->n_strings]);
     }
+    sp_free(t->addresses);
     sp_free(t);
+}
+
+/* The last call.  It may ask to abort what is already over: `last` makes that nothing. */
+static void end(struct sp_talk *t)
+{
+    t->last = true;
+    t->ops->closed(t->arg);
+    talk_free(t);
 }
 
 static void pump(struct sp_talk *t);
@@ -91,12 +125,23 @@ static void fail(struct sp_talk *t, const struct sp_talk_failure *f)
     t->in_transaction = false;
 }
 
-static void fail_err(struct sp_talk *t, enum sp_cli_stage stage, const struct sp_err *err)
+static void fail_err(struct sp_talk *t, enum sp_cli_stage stage,
+                     const struct sp_err *err)
 {
-    struct sp_talk_failure f = {.cls = err->cls, .stage = stage, .words = err->text,
+    struct sp_talk_failure f = {.cls = err->cls,
+                                .stage = stage,
+                                .words = err->text,
                                 .in_transaction = t->in_transaction};
 
     fail(t, &f);
+}
+
+/* No connection, and none to come. */
+static void fail_and_end(struct sp_talk *t, const struct sp_err *err)
+{
+    t->last = true; /* failed() may quit or abort: t must outlive it */
+    fail_err(t, SP_STAGE_CONNECT, err);
+    end(t);
 }
 
 static void close_now(struct sp_talk *t)
@@ -115,7 +160,8 @@ static int give_token(struct sp_talk *t, struct sp_str token)
     return sp_cli_auth_token(t->engine, token);
 }
 
-static int one_step(struct sp_talk *t, const struct sp_cli_event *ev, struct sp_str secret)
+static int one_step(struct sp_talk *t, const struct sp_cli_event *ev,
+                    struct sp_str secret)
 {
     struct sp_str user = sp_str(t->o.cli.authcid);
     char *token = sp_alloc(TOKEN_MAX);
@@ -171,13 +217,16 @@ static int start_sasl(struct sp_talk *t, const struct sp_cli_event *ev,
     return sp_sasl_client_new(sp_str(sp_mech_name(ev->u.auth.mech)), &o, &t->sasl, err);
 }
 
-static int challenge(struct sp_talk *t, const struct sp_cli_event *ev, struct sp_err *err)
+static int challenge(struct sp_talk *t, const struct sp_cli_event *ev,
+                     struct sp_err *err)
 {
     struct sp_str out = {NULL, 0};
-    struct sp_str in = ev->u.auth.first ? (struct sp_str){NULL, 0} : ev->u.auth.challenge;
+    struct sp_str in =
+        ev->u.auth.first ? (struct sp_str){NULL, 0} : ev->u.auth.challenge;
     enum sp_sasl_status st;
 
     st = t->sasl ? sp_sasl_step(t->sasl, in, &out) : SP_SASL_FAILED;
+    t->unproved = st != SP_SASL_DONE;
     if (st == SP_SASL_FAILED) {
         const struct sp_err *why = t->sasl ? sp_sasl_error(t->sasl) : NULL;
 
@@ -192,7 +241,8 @@ static int ask_secret(struct sp_talk *t, enum sp_talk_secret what, struct sp_buf
                       struct sp_err *err)
 {
     if (!t->o.secret)
-        return sp_err_set(err, SP_CLASS_PEER, SP_ENOENT, "there is no password to send");
+        return sp_err_set(err, SP_CLASS_PEER, SP_ENOENT,
+                          "there is no password to send");
     sp_buf_init(out, TOKEN_MAX);
     return t->o.secret(t->o.secret_arg, what, t->fresh, out, err);
 }
@@ -207,16 +257,19 @@ static bool is_challenge(enum sp_mech m)
     return m != SP_MECH_PLAIN && m != SP_MECH_LOGIN && !is_token(m);
 }
 
-static int answer_auth(struct sp_talk *t, const struct sp_cli_event *ev, struct sp_err *err)
+static int answer_auth(struct sp_talk *t, const struct sp_cli_event *ev,
+                       struct sp_err *err)
 {
     struct sp_buf secret = {.p = NULL};
     enum sp_mech m = ev->u.auth.mech;
     int rc = 0;
 
+    t->unproved = is_challenge(m);
     if (m == SP_MECH_LOGIN && ev->u.auth.step == 0)
         return give_token(t, sp_str(t->o.cli.authcid));
     if (!is_challenge(m) || ev->u.auth.first) {
-        rc = ask_secret(t, is_token(m) ? SP_TALK_TOKEN : SP_TALK_PASSWORD, &secret, err);
+        rc =
+            ask_secret(t, is_token(m) ? SP_TALK_TOKEN : SP_TALK_PASSWORD, &secret, err);
         if (rc < 0)
             return rc;
     }
@@ -234,8 +287,10 @@ static void do_auth(struct sp_talk *t, const struct sp_cli_event *ev)
 {
     struct sp_err err = {.cls = SP_CLASS_BUG, .text = "the credentials cannot be sent"};
 
-    if (answer_auth(t, ev, &err) < 0)
-        (void)sp_cli_auth_cancel(t->engine, sp_str(err.text));
+    if (answer_auth(t, ev, &err) >= 0)
+        return;
+    t->unproved = false; /* it ends here, or another mechanism begins */
+    (void)sp_cli_auth_cancel(t->engine, sp_str(err.text));
 }
 
 /* ---- TLS ---- */
@@ -258,8 +313,9 @@ static void on_tls(struct sp_conn *c, const struct sp_err *err, void *arg)
     struct sp_cli_tls_facts f = {0};
     struct sp_tls_facts facts;
     uint8_t b[64];
+    bool known = sp_conn_facts(c, &facts);
 
-    if (sp_conn_facts(c, &facts)) {
+    if (known) {
         f.verified = facts.verified;
         f.reason = sp_str(facts.why_not);
         f.cert_requested = facts.cert_asked;
@@ -269,7 +325,7 @@ static void on_tls(struct sp_conn *c, const struct sp_err *err, void *arg)
     }
     if (err) {
         f.reason = sp_str(err->text);
-        f.ended_by_peer = err->cls != SP_CLASS_INSECURE;
+        f.ended_by_peer = known ? facts.ended_by_peer : err->cls != SP_CLASS_INSECURE;
         (void)sp_cli_tls_failed(t->engine, &f);
     } else {
         (void)sp_cli_tls_done(t->engine, &f);
@@ -301,8 +357,29 @@ static void engine_failed(struct sp_talk *t, const struct sp_cli_event *ev)
     fail(t, &f);
 }
 
+/* RFC 5802 5.1: the server's signature shows that it knows our secret.  One that says 235
+ * before it gave the signature may be anybody: it gets no mail. */
+static bool impostor(struct sp_talk *t, const struct sp_cli_event *ev)
+{
+    static const struct sp_err err = {
+        .cls = SP_CLASS_INSECURE,
+        .code = SP_EDENIED,
+        .text =
+            "the server accepted the login without proving that it knows the password",
+    };
+
+    if (!t->unproved || (ev->type != SP_CLI_READY && ev->type != SP_CLI_BODY))
+        return false;
+    fail_err(t, SP_STAGE_AUTH, &err);
+    t->closing = true;
+    sp_conn_abort(t->conn);
+    return true;
+}
+
 static void handle(struct sp_talk *t, const struct sp_cli_event *ev)
 {
+    if (impostor(t, ev))
+        return;
     switch (ev->type) {
     case SP_CLI_HANDSHAKE:
         return; /* the pump starts it, once the output is out */
@@ -351,8 +428,12 @@ static void set_deadline(struct sp_talk *t)
         enum sp_wait wait;
         unsigned ms;
     } limits[] = {
-        {SP_WAIT_GREETING, 300000},  {SP_WAIT_REPLY, 300000}, {SP_WAIT_DATA_INIT, 120000},
-        {SP_WAIT_DATA_DONE, 600000}, {SP_WAIT_HANDSHAKE, 60000},
+        {SP_WAIT_GREETING, 300000},
+        {SP_WAIT_REPLY, 300000},
+        {SP_WAIT_DATA_INIT, 120000},
+        {SP_WAIT_DATA_DONE, 600000},
+        {SP_WAIT_HANDSHAKE, 60000},
+        {SP_WAIT_QUIT, 10000}, /* the mail is through: nobody waits minutes for a 221 */
     };
     enum sp_wait w = sp_cli_wait(t->engine);
     uint64_t ms = 600000;
@@ -461,18 +542,19 @@ static void on_deadline(struct sp_conn *c, void *arg)
 
 static void again(struct sp_talk *t)
 {
-    struct sp_cli *next = t->bare ? sp_cli_again(t->engine) : sp_cli_new(&t->o.cli, NULL);
+    struct sp_cli *next =
+        t->bare ? sp_cli_again(t->engine) : sp_cli_new(&t->o.cli, NULL);
     struct sp_err err;
 
     sp_cli_free(t->engine);
     t->engine = next;
-    t->reconnect = t->closing = t->want_body = false;
+    sp_sasl_free(t->sasl);
+    t->sasl = NULL;
+    t->reconnect = t->closing = t->want_body = t->in_transaction = t->unproved = false;
     if (next && dial(t) == 0)
         return;
     (void)sp_err_nomem(&err);
-    fail_err(t, SP_STAGE_CONNECT, &err);
-    t->ops->closed(t->arg);
-    talk_free(t);
+    fail_and_end(t, &err);
 }
 
 static void on_closed(void *arg)
@@ -484,8 +566,7 @@ static void on_closed(void *arg)
         again(t);
         return;
     }
-    t->ops->closed(t->arg);
-    talk_free(t);
+    end(t);
 }
 
 static const struct sp_conn_ops conn_ops = {
@@ -503,9 +584,7 @@ static void dialled(struct sp_conn *c, const struct sp_err *err, void *arg)
 
     t->dial = NULL;
     if (!c) {
-        fail_err(t, SP_STAGE_CONNECT, err);
-        t->ops->closed(t->arg);
-        talk_free(t);
+        fail_and_end(t, err);
         return;
     }
     t->conn = c;
@@ -523,7 +602,8 @@ static int dial(struct sp_talk *t)
 }
 
 struct sp_talk *sp_talk_new(struct sp_net *net, const struct sp_talk_opts *o,
-                            const struct sp_talk_ops *ops, void *arg, struct sp_err *err)
+                            const struct sp_talk_ops *ops, void *arg,
+                            struct sp_err *err)
 {
     struct sp_talk *t = sp_alloc(sizeof *t);
 
@@ -539,10 +619,13 @@ struct sp_talk *sp_talk_new(struct sp_net *net, const struct sp_talk_opts *o,
         sp_tls_ref(t->o.tls);
     if (t->o.tls_bare)
         sp_tls_ref(t->o.tls_bare);
-    if (!own_strings(t))
+    if (!own_strings(t)) {
         (void)sp_err_nomem(err);
-    else if ((t->engine = sp_cli_new(&t->o.cli, err)) && dial(t) == 0)
-        return t;
+    } else if ((t->engine = sp_cli_new(&t->o.cli, err))) {
+        if (dial(t) == 0)
+            return t;
+        (void)sp_err_nomem(err);
+    }
     talk_free(t);
     return NULL;
 }
@@ -586,25 +669,28 @@ void sp_talk_body_abort(struct sp_talk *t)
 
 void sp_talk_quit(struct sp_talk *t)
 {
-    if (t->conn) {
-        (void)sp_cli_quit(t->engine);
+    int rc = t->conn ? sp_cli_quit(t->engine) : -SP_ESTATE;
+
+    /* In the middle of something QUIT cannot be said; where the end is already on its
+     * way, nothing is to be done. */
+    if (rc == 0)
         pump(t);
-    } else {
+    else if (!t->conn || sp_cli_stage(t->engine) != SP_STAGE_QUIT)
         sp_talk_abort(t);
-    }
 }
 
 static void never_dialled(struct sp_talk *t)
 {
     sp_dial_cancel(t->dial);
-    t->ops->closed(t->arg);
-    talk_free(t);
+    end(t);
 }
 
 void sp_talk_abort(struct sp_talk *t)
 {
     t->failed = true;
     t->closing = true;
+    if (t->last)
+        return;
     if (t->conn)
         sp_conn_abort(t->conn);
     else

@@ -16,11 +16,13 @@
  * and wiped at once.
  *
  * Reconnecting without the certificate (PROTOCOL 2, auto) happens inside; the caller
- * sees one session.  A token that was refused with 535 is asked for once more with
+ * sees one session.  Only a transaction that was under way has no result then: ready()
+ * comes again without sent(), and the caller gives the message anew, from its beginning.  A token that was refused with 535 is asked for once more with
  * `fresh` set, on a new connection.
  *
  * Everything in opts but the contexts is copied; contexts are referenced.  Any callback
- * may call sp_talk_quit() or sp_talk_abort().
+ * may call sp_talk_quit() or sp_talk_abort().  A server that accepts a challenge login
+ * (SCRAM) without having proved itself gets no mail: failed(), class *insecure*.
  */
 #ifndef SP_TALK_H
 #define SP_TALK_H
@@ -49,10 +51,10 @@ struct sp_talk_opts {
 struct sp_talk_failure {
     enum sp_class cls;
     enum sp_cli_stage stage;
-    struct sp_reply reply;   /* code 0: the server said nothing */
-    const char *words;       /* one sentence */
+    struct sp_reply reply; /* code 0: the server said nothing */
+    const char *words;     /* one sentence */
     bool need_login, auth_rejected;
-    bool in_transaction;     /* recipients were given and have had no result yet */
+    bool in_transaction; /* recipients were given and have had no result yet */
 };
 
 struct sp_talk_ops {
@@ -67,19 +69,22 @@ struct sp_talk_ops {
 
 /* NULL: no memory, or options that make no sense. */
 struct sp_talk *sp_talk_new(struct sp_net *net, const struct sp_talk_opts *o,
-                            const struct sp_talk_ops *ops, void *arg, struct sp_err *err);
+                            const struct sp_talk_ops *ops, void *arg,
+                            struct sp_err *err);
 
 /* In ready() or later, before the next one.  See sp_cli_mail(). */
 int sp_talk_mail(struct sp_talk *t, const struct sp_mail *m, const struct sp_rcpt *rcpt,
                  size_t n, uint64_t size, struct sp_err *err);
 size_t sp_talk_body(struct sp_talk *t, const char *p, size_t n); /* octets taken */
 void sp_talk_body_end(struct sp_talk *t);
-void sp_talk_body_abort(struct sp_talk *t); /* the message cannot be read: send nothing */
+void sp_talk_body_abort(
+    struct sp_talk *t); /* the message cannot be read: send nothing */
+/* QUIT where the protocol has room for it, otherwise as sp_talk_abort(). */
 void sp_talk_quit(struct sp_talk *t);
 void sp_talk_abort(struct sp_talk *t); /* no further call but closed() */
 
 const struct sp_cli *sp_talk_engine(const struct sp_talk *t);
 bool sp_talk_facts(struct sp_talk *t, struct sp_tls_facts *ret); /* false: no TLS */
-void sp_talk_peer(struct sp_talk *t, char *out, size_t cap); /* "192.0.2.1:587" */
+void sp_talk_peer(struct sp_talk *t, char *out, size_t cap);     /* "192.0.2.1:587" */
 
 #endif
