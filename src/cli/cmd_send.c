@@ -4,14 +4,17 @@
  * The message is read twice (what is it? then make it fit), into unnamed files: memory
  * does not grow with its size, and the size is known before MAIL.
  */
+#include "accounts.h"
 #include "alloc.h"
 #include "compose.h"
 #include "err.h"
+#include "send.h"
 #include "sendexit.h"
 #include "target.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <openssl/rand.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -19,19 +22,32 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BLOCK = 65536, RCPT_MAX = 50000, HEADERS_MAX = 200, ATTACH_MAX = 100,
-       ATTACHMENT_MAX = 256 << 20, BAR_FROM = 1 << 20 };
+enum {
+    BLOCK = 65536,
+    RCPT_MAX = 50000,
+    HEADERS_MAX = 200,
+    ATTACH_MAX = 100,
+    ATTACHMENT_MAX = 256 << 20,
+    BAR_FROM = 1 << 20,
+    SEEN = 1 << 17 /* more than twice RCPT_MAX */
+};
 
 static const struct sp_option options[] = {
+    {"account", 'A', "NAME",
+     "options from accounts.conf (default: `default` when it is there)"},
     SP_OPT_TARGET,
     {"from", 'f', "ADDRESS", "reverse-path; also From when the message has none"},
-    {"to", 't', "ADDRESS", "recipient; may be given again (default: To, Cc, Bcc)"},
+    {"to", 'T', "ADDRESS", "recipient; may be given again (default: To, Cc, Bcc)"},
+    {"read-recipients", 't', NULL, "those of To, Cc and Bcc too when --to is given"},
     {"header", 'H', "FIELD", "add this header field; may be given again"},
     {"attach", 'a', "FILE", "attach this file; may be given again"},
     {"notify", 0, "WHEN", "ask for notices: never, or success,failure,delay"},
     {"ret", 0, "WHAT", "what a notice returns: full or hdrs"},
     {"envid", 0, "ID", "an identifier that notices repeat"},
-    {"quit-after", 0, "STAGE", "stop politely after greeting, ehlo, starttls, auth, mail, rcpt"},
+    {"quit-after", 0, "STEP",
+     "stop politely after greeting, ehlo, tls, ehlo-tls, auth, mail, rcpt"},
+    {"import-msmtprc", 0, NULL,
+     "print an accounts.conf made from msmtp's FILE and end"},
     {"trace", 'v', NULL, "show the dialogue, secrets hidden"},
     {"quiet", 'q', NULL, "say nothing when it went well"},
     SP_OPT_JSON,
@@ -45,7 +61,9 @@ struct send {
     struct sp_net *net;
     struct sp_talk *talk;
     uv_signal_t stop;
-    int in, out; /* files: as given, as it is sent */
+    const struct sp_send_more *more;
+    int in, out;   /* files: as given, as it is sent */
+    off_t in_from; /* standard input may have been read from already */
     uint64_t size, at;
     struct sp_str header[HEADERS_MAX];
     struct sp_attachment attach[ATTACH_MAX];
@@ -54,11 +72,15 @@ struct send {
     struct sp_buf fields; /* the finished header, Bcc included */
     struct sp_rcpt *rcpt;
     size_t n_rcpt;
+    uint32_t seen[SEEN]; /* open addressing by address: index in rcpt + 1 */
     struct sp_arena names;
     struct sp_mail mail;
     unsigned notify;
     int status;
-    bool tried, done, bar;
+    bool done; /* the outcome is known and was said */
+    bool dot;  /* the end of the message was given: it may be on its way */
+    bool bar, stopped;
+    unsigned percent; /* of the bar, as shown */
     char login[300], pin[40];
 };
 
@@ -77,7 +99,8 @@ static int temporary(struct sp_err *err)
     snprintf(path, sizeof path, "%s/sallyport.XXXXXX", dir);
     fd = mkostemp(path, O_CLOEXEC);
     if (fd < 0)
-        return sp_err_sys(err, SP_CLASS_TEMPORARY, SP_EIO, "cannot make a file in %s", dir);
+        return sp_err_sys(err, SP_CLASS_TEMPORARY, SP_EIO, "cannot make a file in %s",
+                          dir);
     (void)unlink(path);
     return fd;
 }
@@ -90,7 +113,8 @@ static int write_all(int fd, const char *p, size_t n, struct sp_err *err)
         if (k < 0 && errno == EINTR)
             continue;
         if (k < 0)
-            return sp_err_sys(err, SP_CLASS_TEMPORARY, SP_EIO, "cannot write a temporary file");
+            return sp_err_sys(err, SP_CLASS_TEMPORARY, SP_EIO,
+                              "cannot write a temporary file");
         p += k;
         n -= (size_t)k;
     }
@@ -107,10 +131,12 @@ static int open_input(struct send *s, struct sp_err *err)
 
     if (fd < 0)
         return sp_err_sys(err, SP_CLASS_PEER, SP_ENOENT, "cannot open %s", path);
-    if (lseek(fd, 0, SEEK_CUR) >= 0 && !isatty(fd)) {
+    s->in_from = lseek(fd, 0, SEEK_CUR);
+    if (s->in_from >= 0 && !isatty(fd)) {
         s->in = fd;
         return 0;
     }
+    s->in_from = 0;
     if (isatty(fd))
         fputs("Type the message, then Ctrl-D.\n", stderr);
     s->in = temporary(err);
@@ -156,11 +182,12 @@ static int flush(struct send *s, struct sp_buf *out, struct sp_err *err)
 }
 
 /* Runs `feed` over the whole input. */
-static int each_block(struct send *s, int (*feed)(struct send *s, struct sp_str in, void *arg),
+static int each_block(struct send *s,
+                      int (*feed)(struct send *s, struct sp_str in, void *arg),
                       void *arg, struct sp_err *err)
 {
     static char block[BLOCK];
-    off_t at = 0;
+    off_t at = s->in_from;
     ssize_t n;
     int rc = 0;
 
@@ -168,7 +195,8 @@ static int each_block(struct send *s, int (*feed)(struct send *s, struct sp_str 
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return sp_err_sys(err, SP_CLASS_TEMPORARY, SP_EIO, "cannot read the message");
+            return sp_err_sys(err, SP_CLASS_TEMPORARY, SP_EIO,
+                              "cannot read the message");
         at += n;
         rc = feed(s, (struct sp_str){block, (size_t)n}, arg);
     }
@@ -199,30 +227,66 @@ static int make(struct send *s, struct sp_str in, void *arg)
     return flush(s, &m->out, m->err);
 }
 
+/* The address for a From field: the null reverse-path is none. */
+static struct sp_str from_address(const struct send *s)
+{
+    const char *from = sp_arg(s->a, "from");
+
+    if (!from)
+        from = s->more->fallback_from;
+    return from && strcmp(from, "<>") != 0 ? sp_str(from) : (struct sp_str){NULL, 0};
+}
+
+static int compose_options(struct send *s, struct sp_compose_opts *o,
+                           struct sp_err *err)
+{
+    time_t now = time(NULL);
+    struct tm tm;
+
+    o->add = s->header;
+    o->attach = s->attach;
+    o->attach_n = s->attachments;
+    o->dot_ends = s->more->dot_ends;
+    o->from = from_address(s);
+    o->from_name = sp_str(s->more->full_name);
+    o->hostname = sp_str(s->t.helo);
+    o->now_ms = (uint64_t)now * 1000;
+    if (sp_arg_count(s->a, "header") > HEADERS_MAX)
+        return sp_err_set(err, SP_CLASS_PEER, SP_ELIMIT, "more than %d header fields",
+                          HEADERS_MAX);
+    for (size_t i = 0; i < sp_arg_count(s->a, "header"); i++)
+        s->header[o->add_n++] = sp_str(sp_arg_nth(s->a, "header", i));
+    localtime_r(&now, &tm);
+    o->zone_minutes = (int)(tm.tm_gmtoff / 60);
+    if (RAND_bytes(o->random, sizeof o->random) != 1)
+        return sp_err_set(err, SP_CLASS_BUG, SP_EIO, "no random numbers");
+    return 0;
+}
+
+static int compose_rest(struct send *s, struct making *m, struct sp_err *err)
+{
+    int more, rc;
+
+    do {
+        more = sp_compose_end(&m->c, &m->out);
+        if (more < 0)
+            *err = m->c.err;
+        rc = more < 0 ? more : flush(s, &m->out, err);
+    } while (rc >= 0 && more > 0);
+    return rc;
+}
+
 static int compose(struct send *s, struct sp_err *err)
 {
     static struct sp_norm facts;
     static struct making m;
-    struct sp_compose_opts o = {
-        .facts = &facts,
-        .add = s->header,
-        .attach = s->attach,
-        .attach_n = s->attachments,
-        .from = sp_str(sp_arg(s->a, "from")),
-        .hostname = sp_str(s->t.helo),
-        .now_ms = (uint64_t)time(NULL) * 1000,
-    };
-    time_t now = time(NULL);
-    struct tm tm;
-    int rc;
+    struct sp_compose_opts o = {.facts = &facts};
+    int rc = compose_options(s, &o, err);
 
-    for (size_t i = 0; i < sp_arg_count(s->a, "header") && o.add_n < HEADERS_MAX; i++)
-        s->header[o.add_n++] = sp_str(sp_arg_nth(s->a, "header", i));
-    localtime_r(&now, &tm);
-    o.zone_minutes = (int)(tm.tm_gmtoff / 60);
-    if (RAND_bytes(o.random, sizeof o.random) != 1)
-        return sp_err_set(err, SP_CLASS_BUG, SP_EIO, "no random numbers");
+    if (rc < 0)
+        return rc;
     sp_norm_init(&facts);
+    facts.dot_ends = o.dot_ends;
     rc = each_block(s, look, &facts, err);
     if (rc >= 0)
         rc = sp_norm_end(&facts, NULL);
@@ -233,13 +297,8 @@ static int compose(struct send *s, struct sp_err *err)
     sp_compose_init(&m.c, &o);
     sp_buf_init(&m.out, 8 << 20);
     rc = each_block(s, make, &m, err);
-    while (rc >= 0) {
-        rc = sp_compose_end(&m.c, &m.out);
-        if (rc < 0)
-            *err = m.c.err;
-        if (rc < 0 || flush(s, &m.out, err) < 0 || rc == 0)
-            break;
-    }
+    if (rc >= 0)
+        rc = compose_rest(s, &m, err);
     if (rc >= 0) {
         sp_buf_init(&s->fields, SP_COMPOSE_HEADER_MAX);
         rc = sp_buf_str(&s->fields, sp_buf_view(&m.c.fields));
@@ -261,51 +320,147 @@ static bool not_ascii(struct sp_str s)
     return false;
 }
 
-static int add_rcpt(struct send *s, struct sp_str address, struct sp_err *err)
+static int bad_rcpt(struct sp_str address, struct sp_err *err)
 {
-    struct sp_addr a;
+    struct sp_buf b;
+
+    if (address.n > 200)
+        address.n = 200;
+    sp_buf_init(&b, 1000);
+    (void)sp_put_escaped(&b, address);
+    (void)sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "`%.*s` is no address to send to",
+                     (int)b.n, b.p ? b.p : "");
+    sp_buf_free(&b);
+    return -SP_EINPUT;
+}
+
+/* Where this address is in the table of those seen, or where it would be. */
+static uint32_t *seen(struct send *s, struct sp_str text)
+{
+    uint64_t h = 14695981039346656037u; /* FNV-1a */
+
+    for (size_t i = 0; i < text.n; i++)
+        h = (h ^ (unsigned char)sp_lower((unsigned char)text.p[i])) * 1099511628211u;
+    for (h %= SEEN; s->seen[h]; h = (h + 1) % SEEN)
+        if (sp_addr_equal(s->rcpt[s->seen[h] - 1].path, text))
+            break;
+    return &s->seen[h];
+}
+
+static int add_rcpt(struct send *s, struct sp_str text, struct sp_err *err)
+{
+    uint32_t *at = seen(s, text);
     struct sp_rcpt *v;
 
-    if (sp_addr_parse(address, SP_ADDR_UTF8_OK | SP_ADDR_POSTMASTER, &a) != SP_ADDR_OK)
-        return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "`%.*s` is no address to send to",
-                          (int)(address.n > 200 ? 200 : address.n), address.p);
-    for (size_t i = 0; i < s->n_rcpt; i++)
-        if (sp_addr_equal(s->rcpt[i].path, sp_addr_text(&a)))
-            return 0;
+    if (*at)
+        return 0;
     if (s->n_rcpt == RCPT_MAX)
-        return sp_err_set(err, SP_CLASS_PEER, SP_ELIMIT, "more than %d recipients", RCPT_MAX);
-    v = sp_realloc(s->rcpt, (s->n_rcpt + 1) * sizeof *v);
-    if (!v)
+        return sp_err_set(err, SP_CLASS_PEER, SP_ELIMIT, "more than %d recipients",
+                          RCPT_MAX);
+    if ((s->n_rcpt & (s->n_rcpt - 1)) == 0) { /* doubles at each power of two */
+        v = sp_realloc(s->rcpt, (s->n_rcpt ? s->n_rcpt * 2 : 1) * sizeof *v);
+        if (!v)
+            return sp_err_nomem(err);
+        s->rcpt = v;
+    }
+    text = sp_arena_copy(&s->names, text);
+    if (!text.p)
         return sp_err_nomem(err);
-    s->rcpt = v;
-    s->rcpt[s->n_rcpt++] = (struct sp_rcpt){
-        .path = sp_arena_copy(&s->names, sp_addr_text(&a)), .notify = s->notify};
-    s->mail.smtputf8 |= not_ascii(sp_addr_text(&a));
+    s->rcpt[s->n_rcpt++] = (struct sp_rcpt){.path = text, .notify = s->notify};
+    *at = (uint32_t)s->n_rcpt;
+    s->mail.smtputf8 |= not_ascii(text);
     return 0;
+}
+
+static int add_address(struct send *s, struct sp_str address, struct sp_err *err)
+{
+    struct sp_addr a;
+
+    if (sp_addr_parse(address, SP_ADDR_UTF8_OK | SP_ADDR_POSTMASTER, &a) != SP_ADDR_OK)
+        return bad_rcpt(address, err);
+    return add_rcpt(s, sp_addr_text(&a), err);
+}
+
+/* What a name without a domain gets, where that is allowed: the sender's domain. */
+static int qualified(struct send *s, struct sp_str local, struct sp_err *err)
+{
+    struct sp_str from = s->mail.path, domain = sp_str(s->t.helo);
+    char text[600];
+    int n;
+
+    if (!s->more->rcpt)
+        return bad_rcpt(local, err);
+    for (size_t i = from.n; i > 0; i--)
+        if (from.p[i - 1] == '@') {
+            domain = (struct sp_str){from.p + i, from.n - i};
+            break;
+        }
+    n = snprintf(text, sizeof text, "%.*s@%.*s", (int)local.n, local.p, (int)domain.n,
+                 domain.p);
+    if (n < 0 || n >= (int)sizeof text)
+        return bad_rcpt(local, err);
+    return add_address(s, (struct sp_str){text, (size_t)n}, err);
+}
+
+static int add_mailbox(struct send *s, const struct sp_mbox *m, struct sp_err *err)
+{
+    if (m->verdict == SP_ADDR_UNQUALIFIED)
+        return qualified(s, m->spec, err);
+    return m->verdict == SP_ADDR_OK ? add_rcpt(s, sp_addr_text(&m->addr), err)
+                                    : bad_rcpt(m->spec, err);
+}
+
+/* "bob@example.org, Carol <carol@example.org>" */
+static int add_list(struct send *s, struct sp_str list, struct sp_err *err)
+{
+    struct sp_mbox_iter it;
+    struct sp_mbox m;
+    int rc = 0, more = 0;
+    size_t n = 0;
+
+    sp_mbox_start(&it, list, SP_ADDR_UTF8_OK);
+    while (rc == 0 && (more = sp_mbox_next(&it, &m)) > 0) {
+        rc = add_mailbox(s, &m, err);
+        n++;
+    }
+    return rc == 0 && (more < 0 || n == 0) ? bad_rcpt(list, err) : rc;
+}
+
+static int from_header(struct send *s, struct sp_err *err)
+{
+    struct sp_rcpt_iter it;
+    struct sp_mbox m;
+    int rc = 0, more = 0;
+
+    sp_rcpt_start(&it, sp_buf_view(&s->fields));
+    while (rc == 0 && (more = sp_rcpt_next(&it, &m)) > 0)
+        rc = add_mailbox(s, &m, err);
+    return more < 0 ? sp_err_set(err, SP_CLASS_PEER, SP_EINPUT,
+                                 "the recipient fields are malformed; give --to")
+                    : rc;
 }
 
 static int recipients(struct send *s, struct sp_err *err)
 {
-    struct sp_rcpt_iter it;
-    struct sp_mbox m;
+    size_t to = sp_arg_count(s->a, "to");
     int rc = 0;
 
-    for (size_t i = 0; rc == 0 && i < sp_arg_count(s->a, "to"); i++)
-        rc = add_rcpt(s, sp_str(sp_arg_nth(s->a, "to", i)), err);
-    if (rc < 0 || sp_arg_count(s->a, "to"))
-        return rc;
-    sp_rcpt_start(&it, sp_buf_view(&s->fields));
-    while (rc == 0 && (rc = sp_rcpt_next(&it, &m)) > 0)
-        rc = add_rcpt(s, sp_addr_text(&m.addr), err);
+    for (size_t i = 0; rc == 0 && i < to; i++)
+        rc = add_list(s, sp_str(sp_arg_nth(s->a, "to", i)), err);
+    for (size_t i = 0; rc == 0 && i < s->more->n_rcpt; i++)
+        rc = add_list(s, sp_str(s->more->rcpt[i]), err);
+    /* `send` takes those of the header by itself, `sendmail` only when asked. */
+    if (rc == 0 &&
+        (sp_arg_given(s->a, "read-recipients") || (to == 0 && !s->more->rcpt)))
+        rc = from_header(s, err);
     if (rc == 0 && s->n_rcpt == 0)
-        return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT,
-                          "there is nobody to send to: give --to, or a To field");
-    return rc == -SP_EINPUT && !err->text[0]
-               ? sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "the recipient fields are malformed")
-               : rc;
+        return sp_err_set(
+            err, SP_CLASS_PEER, SP_EINPUT, "there is nobody to send to: %s",
+            s->more->rcpt ? "name recipients, or give -t" : "give --to, or a To field");
+    return rc;
 }
 
-/* --from, else the first From mailbox. */
+/* --from, else the first From mailbox, else what the caller knows. */
 static int sender(struct send *s, struct sp_err *err)
 {
     const char *from = sp_arg(s->a, "from");
@@ -314,19 +469,23 @@ static int sender(struct send *s, struct sp_err *err)
     struct sp_mbox m;
     struct sp_addr a;
 
+    if (!from && sp_header_find(sp_buf_view(&s->fields), "From", 0, &f)) {
+        sp_mbox_start(&it, f.value, SP_ADDR_UTF8_OK);
+        if (sp_mbox_next(&it, &m) > 0 && m.verdict == SP_ADDR_OK)
+            a = m.addr;
+        else if (!(from = s->more->fallback_from))
+            return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT,
+                              "the From field holds no whole address; give --from");
+    } else if (!from && !(from = s->more->fallback_from)) {
+        return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT,
+                          "who is the sender? give --from");
+    }
     if (from && strcmp(from, "<>") == 0)
         from = "";
-    if (!from) {
-        if (!sp_header_find(sp_buf_view(&s->fields), "From", 0, &f))
-            return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "who is the sender? give --from");
-        sp_mbox_start(&it, f.value, SP_ADDR_UTF8_OK);
-        if (sp_mbox_next(&it, &m) <= 0)
-            return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "the From field is malformed");
-        a = m.addr;
-    } else if (sp_addr_parse(sp_str(from), SP_ADDR_UTF8_OK | SP_ADDR_NULL_OK, &a) !=
-               SP_ADDR_OK) {
-        return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "`%s` is no sender address", from);
-    }
+    if (from && sp_addr_parse(sp_str(from), SP_ADDR_UTF8_OK | SP_ADDR_NULL_OK, &a) !=
+                    SP_ADDR_OK)
+        return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "`%s` is no sender address",
+                          from);
     s->mail.path = sp_arena_copy(&s->names, sp_addr_text(&a));
     s->mail.smtputf8 |= not_ascii(s->mail.path);
     return 0;
@@ -334,7 +493,8 @@ static int sender(struct send *s, struct sp_err *err)
 
 static int dsn(struct send *s)
 {
-    struct sp_str rest = sp_str(sp_arg(s->a, "notify")), ret = sp_str(sp_arg(s->a, "ret"));
+    struct sp_str rest = sp_str(sp_arg(s->a, "notify")),
+                  ret = sp_str(sp_arg(s->a, "ret"));
 
     while (rest.n) {
         struct sp_str w = sp_str_cut(&rest, ',');
@@ -348,8 +508,10 @@ static int dsn(struct send *s)
         else if (sp_str_caseis(w, "delay"))
             s->notify |= SP_NOTIFY_DELAY;
         else
-            return sp_usage_error(s->a, "--notify: `%.*s` is not never, success, failure or "
-                                  "delay", (int)w.n, w.p);
+            return sp_usage_error(s->a,
+                                  "--notify: `%.*s` is not never, success, failure or "
+                                  "delay",
+                                  (int)w.n, w.p);
     }
     if (sp_str_caseis(ret, "full"))
         s->mail.ret = SP_RET_FULL;
@@ -363,16 +525,27 @@ static int dsn(struct send *s)
 
 static int quit_after(struct send *s)
 {
-    const char *name = sp_arg(s->a, "quit-after");
+    static const struct {
+        const char *name;
+        enum sp_cli_stage stage;
+    } steps[] = {
+        {"connect", SP_STAGE_GREETING}, /* nobody can be polite before the greeting */
+        {"greeting", SP_STAGE_GREETING},  {"ehlo", SP_STAGE_EHLO},
+        {"starttls", SP_STAGE_HANDSHAKE}, {"tls", SP_STAGE_HANDSHAKE},
+        {"ehlo-tls", SP_STAGE_EHLO_TLS},  {"auth", SP_STAGE_AUTH},
+        {"mail", SP_STAGE_MAIL},          {"rcpt", SP_STAGE_RCPT},
+    };
+    struct sp_str name = sp_str(sp_arg(s->a, "quit-after"));
+    size_t n = sizeof steps / sizeof steps[0];
 
-    if (!name)
+    if (!name.n)
         return 0;
-    for (int st = SP_STAGE_CONNECT; st <= SP_STAGE_QUIT; st++)
-        if (strcmp(sp_cli_stage_name((enum sp_cli_stage)st), name) == 0) {
-            s->t.talk.cli.quit_after = (unsigned)st;
+    for (size_t i = 0; i < n; i++)
+        if (sp_str_caseis(name, steps[i].name)) {
+            s->t.talk.cli.quit_after = steps[i].stage;
             return 0;
         }
-    return sp_usage_error(s->a, "--quit-after: there is no stage `%s`", name);
+    return sp_usage_error(s->a, "--quit-after: there is no step `%s`", name.p);
 }
 
 /* ---- the session ---- */
@@ -383,17 +556,19 @@ static void on_ready(struct sp_talk *t, enum sp_cli_login login, enum sp_mech me
     struct send *s = arg;
     struct sp_err err;
 
-    (void)login;
-    (void)mech;
-    if (words.n)
-        snprintf(s->login, sizeof s->login, "%.*s", (int)(words.n > 250 ? 250 : words.n), words.p);
+    if (login == SP_LOGIN_PASSWORD)
+        snprintf(s->login, sizeof s->login, "AUTH %s", sp_mech_name(mech));
+    else if (words.n)
+        snprintf(s->login, sizeof s->login, "%.*s",
+                 (int)(words.n > 250 ? 250 : words.n), words.p);
     if (pin.n)
         snprintf(s->pin, sizeof s->pin, "%.*s", (int)(pin.n > 30 ? 30 : pin.n), pin.p);
-    if (s->tried) {
+    if (s->done) {
         sp_talk_quit(t);
         return;
     }
-    s->tried = true;
+    s->at = 0; /* once more after a reconnect, from the beginning */
+    s->dot = false;
     if (sp_talk_mail(t, &s->mail, s->rcpt, s->n_rcpt, s->size, &err) == 0)
         return;
     s->status = sp_fail_err(&err);
@@ -404,13 +579,23 @@ static void on_ready(struct sp_talk *t, enum sp_cli_login login, enum sp_mech me
 static void bar(struct send *s)
 {
     enum { WIDTH = 40 };
-    unsigned done = s->size ? (unsigned)(s->at * WIDTH / s->size) : WIDTH;
+    unsigned percent = s->size ? (unsigned)(s->at * 100 / s->size) : 100;
+    unsigned done = percent * WIDTH / 100;
 
-    if (!s->bar)
+    if (!s->bar || percent == s->percent)
         return;
-    fprintf(stderr, "\r[%.*s%*s] %3u %%", (int)done, "########################################",
-            (int)(WIDTH - done), "", s->size ? (unsigned)(s->at * 100 / s->size) : 100);
+    s->percent = percent;
+    fprintf(stderr, "\r[%.*s%*s] %3u %%", (int)done,
+            "########################################", (int)(WIDTH - done), "",
+            percent);
     fflush(stderr);
+}
+
+static void clear_bar(struct send *s)
+{
+    if (s->bar && s->percent)
+        fputs("\r\033[K", stderr);
+    s->bar = false;
 }
 
 static void on_body(struct sp_talk *t, void *arg)
@@ -422,6 +607,8 @@ static void on_body(struct sp_talk *t, void *arg)
         ssize_t n = pread(s->out, block, sizeof block, (off_t)s->at);
         size_t took;
 
+        if (n < 0 && errno == EINTR)
+            continue;
         if (n <= 0) {
             sp_talk_body_abort(t);
             return;
@@ -432,6 +619,7 @@ static void on_body(struct sp_talk *t, void *arg)
         if (took < (size_t)n)
             return;
     }
+    s->dot = true;
     sp_talk_body_end(t);
 }
 
@@ -443,39 +631,144 @@ static void say_reply(FILE *out, const struct sp_reply *r)
     sp_say_text(out, r->text);
 }
 
+/* ---- the result ---- */
+
+/* JSON is UTF-8; what a server says may be anything. */
+static json_t *json_text(struct sp_str s)
+{
+    struct sp_buf b;
+    json_t *j = sp_utf8_valid(s) ? json_stringn(s.p ? s.p : "", s.n) : NULL;
+
+    if (j)
+        return j;
+    sp_buf_init(&b, 4 * s.n + 16);
+    (void)sp_put_escaped(&b, s);
+    j = json_stringn_nocheck(b.p ? b.p : "", b.n);
+    sp_buf_free(&b);
+    return j;
+}
+
+static json_t *json_reply(const struct sp_reply *r)
+{
+    char enh[40] = "";
+
+    if (r->code == 0)
+        return json_null();
+    if (r->enh[0])
+        snprintf(enh, sizeof enh, "%d.%d.%d", r->enh[0], r->enh[1], r->enh[2]);
+    return json_pack("{s:i,s:s,s:o}", "code", r->code, "enhanced", enh, "text",
+                     json_text(r->text));
+}
+
+static void print_json(json_t *o)
+{
+    if (o)
+        (void)json_dumpf(o, stdout, JSON_COMPACT);
+    putchar('\n');
+    json_decref(o);
+}
+
+static json_t *json_base(const struct send *s, bool accepted, const struct sp_reply *r)
+{
+    return json_pack("{s:b,s:o,s:o,s:s,s:s}", "accepted", (int)accepted, "reply",
+                     json_reply(r), "queued",
+                     accepted ? json_text(r->text) : json_null(), "login", s->login,
+                     "pin", s->pin);
+}
+
+static void sent_json(struct send *s, struct sp_talk *t, const struct sp_cli_event *ev)
+{
+    json_t *o = json_base(s, ev->u.sent.accepted, &ev->u.sent.reply),
+           *list = json_array();
+    char peer[100];
+
+    sp_talk_peer(t, peer, sizeof peer);
+    for (size_t i = 0; i < ev->u.sent.n; i++) {
+        const struct sp_cli_rcpt_result *r = &ev->u.sent.rcpt[i];
+
+        (void)json_array_append_new(
+            list,
+            json_pack("{s:o,s:b,s:s,s:o}", "recipient", json_text(s->rcpt[i].path),
+                      "accepted", (int)r->accepted, "stage",
+                      sp_cli_stage_name(r->stage), "reply", json_reply(&r->reply)));
+    }
+    (void)json_object_set_new(o, "server", json_string(peer));
+    (void)json_object_set_new(o, "unknown", json_boolean(ev->u.sent.unknown));
+    (void)json_object_set_new(o, "recipients", list);
+    print_json(o);
+}
+
+static void failed_json(const struct send *s, const struct sp_talk_failure *f)
+{
+    json_t *o = json_base(s, false, &f->reply);
+
+    (void)json_object_set_new(o, "stage", json_string(sp_cli_stage_name(f->stage)));
+    (void)json_object_set_new(o, "error", json_text(sp_str(f->words)));
+    print_json(o);
+}
+
+static void refused(struct send *s, const struct sp_cli_rcpt_result *r,
+                    struct sp_str path)
+{
+    int status = sp_send_exit(r->stage, r->reply.code, SP_CLASS_PEER, false);
+
+    fputs("sallyport: not accepted for ", stderr);
+    sp_say_text(stderr, path);
+    fputs(": ", stderr);
+    say_reply(stderr, &r->reply);
+    fputc('\n', stderr);
+    /* The gravest one: what cannot succeed by sending it again. */
+    if (s->status == 0 || s->status == EX_TEMPFAIL)
+        s->status = status;
+}
+
+static void say_accepted(const struct send *s, struct sp_talk *t,
+                         const struct sp_reply *r)
+{
+    bool certificate = s->pin[0] && strcmp(s->pin, "password") != 0;
+    char peer[100];
+
+    sp_talk_peer(t, peer, sizeof peer);
+    printf("accepted by %s: ", peer);
+    say_reply(stdout, r);
+    if (s->login[0])
+        printf(" [%s%s%s]", s->login,
+               certificate ? "; to insist on it: --certificate-login " : "",
+               certificate ? s->pin : "");
+    putchar('\n');
+}
+
 static void on_sent(struct sp_talk *t, const struct sp_cli_event *ev, void *arg)
 {
     struct send *s = arg;
-    char peer[100];
+    bool waiting = false; /* for failed(), which says why */
 
-    s->done = true;
-    if (s->bar)
-        fputs("\r\033[K", stderr);
-    for (size_t i = 0; i < ev->u.sent.n; i++)
-        if (!ev->u.sent.rcpt[i].accepted && !ev->u.sent.unknown) {
-            fputs("sallyport: not accepted for ", stderr);
-            sp_say_text(stderr, s->rcpt[i].path);
-            fputs(": ", stderr);
-            say_reply(stderr, &ev->u.sent.rcpt[i].reply);
-            fputc('\n', stderr);
-            s->status = sp_send_exit(ev->u.sent.rcpt[i].stage, ev->u.sent.rcpt[i].reply.code,
-                                     SP_CLASS_PEER, false);
-        }
-    if (ev->u.sent.unknown) {
-        s->status = sp_fail(EX_TEMPFAIL,
-                            "the connection was lost after the message was sent: it may or "
-                            "may not have been accepted; if you send it again, keep the "
-                            "Message-ID");
-        return;
+    clear_bar(s);
+    for (size_t i = 0; i < ev->u.sent.n; i++) {
+        const struct sp_cli_rcpt_result *r = &ev->u.sent.rcpt[i];
+
+        if (r->accepted)
+            continue;
+        if (r->reply.code >= 400)
+            refused(s, r, s->rcpt[i].path);
+        else
+            waiting = true;
     }
-    if (!ev->u.sent.accepted || sp_arg_given(s->a, "quiet"))
+    if (ev->u.sent.unknown)
+        s->status =
+            sp_fail(EX_TEMPFAIL,
+                    "the connection was lost after the message was sent: it may or "
+                    "may not have been accepted; if you send it again, keep the "
+                    "Message-ID");
+    else if (waiting && !s->t.talk.cli.quit_after)
         return;
-    sp_talk_peer(t, peer, sizeof peer);
-    printf("accepted by %s: ", peer);
-    say_reply(stdout, &ev->u.sent.reply);
-    putchar('\n');
-    if (s->login[0] && sp_arg_given(s->a, "trace"))
-        fprintf(stderr, "login: %s\n", s->login);
+    s->done = true;
+    if (s->t.talk.cli.quit_after) /* nothing was meant to be accepted */
+        return;
+    if (sp_arg_given(s->a, "json"))
+        sent_json(s, t, ev);
+    else if (ev->u.sent.accepted && !sp_arg_given(s->a, "quiet"))
+        say_accepted(s, t, &ev->u.sent.reply);
 }
 
 static void on_failed(struct sp_talk *t, const struct sp_talk_failure *f, void *arg)
@@ -483,14 +776,15 @@ static void on_failed(struct sp_talk *t, const struct sp_talk_failure *f, void *
     struct send *s = arg;
 
     (void)t;
-    if (s->bar)
-        fputs("\r\033[K", stderr);
+    clear_bar(s);
     if (s->done) /* trouble at QUIT changes nothing */
         return;
     s->done = true;
     fprintf(stderr, "sallyport: ");
     sp_say_text(stderr, sp_str(f->words));
     fputc('\n', stderr);
+    if (sp_arg_given(s->a, "json"))
+        failed_json(s, f);
     s->status = sp_send_exit(f->stage, f->reply.code, f->cls, f->auth_rejected);
 }
 
@@ -499,6 +793,8 @@ static void on_closed(void *arg)
     struct send *s = arg;
 
     s->talk = NULL;
+    if (!s->done && !s->stopped && !s->t.talk.cli.quit_after)
+        s->status = sp_fail(EX_SOFTWARE, "the session ended without a result");
     if (!uv_is_closing((uv_handle_t *)&s->stop))
         uv_close((uv_handle_t *)&s->stop, NULL);
 }
@@ -515,25 +811,27 @@ static void on_stop(uv_signal_t *h, int sig)
 {
     struct send *s = h->data;
 
-    (void)sig;
-    s->status = 130;
-    s->done = true;
-    if (s->at == s->size && s->size)
-        fputs("\nsallyport: interrupted after the message was sent: it may have been "
-              "accepted\n", stderr);
-    else
-        fputs("\nsallyport: interrupted, nothing was sent\n", stderr);
+    clear_bar(s);
+    s->stopped = true;
+    if (!s->done) { /* otherwise only the farewell is cut short */
+        s->status = 128 + sig;
+        (void)sp_fail(
+            0, s->dot ? "interrupted after the message was sent: it may have been "
+                        "accepted"
+                      : "interrupted, nothing was sent");
+    }
     if (s->talk)
         sp_talk_abort(s->talk);
 }
 
 static int talk(struct send *s)
 {
-    static const struct sp_talk_ops quiet = {on_ready, on_body, on_sent,
+    static const struct sp_talk_ops quiet = {on_ready,  on_body,   on_sent,
                                              on_failed, on_closed, NULL};
-    static const struct sp_talk_ops traced = {on_ready, on_body, on_sent,
+    static const struct sp_talk_ops traced = {on_ready,  on_body,   on_sent,
                                               on_failed, on_closed, on_trace};
-    struct sp_err err;
+    struct sp_err err = {
+        .cls = SP_CLASS_BUG, .code = SP_ENOMEM, .text = "out of memory"};
 
     s->bar = isatty(2) && s->size >= BAR_FROM && !sp_arg_given(s->a, "quiet") &&
              !sp_arg_given(s->a, "trace");
@@ -542,11 +840,13 @@ static int talk(struct send *s)
     uv_signal_init(&s->loop, &s->stop);
     s->stop.data = s;
     uv_signal_start(&s->stop, on_stop, SIGINT);
-    s->talk = s->net ? sp_talk_new(s->net, &s->t.talk,
-                                   sp_arg_given(s->a, "trace") ? &traced : &quiet, s, &err)
-                     : NULL;
+    s->talk = s->net
+                  ? sp_talk_new(s->net, &s->t.talk,
+                                sp_arg_given(s->a, "trace") ? &traced : &quiet, s, &err)
+                  : NULL;
     if (!s->talk) {
         s->status = sp_fail_err(&err);
+        s->done = true;
         uv_close((uv_handle_t *)&s->stop, NULL);
     }
     uv_run(&s->loop, UV_RUN_DEFAULT);
@@ -572,17 +872,38 @@ static int prepare(struct send *s)
     return rc < 0 ? sp_fail_err(&err) : 0;
 }
 
-static int run(const struct sp_args *a)
+static void cleanup(struct send *s)
+{
+    if (s->in >= 0)
+        close(s->in);
+    if (s->out >= 0)
+        close(s->out);
+    for (size_t i = 0; i < s->attachments; i++)
+        sp_buf_free(&s->attached[i]);
+    sp_buf_free(&s->fields);
+    sp_free(s->rcpt);
+    sp_arena_reset(&s->names);
+    sp_target_free(&s->t);
+}
+
+int sp_send_run(const struct sp_args *given, const struct sp_send_more *more)
 {
     static struct send s;
+    static struct sp_args a;
+    static struct sp_accounts accounts;
     int rc;
 
-    s.a = a;
+    s.a = &a;
+    s.more = more;
     s.in = s.out = -1;
-    if (a->n_rest > 1)
-        return sp_usage_error(a, "one message at a time: `%s` is too much", a->rest[1]);
+    if (given->n_rest > 1)
+        return sp_usage_error(given, "one message at a time: `%s` is too much",
+                              given->rest[1]);
+    sp_accounts_init(&accounts);
     sp_arena_init(&s.names, 64 << 20);
-    rc = sp_target_read(a, &s.t);
+    rc = sp_accounts_apply(&accounts, given, &a);
+    if (rc == 0)
+        rc = sp_target_read(&a, &s.t);
     if (rc == 0)
         rc = quit_after(&s);
     if (rc == 0)
@@ -591,26 +912,33 @@ static int run(const struct sp_args *a)
         rc = prepare(&s);
     if (rc == 0)
         rc = talk(&s);
-    if (s.in >= 0)
-        close(s.in);
-    if (s.out >= 0)
-        close(s.out);
-    for (size_t i = 0; i < s.attachments; i++)
-        sp_buf_free(&s.attached[i]);
-    sp_buf_free(&s.fields);
-    sp_free(s.rcpt);
-    sp_arena_reset(&s.names);
-    sp_target_free(&s.t);
+    cleanup(&s);
+    sp_accounts_free(&accounts);
     return rc;
+}
+
+static int run(const struct sp_args *a)
+{
+    static const struct sp_send_more nothing;
+
+    if (sp_arg_given(a, "import-msmtprc"))
+        return sp_accounts_import(a->n_rest ? a->rest[0] : NULL);
+    return sp_send_run(a, &nothing);
 }
 
 const struct sp_command sp_cmd_send = {
     .name = "send",
     .summary = "submit a message",
-    .usage = "--server URL [--from ADDRESS] [--to ADDRESS ...] [FILE]",
-    .more = "The message is FILE or standard input.  What it lacks (Date, Message-ID, From,\n"
-            "MIME) is completed, Bcc is removed.  TLS is used and the server verified unless\n"
-            "an option says otherwise.  Exit status: sysexits.h.\n",
+    .usage = "[--server URL] [--from ADDRESS] [--to ADDRESS ...] [FILE]",
+    .more =
+        "The message is FILE or standard input.  What it lacks (Date, Message-ID, "
+        "From,\n"
+        "MIME) is completed, Bcc is removed.  TLS is used and the server verified "
+        "unless\n"
+        "an option says otherwise.  ~/.config/sallyport/accounts.conf holds options "
+        "in\n"
+        "accounts, `account NAME { server = smtp://... }`; without --server it is the\n"
+        "account `default`.  Exit status: sysexits.h.\n",
     .options = options,
     .run = run,
 };

@@ -86,6 +86,8 @@ int main(int argc, char **argv)
     name = name ? name + 1 : argc > 0 ? argv[0] : "sallyport";
     if (argc > 1 && strcmp(argv[1], "role") == 0)
         return role_main(argc, argv);
-    (void)name;
+    if (strcmp(name, "sendmail") == 0 || strcmp(name, "mailq") == 0 ||
+        strcmp(name, "newaliases") == 0)
+        return sp_sendmail_main(name, argc, argv);
     return sp_command_run(&sp_cmd_main, "sallyport", argc, argv);
 }

@@ -26,7 +26,8 @@ static const struct {
 };
 /* clang-format on */
 
-int sp_send_exit(enum sp_cli_stage stage, int code, enum sp_class cls, bool auth_rejected)
+int sp_send_exit(enum sp_cli_stage stage, int code, enum sp_class cls,
+                 bool auth_rejected)
 {
     size_t i = 0;
 

@@ -105,8 +105,8 @@ static int secret(void *arg, enum sp_talk_secret what, bool fresh, struct sp_buf
     if (fresh)
         sp_buf_wipe(kept);
     if (kept->n == 0)
-        rc = token ? sp_read_secret(t->a, "token-file", "token-command", "SALLYPORT_TOKEN",
-                                    NULL, kept, err)
+        rc = token ? sp_read_secret(t->a, "token-file", "token-command",
+                                    "SALLYPORT_TOKEN", NULL, kept, err)
                    : sp_read_secret(t->a, "password-file", "password-command",
                                     "SALLYPORT_PASSWORD", "Password", kept, err);
     return rc < 0 ? rc : sp_buf_str(out, sp_buf_view(kept));
@@ -138,7 +138,8 @@ static int is_pkcs12(const struct sp_buf *b)
 
 static int contexts(const struct sp_args *a, struct sp_target *t)
 {
-    const char *ca = sp_arg(a, "ca"), *cert = sp_arg(a, "certificate"), *key = sp_arg(a, "key");
+    const char *ca = sp_arg(a, "ca"), *cert = sp_arg(a, "certificate"),
+               *key = sp_arg(a, "key");
     struct sp_tls_client_opts o = {
         .ca_path = ca,
         .pin = sp_arg(a, "server-pin"),
@@ -185,8 +186,8 @@ static int login(const struct sp_args *a, struct sp_target *t)
 
     c->authcid = sp_arg(a, "user");
     c->have_certificate = sp_arg_given(a, "certificate");
-    c->have_token = c->authcid && (sp_arg_given(a, "token-file") ||
-                                   sp_arg_given(a, "token-command"));
+    c->have_token = c->authcid &&
+                    (sp_arg_given(a, "token-file") || sp_arg_given(a, "token-command"));
     /* With a certificate, a user name alone is an identity, not yet a password. */
     c->have_password = c->authcid && !c->have_token &&
                        (!c->have_certificate || sp_arg_given(a, "password-file") ||
@@ -237,17 +238,28 @@ static int network(const struct sp_args *a, struct sp_target *t)
     return 0;
 }
 
-static void security(const struct sp_args *a, struct sp_target *t)
+/* This machine by address or by the name that RFC 6761 6.3 keeps for it. */
+static bool loopback(const struct sp_target *t)
+{
+    return t->talk.dial.unix_path || strcmp(t->host, "localhost") == 0 ||
+           strncmp(t->host, "127.", 4) == 0 || strcmp(t->host, "::1") == 0;
+}
+
+static int security(const struct sp_args *a, struct sp_target *t)
 {
     struct sp_cli_options *c = &t->talk.cli;
 
     c->allow_unverified = sp_arg_given(a, "insecure-no-verify");
     c->allow_clear_secret = sp_arg_given(a, "insecure-clear-password");
+    if (sp_arg_given(a, "no-tls") && !loopback(t))
+        return sp_usage_error(
+            a, "--no-tls is for a server on this machine, not for `%s`", t->host);
     if (sp_arg_given(a, "no-tls"))
         c->tls = SP_CLI_TLS_NONE;
     else if (sp_arg_given(a, "opportunistic") && c->tls == SP_CLI_TLS_REQUIRED)
         c->tls = SP_CLI_TLS_OPPORTUNISTIC;
     t->talk.tls_name = sp_arg(a, "tls-name");
+    return 0;
 }
 
 int sp_target_read(const struct sp_args *a, struct sp_target *t)
@@ -259,9 +271,10 @@ int sp_target_read(const struct sp_args *a, struct sp_target *t)
     t->talk.secret = secret;
     t->talk.secret_arg = t;
     rc = where(a, t);
+    if (rc == 0)
+        rc = security(a, t);
     if (rc)
         return rc;
-    security(a, t);
     if (sp_arg(a, "helo"))
         snprintf(t->helo, sizeof t->helo, "%s", sp_arg(a, "helo"));
     else if (gethostname(t->helo, sizeof t->helo - 1) < 0 || !t->helo[0])
