@@ -771,11 +771,28 @@ static void on_sent(struct sp_talk *t, const struct sp_cli_event *ev, void *arg)
         say_accepted(s, t, &ev->u.sent.reply);
 }
 
+/* A server that cannot be verified: how to go on, were it the right one. */
+static void say_trust(struct sp_talk *t)
+{
+    struct sp_tls_facts facts;
+    char hex[2 * sizeof facts.cert_sha256 + 1] = "";
+
+    if (!sp_talk_facts(t, &facts) || facts.verified || facts.ended_by_peer)
+        return;
+    if (facts.peer_cert)
+        (void)sp_hex_encode(facts.cert_sha256, sizeof facts.cert_sha256, hex,
+                            sizeof hex);
+    fprintf(stderr,
+            "  --ca FILE trusts the authority that issued its certificate\n"
+            "  --server-pin SHA256 trusts one certificate, whose fingerprint its "
+            "administrator told%s%s\n",
+            hex[0] ? "; it showed " : "", hex);
+}
+
 static void on_failed(struct sp_talk *t, const struct sp_talk_failure *f, void *arg)
 {
     struct send *s = arg;
 
-    (void)t;
     clear_bar(s);
     if (s->done) /* trouble at QUIT changes nothing */
         return;
@@ -783,9 +800,12 @@ static void on_failed(struct sp_talk *t, const struct sp_talk_failure *f, void *
     fprintf(stderr, "sallyport: ");
     sp_say_text(stderr, sp_str(f->words));
     fputc('\n', stderr);
+    if (f->stage == SP_STAGE_HANDSHAKE && f->cls == SP_CLASS_INSECURE)
+        say_trust(t);
     if (sp_arg_given(s->a, "json"))
         failed_json(s, f);
-    s->status = sp_send_exit(f->stage, f->reply.code, f->cls, f->auth_rejected);
+    s->status = sp_send_exit(f->stage, f->reply.code, f->cls,
+                             f->auth_rejected || f->need_login);
 }
 
 static void on_closed(void *arg)

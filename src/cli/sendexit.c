@@ -8,7 +8,7 @@ static const struct {
     int stage;  /* -1: any */
     int digit;  /* first digit of the reply; 0: none; -1: any */
     int cls;    /* -1: any */
-    int auth;   /* credentials were refused; -1: any */
+    int auth;   /* credentials were refused, or none fit; -1: any */
     int status;
 } table[] = {
     {-1,               4, -1,                 1, EX_TEMPFAIL},
@@ -26,15 +26,14 @@ static const struct {
 };
 /* clang-format on */
 
-int sp_send_exit(enum sp_cli_stage stage, int code, enum sp_class cls,
-                 bool auth_rejected)
+int sp_send_exit(enum sp_cli_stage stage, int code, enum sp_class cls, bool no_login)
 {
     size_t i = 0;
 
     while ((table[i].stage >= 0 && table[i].stage != (int)stage) ||
            (table[i].digit >= 0 && table[i].digit != code / 100) ||
            (table[i].cls >= 0 && table[i].cls != (int)cls) ||
-           (table[i].auth >= 0 && table[i].auth != (int)auth_rejected))
+           (table[i].auth >= 0 && table[i].auth != (int)no_login))
         i++; /* the last row matches anything */
     return table[i].status;
 }

@@ -6,8 +6,8 @@
 
 #include "talk.h"
 
-/* code 0: no reply.  all_refused: every recipient was, by name. */
-int sp_send_exit(enum sp_cli_stage stage, int code, enum sp_class cls,
-                 bool auth_rejected);
+/* code 0: no reply.  no_login: the credentials were refused, or a login is wanted that
+ * cannot be given. */
+int sp_send_exit(enum sp_cli_stage stage, int code, enum sp_class cls, bool no_login);
 
 #endif
