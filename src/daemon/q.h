@@ -27,10 +27,12 @@ struct q_peer {
     struct sp_port *port;
     Sp__Role role;
     unsigned instance;
+    uint64_t serial;   /* this channel; the next process of that instance has another */
     bool greeted;      /* delivery, local: HELD was said */
     uint32_t capacity; /* jobs at a time */
     uint32_t out;
     struct sp_spare *spare[Q_SPARES_A_PEER];
+    uint32_t spares_owed; /* asked for, but all places are taken */
     struct q_peer *next;
 };
 
@@ -41,8 +43,7 @@ struct q_item {
     enum q_item_kind kind;
     int number; /* in the batch */
     uint64_t tag;
-    Sp__Role role;
-    unsigned instance; /* of the server: it may be gone when the commit is done */
+    uint64_t serial; /* of the server's channel: it may be gone when the commit is done */
     struct q_flight *flight;
     struct sp_plan *plan;
     Sp__Envelope *notice; /* lives in the turn's arena */
@@ -61,6 +62,7 @@ struct q {
     struct q_flight *flights[1024]; /* by job */
     size_t flying;
     uv_check_t check;
+    uv_idle_t awake; /* active: the loop does not sleep before the commit */
     uv_timer_t due, idle, drain;
     uint64_t started_ms;
     bool dispatching, open_for_work;
@@ -70,6 +72,9 @@ struct q {
 
 uint64_t q_now(void);
 struct q_peer *q_peer_find(struct q *q, Sp__Role role, unsigned instance);
+struct q_peer *q_peer_serial(struct q *q, uint64_t serial);
+/* Sends the spare files that the server still waits for, as far as there are places. */
+void q_give_spares(struct q_peer *p);
 /* The batch has something: commit at the end of this turn. */
 void q_want_commit(struct q *q);
 /* Commits now, because the batch is full. */

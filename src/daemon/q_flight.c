@@ -8,7 +8,12 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PARTS_MAX = 16, TAKE_AT_ONCE = 64, FLYING_MAX = 4096, HELD_WAIT_MS = 1500 };
+enum {
+    PARTS_MAX = 16,
+    FLYING_MAX = 4096,
+    HELD_WAIT_MS = 1500,
+    MISSES_MAX = 16, /* jobs looked at in a turn that no role has room for */
+};
 
 /* One way that some recipients of a job go. */
 struct part {
@@ -28,6 +33,7 @@ struct q_flight {
     Sp__RcptOutcome **rcpt;
     size_t rcpts, rcpt_room;
     bool host_down, settling;
+    bool adopted; /* held over a restart of ours: other roles may hold parts of it */
     struct sp_conf *conf;      /* keeps the routes alive */
 };
 
@@ -142,6 +148,7 @@ static void settle(struct q *q, struct q_flight *f)
         flight_free(q, f);
         return;
     }
+    snprintf(f->id, sizeof f->id, "%s", plan->id); /* adopted ones had none */
     if (sp_batch_full(q->batch) || q->items >= Q_ITEMS)
         q_commit(q);
     n = sp_batch_settle(q->batch, plan, &err);
@@ -168,6 +175,14 @@ static const struct {
     [SP__ACTION__ACTION_BOUNCE] = {SP_LOG_BOUNCED},
 };
 
+static bool index_known(const struct q_flight *f, uint32_t index)
+{
+    for (size_t i = 0; i < f->rcpts; i++)
+        if (f->rcpt[i]->index == index)
+            return true;
+    return false;
+}
+
 static void log_outcomes(const struct q_flight *f, const struct sp_plan *plan)
 {
     for (size_t i = 0; i < plan->env->n_rcpt && i < plan->state->n_rcpt; i++) {
@@ -181,6 +196,8 @@ static void log_outcomes(const struct q_flight *f, const struct sp_plan *plan)
                                 : SP__ACTION__ACTION_BOUNCE;
         char reply[300], next[32] = "-";
 
+        if (!index_known(f, st->index))
+            continue; /* closed by an earlier attempt, or in nobody's hands */
         snprintf(reply, sizeof reply, "%u %s %.240s", a ? a->code : 0,
                  a ? a->enhanced : "", a ? a->text : "");
         if (action == SP__ACTION__ACTION_RETRY)
@@ -226,16 +243,8 @@ void q_settle_done(struct q *q, const struct q_item *it, const struct sp_result 
 static void part_done(struct q *q, struct q_flight *f)
 {
     f->open--;
-    if (f->open == 0 && !f->settling)
+    if (f->open == 0 && !f->settling && (!f->adopted || q->open_for_work))
         settle(q, f);
-}
-
-static bool index_known(const struct q_flight *f, uint32_t index)
-{
-    for (size_t i = 0; i < f->rcpts; i++)
-        if (f->rcpt[i]->index == index)
-            return true;
-    return false;
 }
 
 /* Copies the rows: the frame they came in will be gone when the last part answers. */
@@ -288,6 +297,21 @@ int q_outcome(struct q_peer *p, const Sp__Outcome *o, struct sp_err *err)
     return 0;
 }
 
+/* Its parts of this flight are nobody's.  Returns how many had no outcome yet. */
+static size_t orphan_parts(struct q_flight *f, const struct q_peer *p)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < f->parts; i++) {
+        if (f->part[i].peer != p)
+            continue;
+        f->part[i].peer = NULL;
+        n += !f->part[i].answered;
+        f->part[i].answered = true;
+    }
+    return n;
+}
+
 void q_peer_lost(struct q_peer *p)
 {
     struct q *q = p->q;
@@ -296,26 +320,42 @@ void q_peer_lost(struct q_peer *p)
         struct q_flight *f = q->flights[i], *next;
 
         for (; f; f = next) {
+            size_t lost = orphan_parts(f, p);
+
             next = f->next;
-            for (size_t j = 0; j < f->parts; j++) {
-                if (f->part[j].peer != p)
-                    continue;
-                f->part[j].peer = NULL;
-                if (f->part[j].answered)
-                    continue;
-                f->part[j].answered = true;
-                if (f->parts == 1) { /* nothing is known: at once again, by another */
-                    sp_spool_unlease(q->spool, f->job);
-                    (void)sp_sched_back(q->sched, f->job);
-                    flight_free(q, f);
-                } else {
-                    part_done(q, f);
-                }
-                break;
+            if (lost == 0)
+                continue;
+            if (lost == f->parts && f->rcpts == 0) { /* nothing is known: again at once */
+                sp_spool_unlease(q->spool, f->job);
+                (void)sp_sched_back(q->sched, f->job);
+                flight_free(q, f);
+                continue;
             }
+            while (lost--)
+                part_done(q, f);
         }
     }
     q_want_commit(q);
+}
+
+/* One more role, or the same one again, holds a part of a job that was adopted. */
+static struct q_flight *adopt(struct q *q, uint64_t job, uint64_t lease,
+                              struct sp_err *err)
+{
+    struct q_flight *f = *slot(q, job);
+
+    if (f)
+        return f->adopted && f->lease == lease && f->parts < PARTS_MAX ? f : NULL;
+    if (sp_spool_adopt(q->spool, job, lease, err) < 0)
+        return NULL; /* done meanwhile: its outcome will be answered as stale */
+    f = flight_new(q, job, lease);
+    if (!f) {
+        sp_spool_unlease(q->spool, job);
+        return NULL;
+    }
+    f->adopted = true;
+    (void)sp_sched_take_one(q->sched, job);
+    return f;
 }
 
 int q_held(struct q_peer *p, const Sp__Held *h, struct sp_err *err)
@@ -327,18 +367,12 @@ int q_held(struct q_peer *p, const Sp__Held *h, struct sp_err *err)
     p->greeted = true;
     p->capacity = h->capacity > 1000 ? 1000 : h->capacity;
     for (size_t i = 0; i < h->n_job; i++) {
-        struct q_flight *f;
+        struct q_flight *f = adopt(q, h->job[i], h->lease[i], err);
 
-        if (sp_spool_adopt(q->spool, h->job[i], h->lease[i], err) < 0)
-            continue; /* done meanwhile: its outcome will be answered as stale */
-        f = flight_new(q, h->job[i], h->lease[i]);
-        if (!f) {
-            sp_spool_unlease(q->spool, h->job[i]);
+        if (!f)
             continue;
-        }
-        (void)sp_sched_take_one(q->sched, h->job[i]);
-        f->part[0].peer = p;
-        f->parts = f->open = 1;
+        f->part[f->parts++] = (struct part){.peer = p};
+        f->open++;
         p->out++;
     }
     q_dispatch(q);
@@ -444,8 +478,9 @@ static void ourselves(struct q_flight *f, const struct sp_conf_route *route, uin
                     "refused by configuration", route->head.name);
 }
 
-/* Sorts the recipients of a claimed job by their routes and sends each group off. */
-static void launch(struct q *q, struct q_flight *f, struct sp_job *j)
+/* Sorts the recipients of a claimed job by their routes and sends each group off.
+ * False: no role has room for it. */
+static bool launch(struct q *q, struct q_flight *f, struct sp_job *j)
 {
     size_t n = j->env->n_rcpt;
     bool *seen = sp_alloc(n + 1), *mine = sp_alloc(n + 1);
@@ -476,37 +511,54 @@ static void launch(struct q *q, struct q_flight *f, struct sp_job *j)
         sp_spool_unlease(q->spool, f->job);
         (void)sp_sched_retry(q->sched, f->job, q_now() + 1000);
         flight_free(q, f);
-    } else if (f->open == 0) {
-        settle(q, f);
+        return false;
     }
+    if (f->open == 0)
+        settle(q, f);
+    return true;
 }
 
-static void claim(struct q *q, uint64_t job)
+/* False: there is no room for it just now. */
+static bool claim(struct q *q, uint64_t job)
 {
     struct sp_job *j;
     struct q_flight *f;
     struct sp_err err;
+    bool gone = true;
     int rc = sp_spool_claim(q->spool, job, &j, &err);
 
     if (rc == -SP_ENOENT) {
         (void)sp_sched_done(q->sched, job);
-        return;
+        return true;
     }
     if (rc < 0) {
         sp_log(SP_LOG_QUEUE_ERROR, "", SP_KVS("reason", err.text));
         (void)sp_sched_retry(q->sched, job, q_now() + 300000);
-        return;
+        return true;
     }
     f = flight_new(q, job, j->lease);
     if (f) {
         f->message = j->message;
         snprintf(f->id, sizeof f->id, "%s", j->id);
-        launch(q, f, j);
+        gone = launch(q, f, j);
     } else {
         sp_spool_unlease(q->spool, job);
         (void)sp_sched_back(q->sched, job);
     }
     sp_job_free(j);
+    return gone;
+}
+
+/* Adopted jobs whose outcomes came while other roles had not said yet what they hold. */
+static void settle_adopted(struct q *q)
+{
+    q_commit(q); /* it frees flights: none of those that we walk over */
+    for (size_t i = 0; i < 1024; i++)
+        for (struct q_flight *f = q->flights[i], *next; f; f = next) {
+            next = f->next;
+            if (f->open == 0 && !f->settling)
+                settle(q, f);
+        }
 }
 
 /* After a restart: until every delivery role has said what it still holds, or does not
@@ -521,6 +573,8 @@ static bool everybody_greeted(struct q *q)
         have += p->greeted;
     q->open_for_work =
         have >= want || uv_now(&q->role->loop) - q->started_ms >= HELD_WAIT_MS;
+    if (q->open_for_work)
+        settle_adopted(q);
     return q->open_for_work;
 }
 
@@ -531,17 +585,19 @@ static void on_due(uv_timer_t *t)
 
 void q_dispatch(struct q *q)
 {
-    uint64_t job[TAKE_AT_ONCE], due, now = q_now();
-    size_t n;
+    uint64_t job, due, now = q_now();
+    unsigned misses = 0;
 
     if (q->dispatching || q->role->draining || !everybody_greeted(q))
         return;
     q->dispatching = true;
-    while (room(q) && (n = sp_sched_take(q->sched, now, 1, job)) > 0)
-        for (size_t i = 0; i < n; i++)
-            claim(q, job[i]);
+    /* One role may have room while the other has none: without a limit the whole backlog
+     * of the second would be claimed and put back each time. */
+    while (misses < MISSES_MAX && room(q) && sp_sched_take(q->sched, now, 1, &job) > 0)
+        misses += !claim(q, job);
     q->dispatching = false;
     uv_timer_stop(&q->due);
-    if (sp_sched_next(q->sched, &due) && due > 0)
-        uv_timer_start(&q->due, on_due, due > now ? due - now : 1, 0);
+    /* Without room nothing is taken: an outcome, credit or a new role wakes us then. */
+    if (room(q) && sp_sched_next(q->sched, &due) && (due > 0 || misses))
+        uv_timer_start(&q->due, on_due, due > now ? due - now : misses ? 100 : 1, 0);
 }

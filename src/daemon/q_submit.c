@@ -10,8 +10,7 @@
 struct done_list {
     Sp__Submitted row[Q_ITEMS * 2];
     Sp__Submitted *ptr[Q_ITEMS * 2];
-    Sp__Role role;
-    unsigned instance[Q_ITEMS * 2];
+    uint64_t serial[Q_ITEMS * 2];
     size_t n;
 };
 static struct done_list done; /* of the commit being answered */
@@ -28,7 +27,7 @@ void q_submit_done(struct q *q, const struct q_item *it, const struct sp_result 
     m->text = (char *)(uintptr_t)r->text;
     m->id = (char *)(uintptr_t)r->id;
     m->duplicate = r->duplicate;
-    done.instance[done.n++] = it->instance;
+    done.serial[done.n++] = it->serial;
 }
 
 /* The frame is packed before the results go: strings are borrowed that long. */
@@ -41,7 +40,7 @@ void q_submit_answer(struct q *q)
             continue;
         m.done = done.ptr;
         for (size_t i = 0; i < done.n; i++)
-            if (done.instance[i] == p->instance)
+            if (done.serial[i] == p->serial)
                 done.ptr[m.n_done++] = &done.row[i];
         if (m.n_done)
             (void)sp_port_say(p->port, SP_MSG_SUBMITTED, &m.base);
@@ -99,8 +98,7 @@ static void add(struct q_peer *p, const Sp__Submit *m, struct sp_str content,
     }
     it = q_item_add(q, Q_SUBMIT, n);
     it->tag = m->tag;
-    it->role = p->role;
-    it->instance = p->instance;
+    it->serial = p->serial;
     q_want_commit(q);
 }
 
@@ -109,7 +107,7 @@ static void add(struct q_peer *p, const Sp__Submit *m, struct sp_str content,
 struct large {
     uv_work_t work;
     struct q *q;
-    unsigned instance;
+    uint64_t serial; /* of the server's channel */
     struct sp_arena arena; /* the message, unpacked from its own copy */
     Sp__Submit *m;
     struct sp_spare *spare;
@@ -128,7 +126,7 @@ static void large_done(uv_work_t *w, int status)
 {
     struct large *l = w->data;
     struct q *q = l->q;
-    struct q_peer *p = q_peer_find(q, SP__ROLE__ROLE_SERVER, l->instance);
+    struct q_peer *p = q_peer_serial(q, l->serial);
 
     q->preparing--;
     if (status < 0 || l->rc < 0 || !p) {
@@ -152,6 +150,7 @@ static struct sp_spare *take_spare(struct q_peer *p, uint64_t id)
             struct sp_spare *s = p->spare[i];
 
             p->spare[i] = NULL;
+            q_give_spares(p);
             return s;
         }
     return NULL;
@@ -165,7 +164,7 @@ static int submit_large(struct q_peer *p, const struct sp_frame *f, uint64_t spa
     if (!l)
         return sp_err_nomem(err);
     l->q = p->q;
-    l->instance = p->instance;
+    l->serial = p->serial;
     sp_arena_init(&l->arena, 64 << 20);
     l->m = sp_frame_unpack(f, &l->arena);
     l->spare = take_spare(p, spare);

@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CAPACITY = 200, IDLE_MS = 5000, BLOCK = 65536 };
+enum { CAPACITY = 200, IDLE_MS = 5000, PAUSE_MS = 5000, BLOCK = 65536 };
 
 struct dlv;
 struct dest;
@@ -37,6 +37,7 @@ struct job {
     int fd;
     Sp__Outcome out;
     bool done, waiting;
+    bool said; /* its outcome is on its way to this queue */
     /* how far the content is sent */
     struct sp_piece piece[SP_STORED_PIECES_MAX];
     size_t pieces, at;
@@ -67,7 +68,9 @@ struct dest {
     struct job *first, **last;
     struct link *links;
     size_t n_links;
-    bool old; /* of a configuration that is no longer in force */
+    bool old;   /* of a configuration that is no longer in force */
+    bool fresh; /* of the one that is being put in force */
+    uint64_t failed_ms; /* when a connection could not be made; loop time */
 };
 
 struct dlv {
@@ -149,7 +152,7 @@ static void say_outcome(struct job *j)
     j->out.job = j->m->job;
     j->out.lease = j->m->lease;
     if (j->d->queue)
-        (void)sp_port_say(j->d->queue, SP_MSG_OUTCOME, &j->out.base);
+        j->said = sp_port_say(j->d->queue, SP_MSG_OUTCOME, &j->out.base) == 0;
 }
 
 static void job_done(struct job *j)
@@ -284,6 +287,7 @@ static void give(struct link *l, struct job *j)
     /* The next hop lacks what this mail cannot do without. */
     l->job = NULL;
     l->ready = true;
+    sp_timer_start(&l->idle, IDLE_MS);
     job_failed(j, SP_STAGE_MAIL,
                &(struct sp_reply){.code = err.cls == SP_CLASS_PEER ? 554 : 0,
                                   .enh = {err.cls == SP_CLASS_PEER ? 5 : 0, 6, 3}},
@@ -342,8 +346,10 @@ static void on_ready(struct sp_talk *t, enum sp_cli_login login, enum sp_mech me
     snprintf(l->where, sizeof l->where, "%s [%s]", a->text, peer);
     l->ready = true;
     if (l->dest->old || l->sent >= l->dest->route->connection_reuse) {
+        struct dest *x = l->dest;
+
         on_idle(l);
-        serve(l->dest);
+        serve(x);
         return;
     }
     sp_timer_start(&l->idle, IDLE_MS);
@@ -351,6 +357,15 @@ static void on_ready(struct sp_talk *t, enum sp_cli_login login, enum sp_mech me
 }
 
 static int open_link(struct dest *x, size_t host, struct sp_err *err);
+
+/* Another connection shows that the host can be talked to. */
+static bool others_work(const struct link *l)
+{
+    for (const struct link *o = l->dest->links; o; o = o->next)
+        if (o != l && !o->quitting && (o->ready || o->job || o->sent))
+            return true;
+    return false;
+}
 
 static void on_failed(struct sp_talk *t, const struct sp_talk_failure *f, void *arg)
 {
@@ -370,12 +385,16 @@ static void on_failed(struct sp_talk *t, const struct sp_talk_failure *f, void *
         job_failed(j, f->stage, &f->reply, f->cls, words, l->where);
         return;
     }
-    if (l->sent || x->n_links > 1)
-        return; /* an idle connection ended, or others still work: the line goes on */
+    if (l->sent)
+        return; /* an idle connection ended: the line goes on */
+    x->failed_ms = uv_now(&x->d->role->loop);
+    if (others_work(l))
+        return;
     if (l->host + 1 < hosts && open_link(x, l->host + 1, &err) == 0)
         return;
     sp_log(SP_LOG_WARNING, "", SP_KVS("route", x->route->head.name),
            SP_KVS("reason", f->words));
+    /* The whole line waits in the queue: nobody would connect for it again and again. */
     while (x->first) {
         struct job *j = x->first;
 
@@ -487,16 +506,22 @@ static int open_link(struct dest *x, size_t host, struct sp_err *err)
 /* Brings the line to connections that are free, and opens as many as the line wants. */
 static void serve(struct dest *x)
 {
+    uint64_t now = uv_now(&x->d->role->loop);
     struct sp_err err;
     size_t opening = 0, waiting = 0;
 
-    for (struct link *l = x->links; l && x->first; l = l->next)
-        if (l->ready && !l->quitting && !l->job)
-            give(l, x->first);
+    if (x->d->role->draining)
+        return; /* what waits is handed out again after the restart */
+    for (struct link *l = x->links; l; l = l->next)
+        while (x->first && l->ready && !l->quitting && !l->job)
+            give(l, x->first); /* it may be refused at once: then the next */
     for (struct link *l = x->links; l; l = l->next)
         opening += !l->ready && !l->job && !l->quitting;
     for (struct job *j = x->first; j; j = j->next_wait)
         waiting++;
+    /* A host that takes a few connections and refuses more is not asked all the time. */
+    if (x->n_links && x->failed_ms && now - x->failed_ms < PAUSE_MS)
+        return;
     while (waiting > opening && x->n_links < x->route->concurrency) {
         if (open_link(x, 0, &err) < 0) {
             sp_log(SP_LOG_WARNING, "", SP_KVS("reason", err.text));
@@ -572,6 +597,7 @@ static struct dest *dest_new(struct dlv *d, struct sp_conf *conf,
     x->conf = sp_conf_ref(conf);
     x->route = r;
     x->last = &x->first;
+    x->fresh = true;
     if (password.n) {
         line = sp_str_cut(&password, '\n');
         if (line.n && line.p[line.n - 1] == '\r')
@@ -590,7 +616,7 @@ static struct dest *dest_new(struct dlv *d, struct sp_conf *conf,
 static struct dest *find_dest(struct dlv *d, const char *route)
 {
     for (struct dest *x = d->dests; x; x = x->next)
-        if (!x->old && strcmp(x->route->head.name, route) == 0)
+        if (!x->old && !x->fresh && strcmp(x->route->head.name, route) == 0)
             return x;
     return NULL;
 }
@@ -681,8 +707,17 @@ static void on_gone(struct sp_port *p, const struct sp_err *why)
     ((struct dlv *)sp_port_arg(p))->queue = NULL;
 }
 
+static void on_credit(struct sp_port *p)
+{
+    struct dlv *d = sp_port_arg(p);
+
+    for (struct job *j = d->jobs; j; j = j->next)
+        if (j->done && !j->said)
+            say_outcome(j);
+}
+
 static const struct sp_port_ops queue_ops = {
-    .frame = on_frame, .batch_end = serve_all, .gone = on_gone};
+    .frame = on_frame, .batch_end = serve_all, .credit = on_credit, .gone = on_gone};
 
 static int say_held(struct dlv *d)
 {
@@ -769,19 +804,19 @@ static int on_setup(struct sp_role *r, const Sp__Setup *s, struct sp_conf *conf,
         uv_timer_init(&r->loop, &d->drain);
         d->drain.data = d;
     }
-    for (x = d->dests; x; x = x->next)
-        x->old = true;
     for (size_t i = 0; i < conf->n_routes; i++)
         if (wanted(&conf->routes[i]) && !dest_new(d, conf, &conf->routes[i], s, err)) {
             for (x = d->dests; x; x = next) { /* back to what was */
                 next = x->next;
-                if (!x->old)
+                if (x->fresh)
                     dest_free(x);
             }
-            for (x = d->dests; x; x = x->next)
-                x->old = false;
             return -(int)err->code;
         }
+    for (x = d->dests; x; x = x->next) {
+        x->old = !x->fresh;
+        x->fresh = false;
+    }
     for (x = d->dests; x; x = next) {
         next = x->next;
         if (!x->old)

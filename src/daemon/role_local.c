@@ -39,7 +39,7 @@ struct task {
     int fd;
     const struct sp_conf_route *route;
     Sp__Outcome out;
-    bool done;
+    bool done, said;
 };
 
 static uint64_t now_ms(void)
@@ -144,7 +144,7 @@ static void say(struct task *t)
     t->out.job = t->job->job;
     t->out.lease = t->job->lease;
     if (t->l->queue)
-        (void)sp_port_say(t->l->queue, SP_MSG_OUTCOME, &t->out.base);
+        t->said = sp_port_say(t->l->queue, SP_MSG_OUTCOME, &t->out.base) == 0;
 }
 
 static void work_end(uv_work_t *w, int status)
@@ -181,6 +181,10 @@ static int on_job(struct local *l, struct sp_port *p, const struct sp_frame *f,
                                   : t->fd < 0)) {
         task_free(t);
         return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "malformed job");
+    }
+    if (l->role->draining) { /* not begun: the queue has it again when we are gone */
+        task_free(t);
+        return 0;
     }
     for (size_t i = 0; i < t->conf->n_routes; i++)
         if (strcmp(t->conf->routes[i].head.name, t->job->route) == 0)
@@ -228,7 +232,17 @@ static void on_gone(struct sp_port *p, const struct sp_err *why)
     l->queue = NULL;
 }
 
-static const struct sp_port_ops ops = {.frame = on_frame, .gone = on_gone};
+static void on_credit(struct sp_port *p)
+{
+    struct local *l = sp_port_arg(p);
+
+    for (struct task *t = l->tasks; t; t = t->next)
+        if (t->done && !t->said)
+            say(t);
+}
+
+static const struct sp_port_ops ops = {
+    .frame = on_frame, .credit = on_credit, .gone = on_gone};
 
 static int on_peer(struct sp_role *r, Sp__Role peer, unsigned instance, int fd,
                    struct sp_err *err)

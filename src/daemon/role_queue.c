@@ -31,6 +31,14 @@ struct q_peer *q_peer_find(struct q *q, Sp__Role role, unsigned instance)
     return NULL;
 }
 
+struct q_peer *q_peer_serial(struct q *q, uint64_t serial)
+{
+    for (struct q_peer *p = q->peers; p; p = p->next)
+        if (p->serial == serial && p->port)
+            return p;
+    return NULL;
+}
+
 /* ---- the commit of a turn ---- */
 
 struct q_item *q_item_add(struct q *q, enum q_item_kind kind, int number)
@@ -97,6 +105,7 @@ static void on_check(uv_check_t *h)
     struct q *q = h->data;
 
     uv_check_stop(h);
+    uv_idle_stop(&q->awake);
     q_commit(q);
     for (struct q_peer *p = q->peers; p; p = p->next)
         if (p->port)
@@ -105,9 +114,17 @@ static void on_check(uv_check_t *h)
     q_dispatch(q);
 }
 
+static void stay_awake(uv_idle_t *h)
+{
+    (void)h;
+}
+
+/* It may be wanted from the check phase itself or from a timer: without the idle handle
+ * the loop would sleep first, up to a second. */
 void q_want_commit(struct q *q)
 {
     uv_check_start(&q->check, on_check);
+    uv_idle_start(&q->awake, stay_awake);
 }
 
 /* ---- channels ---- */
@@ -124,24 +141,44 @@ static void peer_free(struct q_peer *p)
     sp_free(p);
 }
 
-static void give_spares(struct q_peer *p, uint32_t count)
+/* A new spare in this place, on its way to the server. */
+static int give_spare(struct q_peer *p, struct sp_spare **at, struct sp_err *err)
 {
-    for (size_t i = 0; i < Q_SPARES_A_PEER && count; i++) {
-        Sp__SpareFile m = SP__SPARE_FILE__INIT;
-        struct sp_err err;
+    Sp__SpareFile m = SP__SPARE_FILE__INIT;
+    int fd, rc = sp_spare_new(p->q->spool, q_now(), at, err);
+
+    if (rc < 0) {
+        *at = NULL;
+        return rc;
+    }
+    m.spare = sp_spare_id(*at);
+    fd = dup(sp_spare_fd(*at));
+    rc = fd < 0 ? sp_err_sys(err, SP_CLASS_BUG, SP_EIO, "cannot pass a file on")
+                : sp_port_send(p->port, SP_MSG_SPARE, &m.base, NULL, fd);
+    if (rc < 0) {
+        sp_spare_free(*at);
+        *at = NULL;
+    }
+    return rc;
+}
+
+/* What is not given now is owed until a place is free: the server asks only once. */
+void q_give_spares(struct q_peer *p)
+{
+    for (size_t i = 0; i < Q_SPARES_A_PEER && p->spares_owed; i++) {
+        Sp__SpareFile full = SP__SPARE_FILE__INIT;
+        struct sp_err err = {.text = "the channel is full"};
 
         if (p->spare[i])
             continue;
-        count--;
-        if (sp_spare_new(p->q->spool, q_now(), &p->spare[i], &err) < 0) {
-            sp_log(SP_LOG_QUEUE_ERROR, "", SP_KVS("reason", err.text));
-            m.full = true;
-            (void)sp_port_say(p->port, SP_MSG_SPARE, &m.base);
-            return;
+        if (give_spare(p, &p->spare[i], &err) == 0) {
+            p->spares_owed--;
+            continue;
         }
-        m.spare = sp_spare_id(p->spare[i]);
-        (void)sp_port_send(p->port, SP_MSG_SPARE, &m.base, NULL,
-                           dup(sp_spare_fd(p->spare[i])));
+        sp_log(SP_LOG_QUEUE_ERROR, "", SP_KVS("reason", err.text));
+        p->spares_owed = 0; /* the server knows: it asks anew */
+        full.full = true;
+        (void)sp_port_say(p->port, SP_MSG_SPARE, &full.base);
     }
 }
 
@@ -152,6 +189,7 @@ static void drop_spare(struct q_peer *p, uint64_t id)
             sp_spare_free(p->spare[i]);
             p->spare[i] = NULL;
         }
+    q_give_spares(p);
 }
 
 static int small_frame(struct q_peer *p, const struct sp_frame *f, void *m,
@@ -159,7 +197,8 @@ static int small_frame(struct q_peer *p, const struct sp_frame *f, void *m,
 {
     switch ((int)f->type) {
     case SP_MSG_SPARE_WANTED:
-        give_spares(p, ((Sp__SpareWanted *)m)->count);
+        p->spares_owed = ((Sp__SpareWanted *)m)->count;
+        q_give_spares(p);
         return 0;
     case SP_MSG_SPARE_DROPPED:
         drop_spare(p, ((Sp__SpareDropped *)m)->spare);
@@ -212,6 +251,7 @@ static const struct sp_port_ops peer_ops = {
 static int on_peer(struct sp_role *r, Sp__Role role, unsigned instance, int fd,
                    struct sp_err *err)
 {
+    static uint64_t serials;
     struct q *q = r->self;
     struct q_peer *old = q_peer_find(q, role, instance), *p;
 
@@ -230,6 +270,7 @@ static int on_peer(struct sp_role *r, Sp__Role role, unsigned instance, int fd,
     p->q = q;
     p->role = role;
     p->instance = instance;
+    p->serial = ++serials;
     p->port = sp_port_new(&r->loop, fd, SP__ROLE__ROLE_QUEUE, role, instance, &peer_ops, p,
                           err);
     if (!p->port) {
@@ -302,6 +343,7 @@ static struct q *q_new(struct sp_role *r)
     q->role = r;
     sp_arena_init(&q->arena, ARENA_MAX);
     uv_check_init(&r->loop, &q->check);
+    uv_idle_init(&r->loop, &q->awake);
     uv_timer_init(&r->loop, &q->due);
     uv_timer_init(&r->loop, &q->idle);
     uv_timer_init(&r->loop, &q->drain);

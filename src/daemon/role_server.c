@@ -5,6 +5,7 @@
 #include "err.h"
 #include "secret.h"
 
+#include <openssl/rand.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -49,7 +50,7 @@ static const struct sp_port_ops auth_ops = {.frame = auth_frame, .gone = auth_go
 
 /* ---- the channel to queue ---- */
 
-static void ask_spares(struct srv *srv)
+void srv_spare_ask(struct srv *srv)
 {
     Sp__SpareWanted m = SP__SPARE_WANTED__INIT;
 
@@ -66,7 +67,7 @@ bool srv_spare_take(struct srv *srv, struct srv_spare *ret)
 
     if (have)
         *ret = srv->spare[--srv->spares];
-    ask_spares(srv);
+    srv_spare_ask(srv);
     return have;
 }
 
@@ -84,7 +85,10 @@ static void got_spare(struct srv *srv, struct sp_port *p, const Sp__SpareFile *m
 {
     int fd = sp_port_take_fd(p);
 
-    if (srv->spares_asked)
+    /* One answer says that the disk is full, however many were asked for. */
+    if (m->full)
+        srv->spares_asked = 0;
+    else if (srv->spares_asked)
         srv->spares_asked--;
     srv->disk_full = m->full;
     if (fd >= 0 && srv->spares < SRV_SPARES_WANTED)
@@ -149,8 +153,10 @@ static int on_peer(struct sp_role *r, Sp__Role peer, unsigned instance, int fd,
                       auth ? &auth_ops : &queue_ops, srv, err);
     if (!*at)
         return -SP_ENOMEM;
-    if (!auth)
-        ask_spares(srv);
+    if (!auth) {
+        srv->disk_full = false; /* it says so again when it is */
+        srv_spare_ask(srv);
+    }
     return 0;
 }
 
@@ -256,6 +262,11 @@ static struct srv *srv_new(struct sp_role *r)
     srv->free_slot = sp_alloc(srv->slots * sizeof *srv->free_slot);
     if (!srv->net || !srv->slot || !srv->generation || !srv->free_slot)
         return NULL; /* the process ends */
+    /* Keys start anywhere: an answer meant for a process of this instance that died must
+     * not find a session of ours (it could be a login). */
+    if (RAND_bytes((unsigned char *)srv->generation,
+                   (int)(srv->slots * sizeof *srv->generation)) != 1)
+        return NULL;
     for (size_t i = 0; i < srv->slots; i++)
         srv->free_slot[i] = (uint32_t)(srv->slots - 1 - i);
     srv->free_slots = srv->slots;
@@ -314,7 +325,7 @@ static void on_drain(struct sp_role *r, unsigned seconds)
 
     drop_sockets(srv, true);
     for (size_t i = 0; i < srv->slots; i++)
-        if (srv->slot[i]) {
+        if (srv->slot[i] && srv->slot[i]->engine) { /* none: auth is asked who it is */
             sp_srv_drain(srv->slot[i]->engine);
             srv_session_pump(srv->slot[i]);
         }

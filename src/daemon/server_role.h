@@ -118,7 +118,7 @@ struct srv_session {
     struct sp_arena cert_arena;
 
     struct srv_message *msg;
-    uint16_t submits; /* counts what was given to the queue */
+    uint16_t submits; /* of this session: part of the tag, see srv_message.c */
     uint64_t messages, octets_in, octets_out;
 };
 
@@ -143,11 +143,15 @@ void srv_message_forget(struct srv_session *s);
 void srv_message_stored(struct srv *srv, const Sp__Submitted *r);
 void srv_message_spare(struct srv *srv); /* a spare file came */
 void srv_message_queue_gone(struct srv *srv);
+/* The engine has given the client an answer because ours took too long: whatever the
+ * queue says later belongs to nobody. */
+void srv_message_too_late(struct srv_session *s);
 
 /* role_server.c */
 /* What is in force now, for a session that starts and for judging again; NULL: none. */
 struct srv_listener *srv_listener_now(struct srv *srv, const char *name);
 bool srv_spare_take(struct srv *srv, struct srv_spare *ret);
+void srv_spare_ask(struct srv *srv); /* also finds out whether the disk is still full */
 void srv_spare_drop(struct srv *srv, const struct srv_spare *spare);
 void srv_session_closed(struct srv *srv); /* one less; ends the process when draining */
 uint64_t srv_now_ms(void);                /* wall clock */

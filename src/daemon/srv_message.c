@@ -7,6 +7,7 @@
 #include "stored.h"
 #include "trace.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <openssl/rand.h>
 #include <stdio.h>
@@ -276,6 +277,7 @@ void srv_message_data(struct srv_session *s, uint64_t size_hint)
 {
     (void)size_hint;
     if (s->srv->disk_full) {
+        srv_spare_ask(s->srv);
         (void)refuse(s, "DATA", 452, 4, 3, 1, "the disk is full; try again later");
         return;
     }
@@ -306,9 +308,13 @@ static void write_file(struct srv_message *m, struct sp_str octets)
 /* The header is needed in memory at the end; what is behind it goes to the file only. */
 static void note_header(struct srv_message *m, struct sp_str octets)
 {
-    if (m->env.header_size || m->content.n + octets.n > m->content.max)
-        return;
-    (void)sp_buf_str(&m->content, octets);
+    size_t room = m->content.max - m->content.n;
+
+    /* What fits, so that it is full from then on: nothing may be added behind a gap. */
+    if (octets.n > room)
+        octets.n = room;
+    if (octets.n && sp_buf_str(&m->content, octets) < 0)
+        m->failed = true;
 }
 
 static void to_file(struct srv_session *s)
@@ -460,11 +466,15 @@ static void release_content(void *p)
     sp_free(p);
 }
 
-/* Session and number of the message in it.  An answer to a message that the session has
- * given up (it took too long) must not be taken for the answer to the next one. */
-static uint64_t tag_of(const struct srv_session *s)
+/* Names this message, not only this session: the answer to one that took too long must
+ * not be taken for the answer to the next (a 250 for mail that is not stored). */
+enum { SEQ_SHIFT = 16 };
+#define SEQ_MASK ((uint64_t)0xffff << SEQ_SHIFT)
+static_assert(SRV_SESSIONS_MAX <= 1 << SEQ_SHIFT, "slot and sequence share 32 bits");
+
+static uint64_t message_tag(const struct srv_session *s)
 {
-    return s->key | (uint64_t)s->submits << 16;
+    return s->key | (uint64_t)s->submits << SEQ_SHIFT;
 }
 
 static int submit(struct srv_session *s, const struct sp_buf *prefix)
@@ -477,7 +487,7 @@ static int submit(struct srv_session *s, const struct sp_buf *prefix)
     int rc;
 
     s->submits++;
-    sub.tag = tag_of(s);
+    sub.tag = message_tag(s);
     sub.envelope = &m->env;
     sub.prefix = (ProtobufCBinaryData){prefix->n, (uint8_t *)prefix->p};
     sub.content_in_frame = !m->in_file;
@@ -520,7 +530,9 @@ static bool prepare(struct srv_session *s, struct sp_buf *prefix, struct sp_fix_
         (void)sscanf(plan->enhanced, "%d.%d.%d", &e[0], &e[1], &e[2]);
         return refuse(s, "dot", (int)plan->code, e[0], e[1], e[2], plan->text);
     }
-    if (s->msg->in_file && plan->header_size > s->msg->content.n)
+    /* What lies behind the part in memory was not looked at: a Bcc could be in it. */
+    if (s->msg->in_file && s->msg->content.n == s->msg->content.max &&
+        plan->header_size >= s->msg->content.n)
         return refuse(s, "dot", 554, 5, 6, 0, "the header is too large");
     if (take_plan(s->msg, plan) < 0 || received_field(s, prefix) < 0 ||
         sp_buf_str(prefix, sp_buf_view(&plan->prefix)) < 0)
@@ -616,8 +628,6 @@ static void answer(struct srv_session *s, const Sp__Submitted *r)
 
 static void stored(struct srv_session *s, const Sp__Submitted *r)
 {
-    if (s->wait != SRV_WAIT_QUEUE)
-        return;
     s->wait = SRV_WAIT_NOTHING;
     answer(s, r);
     srv_message_forget(s);
@@ -629,10 +639,20 @@ static void stored(struct srv_session *s, const Sp__Submitted *r)
 
 void srv_message_stored(struct srv *srv, const Sp__Submitted *r)
 {
-    struct srv_session *s = srv_session_find(srv, r->tag & ~(0xffffull << 16));
+    struct srv_session *s = srv_session_find(srv, r->tag & ~SEQ_MASK);
 
-    if (s && tag_of(s) == r->tag)
+    if (s && s->wait == SRV_WAIT_QUEUE && message_tag(s) == r->tag)
         stored(s, r);
+    else if (r->code == 250) /* the client heard 451: it may send a second copy */
+        sp_log(SP_LOG_WARNING, s ? s->id : "",
+               SP_KVS("reason", "stored, but too late to say so"), SP_KVS("id", r->id));
+}
+
+void srv_message_too_late(struct srv_session *s)
+{
+    s->submits++;
+    s->wait = SRV_WAIT_NOTHING;
+    srv_message_forget(s);
 }
 
 /* Whether it is stored nobody can say now: 451, and the client tries again.  If it was

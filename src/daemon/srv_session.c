@@ -863,16 +863,23 @@ static void on_end(struct sp_conn *c, const struct sp_end *end, void *arg)
 static void on_deadline(struct sp_conn *c, void *arg)
 {
     struct srv_session *s = arg;
+    enum srv_wait was;
 
     (void)c;
     if (!s->engine) {
         close_session(s, "no answer from auth");
         return;
     }
+    was = s->wait;
     tell_auth_abort(s);
-    if (s->wait != SRV_WAIT_BANNER)
-        s->wait = SRV_WAIT_NOTHING; /* an answer that comes now finds nobody waiting */
+    if (was == SRV_WAIT_QUEUE || was == SRV_WAIT_SPARE)
+        srv_message_too_late(s);
+    else if (was != SRV_WAIT_BANNER)
+        s->wait = SRV_WAIT_NOTHING;
     sp_srv_expired(s->engine);
+    /* Auth may still answer: it must not be taken for the next attempt's answer. */
+    if (was == SRV_WAIT_AUTH)
+        sp_srv_drain(s->engine);
     srv_session_pump(s);
 }
 

@@ -483,9 +483,16 @@ static void start(struct child *c)
 
     if (s->phase != RUNNING)
         return;
-    if (spawn(c) < 0 || tell_setup(s, c, false) < 0) {
+    if (spawn(c) < 0) {
         if (!c->running)
             uv_timer_start(&c->again, start_again, RESTART_MOST_MS, 0);
+        return;
+    }
+    if (tell_setup(s, c, false) < 0) { /* it would wait for ever */
+        sp_log(SP_LOG_WARNING, "", SP_KVS("role", sp_role_name(c->role)),
+               SP_KVS("reason", "the configuration with its certificates is too large to "
+                                "pass on, or memory is short"));
+        (void)uv_process_kill(&c->proc, SIGKILL);
         return;
     }
     tell_listeners(s, c);
@@ -498,6 +505,7 @@ static void start_again(uv_timer_t *t)
 }
 
 static void next_phase(struct sup *s);
+static void stop(struct sup *s);
 
 static void lost_role(struct child *c)
 {
@@ -512,8 +520,7 @@ static void lost_role(struct child *c)
         s->status = s->status ? s->status : EX_SOFTWARE;
         sp_log(SP_LOG_FATAL, "", SP_KVS("role", sp_role_name(c->role)),
                SP_KVS("reason", "the role ended while starting; its last lines say why"));
-        s->phase = STOP_SERVERS;
-        next_phase(s);
+        stop(s);
         return;
     }
     c->delay_ms = well ? RESTART_FIRST_MS
@@ -740,6 +747,27 @@ static void on_deadline(uv_timer_t *t)
     kill_all(t->data);
 }
 
+/* Nobody accepts from here on: with our copy of the socket open the kernel would go on
+ * taking connections, and those clients would wait for nothing. */
+static void close_listeners(struct sup *s)
+{
+    for (size_t i = 0; i < s->socks; i++) {
+        if (s->sock[i].control || s->sock[i].fd < 0)
+            continue;
+        close(s->sock[i].fd);
+        s->sock[i].fd = -1;
+    }
+}
+
+static void stop(struct sup *s)
+{
+    s->phase = STOP_SERVERS;
+    close_listeners(s);
+    drain(s, SP__ROLE__ROLE_SERVER);
+    uv_timer_start(&s->deadline, on_deadline, KILL_AFTER_MS, 0);
+    next_phase(s);
+}
+
 static void on_stop(uv_signal_t *h, int sig)
 {
     struct sup *s = h->data;
@@ -749,10 +777,7 @@ static void on_stop(uv_signal_t *h, int sig)
         return;
     }
     sp_log(SP_LOG_STOP, "", SP_KVS("reason", sig == SIGINT ? "SIGINT" : "SIGTERM"));
-    s->phase = STOP_SERVERS;
-    drain(s, SP__ROLE__ROLE_SERVER);
-    uv_timer_start(&s->deadline, on_deadline, KILL_AFTER_MS, 0);
-    next_phase(s);
+    stop(s);
 }
 
 /* ---- start ---- */
@@ -807,7 +832,8 @@ static void clean_up(struct sup *s)
     if (s->conf && s->socks)
         (void)unlink(s->conf->control_socket);
     for (size_t i = 0; i < s->socks; i++) {
-        close(s->sock[i].fd);
+        if (s->sock[i].fd >= 0)
+            close(s->sock[i].fd);
         sp_free((void *)(uintptr_t)s->sock[i].name);
         sp_free((void *)(uintptr_t)s->sock[i].address);
     }

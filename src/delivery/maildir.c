@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -51,6 +52,10 @@ int sp_maildir_path(const char *template, struct sp_str address, char *ret, size
     sp_buf_init(&out, cap - 1);
     for (const char *t = template; *t && rc == 0; t++) {
         if (*t != '%') {
+            rc = sp_buf_put(&out, t, 1);
+            continue;
+        }
+        if (t[1] == '\0') { /* a percent sign at the end is one */
             rc = sp_buf_put(&out, t, 1);
             continue;
         }
@@ -266,14 +271,14 @@ int sp_maildir_deliver(const char *path, const struct sp_maildir_mail *m,
 {
     char name[300], tmp[SP_MAILDIR_PATH_MAX + 320], new[SP_MAILDIR_PATH_MAX + 320],
         folder[SP_MAILDIR_PATH_MAX + 8];
-    static _Thread_local unsigned count;
+    static atomic_uint count; /* of all threads: two parts of one message may meet here */
     int rc = make_maildir(path, err);
 
     if (rc < 0)
         return rc;
     /* Unique by queue id and process; a colon or slash would break Maildir's own syntax. */
     snprintf(name, sizeof name, "%llu.%s_P%d_%u.%.100s", (unsigned long long)m->now_ms / 1000,
-             m->id, (int)getpid(), count++, m->hostname);
+             m->id, (int)getpid(), atomic_fetch_add(&count, 1), m->hostname);
     for (char *c = name; *c; c++)
         if (*c == '/' || *c == ':')
             *c = '_';

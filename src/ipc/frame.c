@@ -62,6 +62,7 @@ struct sp_chan {
     int fd;
     Sp__Role me, peer;
     bool dead;
+    bool mute; /* the peer takes nothing more; its last words may still be read */
     struct outgoing *out, **out_tail;
     uint64_t in_flight; /* octets sent or queued that the peer has not released */
     struct sp_buf in;
@@ -232,7 +233,7 @@ int sp_chan_send(struct sp_chan *ch, enum sp_msg type, const ProtobufCMessage *m
     size_t size;
 
     static_assert(sizeof(struct header) == HEADER, "frame header is packed by hand");
-    if (ch->dead)
+    if (ch->dead || ch->mute)
         return refuse_send(raw, fd, -SP_ECLOSED);
     if (!sp_msg_allowed(type, ch->me, ch->peer) || (m && m->descriptor != r->desc) ||
         (raw && raw->octets.n && !r->raw) || (fd >= 0 && !r->fd) ||
@@ -302,7 +303,7 @@ static void written(struct sp_chan *ch, size_t n)
 
 int sp_chan_flush(struct sp_chan *ch, struct sp_err *err)
 {
-    while (ch->out && !ch->dead) {
+    while (ch->out && !ch->dead && !ch->mute) {
         struct iovec iov[IOV_BATCH];
         union {
             char room[CMSG_SPACE(sizeof(int))];
@@ -327,13 +328,16 @@ int sp_chan_flush(struct sp_chan *ch, struct sp_err *err)
         if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
             return 1;
         if (n < 0) {
-            ch->dead = true;
-            return sp_err_sys(err, SP_CLASS_TEMPORARY, SP_ECLOSED, "%s role is gone",
-                              sp_role_name(ch->peer));
+            int rc = sp_err_sys(err, SP_CLASS_TEMPORARY, SP_ECLOSED, "%s role is gone",
+                                sp_role_name(ch->peer));
+
+            ch->mute = true;
+            (void)shutdown(ch->fd, SHUT_RDWR); /* what came already stays readable */
+            return rc;
         }
         written(ch, (size_t)n);
     }
-    return ch->dead ? -SP_ECLOSED : 0;
+    return ch->dead || ch->mute ? -SP_ECLOSED : 0;
 }
 
 bool sp_chan_pending(const struct sp_chan *ch)
@@ -394,7 +398,8 @@ int sp_chan_read(struct sp_chan *ch, struct sp_err *err)
     ssize_t n;
 
     if (ch->dead)
-        return -SP_ECLOSED;
+        return sp_err_set(err, SP_CLASS_TEMPORARY, SP_ECLOSED, "%s role is gone",
+                          sp_role_name(ch->peer));
     if (want < READ_MIN)
         want = READ_MIN;
     iov.iov_base = sp_buf_room(&ch->in, want);
@@ -479,7 +484,7 @@ int sp_chan_next(struct sp_chan *ch, struct sp_frame *ret, struct sp_err *err)
 static void give_credit(struct sp_chan *ch)
 {
     /* Small debts wait: a frame of credit for each small message would double the traffic. */
-    if (ch->dead || ch->owed < SP_CHAN_WINDOW / 16)
+    if (ch->dead || ch->mute || ch->owed < SP_CHAN_WINDOW / 16)
         return;
     while (ch->owed) {
         uint32_t part = ch->owed > UINT32_MAX ? UINT32_MAX : (uint32_t)ch->owed;
