@@ -3,7 +3,7 @@
  *
  * It has the users database and no mail, no keys and no network.  Each server has a
  * channel; its sessions are named by numbers of its own.  Password hashing runs in the
- * pool, answers to failures wait for the throttle's delay, nothing else waits.
+ * pool; judgements, good and bad, wait for the throttle's delay, nothing else waits.
  */
 #include "role.h"
 
@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 enum {
     CHANGES_MS = 1000,    /* how often the database is asked whether it changed */
@@ -35,6 +36,8 @@ struct exchange {
     enum sp_scram_hash hash;
     uint64_t generation; /* of the verifier */
     char address[64];
+    char who[SP_ADDRESS_MAX + 1]; /* what the throttle counts by */
+    uint32_t delay_ms;
     bool refused; /* the throttle said so: it fails at the end, like a wrong password */
 };
 
@@ -43,6 +46,7 @@ struct client { /* one server process */
     struct sp_port *port;
     struct client *next;
     unsigned instance;
+    uint64_t serial; /* the next process of that instance has another */
     struct exchange *exchanges;
     size_t n;
 };
@@ -82,14 +86,23 @@ static struct client *find_client(struct auth *a, unsigned instance)
     return NULL;
 }
 
-/* An answer that waits for the throttle's delay. */
+/* An answer must not reach a process that was started again under the same number: its
+ * sessions are others. */
+static struct client *find_serial(struct auth *a, uint64_t serial)
+{
+    for (struct client *c = a->clients; c; c = c->next)
+        if (c->serial == serial && c->port)
+            return c;
+    return NULL;
+}
+
+/* A judgement that waits for the throttle's delay.  Success waits as long as failure:
+ * who goes away early would else learn that the password was wrong. */
 struct late {
     uv_timer_t timer;
     struct auth *a;
-    unsigned instance;
-    uint64_t session;
-    enum sp_login_status status;
-    char reason[200];
+    uint64_t serial;
+    struct sp_buf packed; /* the AuthResult */
 };
 
 static void say_result(struct client *c, uint64_t session, enum sp_login_status status,
@@ -105,36 +118,75 @@ static void say_result(struct client *c, uint64_t session, enum sp_login_status 
 
 static void late_closed(uv_handle_t *h)
 {
-    sp_free(h->data);
+    struct late *l = h->data;
+
+    sp_buf_wipe(&l->packed);
+    sp_free(l);
 }
 
 static void on_late(uv_timer_t *t)
 {
     struct late *l = t->data;
-    struct client *c = find_client(l->a, l->instance);
+    struct client *c = find_serial(l->a, l->serial);
+    struct sp_arena arena;
+    Sp__AuthResult *m;
 
-    if (c)
-        say_result(c, l->session, l->status, l->reason);
+    sp_arena_init(&arena, 2 * SP_FRAME_META_MAX);
+    m = sp_pb_unpack(&sp__auth_result__descriptor, sp_buf_view(&l->packed), &arena);
+    if (c && m)
+        (void)sp_port_say(c->port, SP_MSG_AUTH_RESULT, &m->base);
+    sp_arena_reset(&arena);
     uv_close((uv_handle_t *)t, late_closed);
 }
 
-static void say_late(struct client *c, uint64_t session, enum sp_login_status status,
-                     const char *reason, uint32_t delay_ms)
+static void say_late(struct client *c, const Sp__AuthResult *m, uint32_t delay_ms)
 {
     struct late *l = delay_ms ? sp_alloc(sizeof *l) : NULL;
 
-    if (!l) {
-        say_result(c, session, status, reason);
+    if (l)
+        sp_buf_init(&l->packed, SP_FRAME_META_MAX);
+    if (!l || sp_pb_pack(&m->base, &l->packed) < 0) {
+        sp_free(l);
+        (void)sp_port_say(c->port, SP_MSG_AUTH_RESULT, &m->base);
         return;
     }
     l->a = c->a;
-    l->instance = c->instance;
-    l->session = session;
-    l->status = status;
-    snprintf(l->reason, sizeof l->reason, "%s", reason);
+    l->serial = c->serial;
     uv_timer_init(&c->a->role->loop, &l->timer);
     l->timer.data = l;
     uv_timer_start(&l->timer, on_late, delay_ms, 0);
+}
+
+/* login: who it was said to be, for the log; "" when unknown. */
+static void say_no(struct client *c, uint64_t session, enum sp_login_status status,
+                   const char *reason, const char *login, uint32_t delay_ms)
+{
+    Sp__AuthResult m = SP__AUTH_RESULT__INIT;
+    Sp__Identity id = SP__IDENTITY__INIT;
+
+    m.session = session;
+    m.status = (Sp__AuthStatus)status;
+    m.reason = (char *)(uintptr_t)reason;
+    id.login = (char *)(uintptr_t)login;
+    m.identity = *login ? &id : NULL;
+    say_late(c, &m, delay_ms);
+}
+
+/* What the throttle counts by: the account, however it was spelt or whichever of its
+ * addresses was given; without an account what was said. */
+static struct sp_str account_key(struct auth *a, struct sp_str said, char *out, size_t cap)
+{
+    struct sp_user *u;
+    int n;
+
+    if (said.n && sp_users_find(a->users, said, &u, NULL) == 0) {
+        n = snprintf(out, cap, "%s", u->name);
+        sp_user_free(u);
+    } else {
+        n = snprintf(out, cap, "%.*s", (int)(said.n < cap ? said.n : cap - 1),
+                     said.n ? said.p : "");
+    }
+    return (struct sp_str){out, n > 0 ? (size_t)n : 0};
 }
 
 /* Addresses the identity may send as: its own and granted ones, and those of accounts
@@ -166,7 +218,7 @@ struct proof {
 };
 
 static void say_ok(struct client *c, uint64_t session, const struct sp_user *u,
-                   const struct proof *p)
+                   const struct proof *p, uint32_t delay_ms)
 {
     enum { ADDRESSES = 5000 };
     Sp__AuthResult m = SP__AUTH_RESULT__INIT;
@@ -199,14 +251,14 @@ static void say_ok(struct client *c, uint64_t session, const struct sp_user *u,
     m.identity = &id;
     m.token = (ProtobufCBinaryData){p->token.n, (uint8_t *)(uintptr_t)p->token.p};
     m.has_token = p->has_token;
-    (void)sp_port_say(c->port, SP_MSG_AUTH_RESULT, &m.base);
+    say_late(c, &m, delay_ms);
     while (n_other)
         sp_user_free(other[--n_other]);
     sp_free(other);
     sp_free(v);
 }
 
-/* Counts the outcome and answers; takes r->user. */
+/* Counts the outcome and answers; takes r->user.  who ends in a NUL. */
 static void finish(struct client *c, uint64_t session, struct sp_login_result *r,
                    struct sp_str who, const char *address, uint32_t delay_ms,
                    const struct proof *p)
@@ -217,12 +269,12 @@ static void finish(struct client *c, uint64_t session, struct sp_login_result *r
     if (r->status == SP_LOGIN_OK && r->user) {
         sp_throttle_ok(a->throttle, who, sp_str(address), now_ms(a));
         full.login = r->login;
-        say_ok(c, session, r->user, &full);
+        say_ok(c, session, r->user, &full, delay_ms);
     } else {
         if (r->status == SP_LOGIN_FAILED)
             sp_throttle_failed(a->throttle, who, sp_str(address), now_ms(a));
-        say_late(c, session, r->status, r->reason,
-                 r->status == SP_LOGIN_FAILED ? delay_ms : 0);
+        say_no(c, session, r->status, r->reason, who.p,
+               r->status == SP_LOGIN_FAILED ? delay_ms : 0);
     }
     sp_user_free(r->user);
     r->user = NULL;
@@ -233,7 +285,7 @@ static void finish(struct client *c, uint64_t session, struct sp_login_result *r
 struct work {
     uv_work_t req;
     struct auth *a;
-    unsigned instance;
+    uint64_t serial; /* of the client */
     uint64_t session;
     struct sp_pwlogin *l;
     char mechanism[24], address[64];
@@ -250,7 +302,7 @@ static void work_end(uv_work_t *w, int status)
 {
     struct work *k = w->data;
     struct auth *a = k->a;
-    struct client *c = find_client(a, k->instance);
+    struct client *c = find_serial(a, k->serial);
     struct sp_login_result r = {.status = SP_LOGIN_TEMPORARY};
     struct proof p = {.login = "", .mechanism = k->mechanism, .certificate = ""};
     struct sp_err err;
@@ -275,9 +327,10 @@ static void password(struct client *c, const Sp__AuthPassword *m)
                              .authentication_identity = text_of(m->authentication_identity),
                              .authorization_identity = text_of(m->authorization_identity),
                              .secret = text_of(m->secret)};
+    char key[SP_ADDRESS_MAX + 1];
+    struct sp_str who = account_key(a, t.authentication_identity, key, sizeof key);
     struct sp_throttle_verdict v =
-        sp_throttle_ask(a->throttle, t.authentication_identity, sp_str(m->client_address),
-                        now_ms(a));
+        sp_throttle_ask(a->throttle, who, sp_str(m->client_address), now_ms(a));
     struct work *k;
     struct sp_err err;
 
@@ -288,7 +341,7 @@ static void password(struct client *c, const Sp__AuthPassword *m)
     }
     k = sp_alloc(sizeof *k);
     if (k)
-        k->who = sp_strndup(t.authentication_identity.p, t.authentication_identity.n);
+        k->who = sp_strndup(who.p, who.n);
     if (!k || !k->who || sp_pwlogin_new(a->users, a->cache, &t, now_ms(a), &k->l, &err) < 0) {
         if (k)
             sp_free(k->who);
@@ -297,7 +350,7 @@ static void password(struct client *c, const Sp__AuthPassword *m)
         return;
     }
     k->a = a;
-    k->instance = c->instance;
+    k->serial = c->serial;
     k->session = m->session;
     k->delay_ms = v.delay_ms;
     snprintf(k->mechanism, sizeof k->mechanism, "%s", m->mechanism);
@@ -344,11 +397,13 @@ static enum sp_sasl_status give_verifier(struct client *c, struct exchange *e,
     struct sp_scram_verifier v;
     struct sp_err err;
     struct sp_str user = sp_sasl_user(e->sasl);
-    struct sp_throttle_verdict t =
-        sp_throttle_ask(a->throttle, user, sp_str(e->address), now_ms(a));
+    struct sp_throttle_verdict t;
     enum sp_sasl_status st;
 
+    (void)account_key(a, user, e->who, sizeof e->who);
+    t = sp_throttle_ask(a->throttle, sp_str(e->who), sp_str(e->address), now_ms(a));
     e->refused = t.refuse;
+    e->delay_ms = t.delay_ms;
     if (sp_login_verifier(a->users, e->hash, user, &v, &e->generation, &err) < 0)
         return SP_SASL_FAILED;
     st = sp_sasl_give_scram(e->sasl, &v, out);
@@ -359,19 +414,15 @@ static enum sp_sasl_status give_verifier(struct client *c, struct exchange *e,
 static void exchange_failed(struct client *c, struct exchange *e)
 {
     const struct sp_err *err = sp_sasl_error(e->sasl);
-    struct sp_str user = sp_sasl_user(e->sasl);
-    struct sp_throttle_verdict t =
-        sp_throttle_ask(c->a->throttle, user, sp_str(e->address), now_ms(c->a));
     enum sp_login_status st = !err                        ? SP_LOGIN_TEMPORARY
                               : err->code == SP_EINPUT    ? SP_LOGIN_SYNTAX
                                                           : SP_LOGIN_FAILED;
-    char reason[500];
 
-    snprintf(reason, sizeof reason, "%.*s: %s", (int)(user.n > 60 ? 60 : user.n), user.p,
-             err ? err->text : "the users database cannot be read");
     if (st == SP_LOGIN_FAILED)
-        sp_throttle_failed(c->a->throttle, user, sp_str(e->address), now_ms(c->a));
-    say_late(c, e->session, st, reason, st == SP_LOGIN_FAILED ? t.delay_ms : 0);
+        sp_throttle_failed(c->a->throttle, sp_str(e->who), sp_str(e->address),
+                           now_ms(c->a));
+    say_no(c, e->session, st, err ? err->text : "the users database cannot be read", e->who,
+           st == SP_LOGIN_FAILED ? e->delay_ms : 0);
 }
 
 static void exchange_done(struct client *c, struct exchange *e, struct sp_str out)
@@ -390,7 +441,7 @@ static void exchange_done(struct client *c, struct exchange *e, struct sp_str ou
 
     if (e->refused || sp_login_judge(c->a->users, &t, &r, &err) < 0)
         r.status = SP_LOGIN_TEMPORARY;
-    finish(c, e->session, &r, user, e->address, 0, &p);
+    finish(c, e->session, &r, sp_str(e->who), e->address, e->delay_ms, &p);
 }
 
 static void exchange_step(struct client *c, struct exchange *e, struct sp_str token)
@@ -521,7 +572,7 @@ static void check(struct client *c, const Sp__IdentityCheck *m)
         r.status = SP_LOGIN_TEMPORARY;
     p.login = m->login;
     if (r.status == SP_LOGIN_OK && r.user)
-        say_ok(c, m->session, r.user, &p);
+        say_ok(c, m->session, r.user, &p, 0);
     else
         say_result(c, m->session, r.status, r.reason);
     sp_user_free(r.user);
@@ -636,14 +687,20 @@ static int on_peer(struct sp_role *r, Sp__Role peer, unsigned instance, int fd,
 {
     struct auth *a = r->self;
     struct client *old = find_client(a, instance), *c;
+    static uint64_t serials;
 
-    (void)peer;
+    if (peer != SP__ROLE__ROLE_SERVER) {
+        close(fd);
+        return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "auth has no such peer");
+    }
     if (old) {
         sp_port_close(old->port);
         client_free(old);
     }
     c = sp_alloc(sizeof *c);
-    if (c)
+    if (!c)
+        close(fd);
+    else
         c->port = sp_port_new(&r->loop, fd, SP__ROLE__ROLE_AUTH, SP__ROLE__ROLE_SERVER,
                               instance, &client_ops, c, err);
     if (!c || !c->port) {
@@ -652,6 +709,7 @@ static int on_peer(struct sp_role *r, Sp__Role peer, unsigned instance, int fd,
     }
     c->a = a;
     c->instance = instance;
+    c->serial = ++serials;
     c->next = a->clients;
     a->clients = c;
     return 0;

@@ -86,6 +86,7 @@ enum srv_wait {
     SRV_WAIT_PEER,     /* local socket: who is this user? */
     SRV_WAIT_CERT,
     SRV_WAIT_AUTH,
+    SRV_WAIT_RECERT,   /* whose is the certificate now?  Then SRV_WAIT_STILL */
     SRV_WAIT_STILL,    /* is the login still good?  Then MAIL goes on */
     SRV_WAIT_SPARE,
     SRV_WAIT_QUEUE,
@@ -113,6 +114,8 @@ struct srv_session {
     Sp__Identity *who;
     bool check_still;     /* auth said that something changed */
     bool by_certificate;
+    const char *mechanism; /* of the login being tried, with what it says it is */
+    char login[200];
     bool cert_pinned;
     struct sp_str cert_user, cert_address, cert_fingerprint; /* in cert_arena */
     struct sp_arena cert_arena;

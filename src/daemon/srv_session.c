@@ -138,6 +138,13 @@ static void log_tls(struct srv_session *s, const struct sp_tls_facts *f)
            SP_KVS("sni", f->sni), SP_KVS("certificate", hex));
 }
 
+static int ask_auth(struct srv_session *s, enum sp_msg type, const ProtobufCMessage *m)
+{
+    if (!s->srv->auth || sp_port_full(s->srv->auth))
+        return -SP_EAGAIN;
+    return sp_port_say(s->srv->auth, type, m);
+}
+
 static int ask_certificate(struct srv_session *s, const struct sp_tls_verdict *v)
 {
     Sp__CertificateLook m = SP__CERTIFICATE_LOOK__INIT;
@@ -152,8 +159,7 @@ static int ask_certificate(struct srv_session *s, const struct sp_tls_verdict *v
     m.chain_reason = (char *)(uintptr_t)v->chain_why;
     m.listener = (char *)(uintptr_t)s->listener->l->head.name;
     if (rc >= 0)
-        rc = s->srv->auth ? sp_port_say(s->srv->auth, SP_MSG_CERT_LOOK, &m.base)
-                          : -SP_EAGAIN;
+        rc = ask_auth(s, SP_MSG_CERT_LOOK, &m.base);
     sp_buf_free(&der);
     return rc;
 }
@@ -197,10 +203,16 @@ static void on_tls(struct sp_conn *c, const struct sp_err *err, void *arg)
     srv_session_pump(s);
 }
 
+static void recertified(struct srv_session *s, const Sp__CertificateResult *r);
+
 static void got_certificate(struct srv_session *s, const Sp__CertificateResult *r)
 {
     struct sp_srv_tls t = {0};
 
+    if (s->wait == SRV_WAIT_RECERT && !s->closing) {
+        recertified(s, r);
+        return;
+    }
     if (s->wait != SRV_WAIT_CERT || s->closing)
         return;
     s->wait = SRV_WAIT_NOTHING;
@@ -244,13 +256,6 @@ static bool certificate_holds(struct srv_session *s, char *why, size_t cap)
 /* ---- login ---- */
 
 static const enum sp_binding bindings[] = {SP_BINDING_EXPORTER, SP_BINDING_UNIQUE};
-
-static int ask_auth(struct srv_session *s, enum sp_msg type, const ProtobufCMessage *m)
-{
-    if (!s->srv->auth || sp_port_full(s->srv->auth))
-        return -SP_EAGAIN;
-    return sp_port_say(s->srv->auth, type, m);
-}
 
 static ProtobufCBinaryData bin(struct sp_str s)
 {
@@ -327,6 +332,12 @@ static void do_auth(struct srv_session *s, const struct sp_srv_event *ev)
     int rc;
 
     s->wait = SRV_WAIT_AUTH;
+    if (ev->u.auth.first || ev->u.auth.authcid.n) /* for the log, should it fail */
+        snprintf(s->login, sizeof s->login, "%.*s",
+                 (int)(ev->u.auth.authcid.n < sizeof s->login ? ev->u.auth.authcid.n
+                                                              : sizeof s->login - 1),
+                 ev->u.auth.authcid.n ? ev->u.auth.authcid.p : "");
+    s->mechanism = sp_mech_name(ev->u.auth.mech);
     switch (ev->u.auth.mech) {
     case SP_MECH_PLAIN:
     case SP_MECH_LOGIN:
@@ -405,8 +416,9 @@ static void login_failed(struct srv_session *s, const Sp__AuthResult *r)
     };
     unsigned st = (unsigned)r->status;
 
-    sp_log(SP_LOG_LOGIN_FAILED, s->id, SP_KVS("reason", r->reason),
-           SP_KVS("from", s->peer));
+    sp_log(SP_LOG_LOGIN_FAILED, s->id, SP_KVS("mechanism", s->mechanism),
+           SP_KVS("user", r->identity ? r->identity->login : s->login),
+           SP_KVS("reason", r->reason), SP_KVS("from", s->peer));
     (void)sp_srv_auth_fail(s->engine,
                            st < sizeof as / sizeof as[0] ? as[st] : SP_AUTH_TEMPORARY);
 }
@@ -523,7 +535,7 @@ void srv_session_auth_gone(struct srv *srv)
 
         if (!s)
             continue;
-        if (s->wait == SRV_WAIT_CERT)
+        if (s->wait == SRV_WAIT_CERT || s->wait == SRV_WAIT_RECERT)
             got_certificate(s, &unknown);
         else if (s->wait == SRV_WAIT_AUTH || s->wait == SRV_WAIT_STILL ||
                  s->wait == SRV_WAIT_PEER)
@@ -549,6 +561,48 @@ static int ask_still(struct srv_session *s, const char *user, const char *login)
     return ask_auth(s, SP_MSG_ID_CHECK, &m.base);
 }
 
+static void ask_account(struct srv_session *s)
+{
+    s->wait = SRV_WAIT_STILL;
+    if (ask_still(s, s->who->user, s->who->login) == 0)
+        return;
+    s->wait = SRV_WAIT_NOTHING;
+    (void)sp_srv_replyf(s->engine, 451, 4, 3, 0, "try again later");
+}
+
+/* Something changed: it may have been the pin or the mapping that made this certificate
+ * a login, so it is looked up as at the handshake. */
+static void ask_again(struct srv_session *s)
+{
+    struct srv_listener *now = srv_listener_now(s->srv, s->listener->l->head.name);
+    struct sp_tls_verdict v;
+
+    s->wait = SRV_WAIT_RECERT;
+    if (now && now->tls) { /* certificate_holds() has seen it a moment ago */
+        sp_conn_judge(s->conn, now->tls, (int64_t)time(NULL), &v);
+        if (ask_certificate(s, &v) == 0)
+            return;
+    }
+    s->wait = SRV_WAIT_NOTHING;
+    (void)sp_srv_replyf(s->engine, 451, 4, 3, 0, "try again later");
+}
+
+static void recertified(struct srv_session *s, const Sp__CertificateResult *r)
+{
+    s->wait = SRV_WAIT_NOTHING;
+    if (r->usable && sp_str_is(s->cert_user, r->user)) {
+        ask_account(s);
+    } else if (!r->fingerprint[0]) { /* auth died, or could not read its database */
+        (void)sp_srv_replyf(s->engine, 451, 4, 3, 0, "try again later");
+    } else {
+        sp_log(SP_LOG_LOGIN_FAILED, s->id, SP_KVS("mechanism", "EXTERNAL"),
+               SP_KVS("user", s->who->user), SP_KVS("reason", r->reason));
+        (void)sp_srv_replyf(s->engine, 421, 4, 7, 0, "login no longer valid: %s",
+                            "the certificate is not this account's any more");
+    }
+    srv_session_pump(s);
+}
+
 static void do_mail(struct srv_session *s, const struct sp_srv_event *ev)
 {
     char why[200];
@@ -564,11 +618,10 @@ static void do_mail(struct srv_session *s, const struct sp_srv_event *ev)
         (void)sp_srv_accept(s->engine);
         return;
     }
-    s->wait = SRV_WAIT_STILL;
-    if (ask_still(s, s->who->user, s->who->login) == 0)
-        return;
-    s->wait = SRV_WAIT_NOTHING;
-    (void)sp_srv_replyf(s->engine, 451, 4, 3, 0, "try again later");
+    if (s->by_certificate)
+        ask_again(s);
+    else
+        ask_account(s);
 }
 
 /* ---- connect ---- */
