@@ -1,0 +1,124 @@
+#!/usr/bin/python3
+# sets: package
+# timeout: 3600
+"""The Debian packages: built in a root with nothing but their build dependencies, then
+installed, looked at, upgraded with mail in the spool and purged in a bare one."""
+import re
+from harness import *
+
+
+def build_dependencies():
+    field = re.search(r"^Build-Depends:(.*?)^\S", (ROOT / "debian/control").read_text(), re.M | re.S)[1]
+    names = [re.sub(r"\(.*?\)", "", word).strip() for word in field.split(",")]
+    return ["debhelper" if n.startswith("debhelper-compat") else n for n in names]
+
+
+def in_root(folder, script, packages="", tree=False):
+    return call([ROOT / "tools/fresh-root", *(["--packages", packages] if packages else []),
+                 *(["--tree", ROOT] if tree else []), "--bind", folder, "--with-cache",
+                 "--", "sh", "-exc", script], seconds=3000)
+
+
+BUILD = """
+dpkg-buildpackage -b -us -uc
+mv ../*.deb {folder}/
+"""
+
+# The upgrade is to the same contents under a higher version, made without a new build.
+INSTALL = r"""
+cd {folder}
+apt-get -q update
+apt-get -q -y install ./sallyport_*.deb ./libsallyport0_*.deb
+sallyport --version
+man=$(dpkg -L sallyport | grep /man1/sallyport.1) && test -s "$man"
+dpkg -L sallyport | grep -q bash-completion
+dpkg -L sallyport | grep -q '\.service$'
+dpkg-query -W -f '${{Conffiles}}' sallyport | grep -q /etc/sallyport/sallyport.conf
+test "$(stat -c '%U:%G %a' /var/lib/sallyport)" = 'sallyport:sallyport 750'
+sallyport config check --config /etc/sallyport/sallyport.conf
+
+# Mail that cannot be delivered yet.
+cat >> /etc/sallyport/sallyport.conf <<'X'
+local-domains = example.org
+listener submission {{
+    address = 127.0.0.1:{port}
+}}
+route nowhere {{
+    match = remote.test
+    to = lmtp
+    lmtp = 127.0.0.1:9
+}}
+X
+echo secret-12345678 > /root/password
+chmod 600 /root/password
+cd /  # where the service's user may look
+sallyport user add --data /var/lib/sallyport alice --address alice@example.org --password-file /root/password
+chown -R sallyport:sallyport /var/lib/sallyport
+start() {{
+    : > /root/log
+    sallyport serve --config /etc/sallyport/sallyport.conf 2>> /root/log &
+    server=$!
+    n=0
+    until grep -q 'supervisor - ready' /root/log; do
+        n=$((n + 1))
+        [ $n -lt 100 ] || {{ cat /root/log; exit 1; }}
+        sleep 0.1
+    done
+}}
+start
+printf 'From: alice@example.org\nTo: bob@remote.test\nSubject: keep me\n\nkept\n' > /root/m
+apt-get -q -y install curl
+curl -sS smtp://127.0.0.1:{port} --ssl-reqd --insecure --user alice:secret-12345678 --mail-from alice@example.org --mail-rcpt bob@remote.test --crlf --upload-file /root/m
+sleep 1
+sallyport queue list --data /var/lib/sallyport | grep bob@remote.test
+kill $server
+wait $server
+
+echo '# kept' >> /etc/sallyport/sallyport.conf
+mkdir /root/new
+dpkg-deb -R {folder}/sallyport_*.deb /root/new
+sed -i 's/^Version: .*/&+next/' /root/new/DEBIAN/control
+dpkg-deb -b /root/new /root/next.deb
+DEBIAN_FRONTEND=noninteractive apt-get -q -y install /root/next.deb
+tail -n 1 /etc/sallyport/sallyport.conf | grep -q '# kept'
+start
+sallyport queue list --data /var/lib/sallyport | grep bob@remote.test
+kill $server
+wait $server
+
+apt-get -q -y remove sallyport
+test -f /var/lib/sallyport/spool.db
+test -f /etc/sallyport/sallyport.conf
+apt-get -q -y purge sallyport
+test ! -e /var/lib/sallyport
+test ! -e /etc/sallyport
+"""
+
+# A stranger's program against the development package alone.
+DEVELOP = r"""
+cd {folder}
+apt-get -q update
+apt-get -q -y install gcc libc6-dev pkg-config ./libsallyport0_*.deb ./libsallyport-dev_*.deb
+for h in /usr/include/sallyport/*.h; do echo "#include \"$h\""; done > /root/x.c
+echo 'int main(void) {{ return 0; }}' >> /root/x.c
+gcc -Wall -Werror $(pkg-config --cflags libsallyport) /root/x.c -o /root/x $(pkg-config --libs libsallyport)
+/root/x
+"""
+
+
+@test("packages build, install, keep the spool over an upgrade, and leave nothing at purge")
+def _():
+    need_root()
+    with work() as tmp:
+        folder = tmp / "debs"
+        folder.mkdir()
+        os.chmod(folder, 0o755)
+        in_root(folder, BUILD.format(folder=folder), " ".join([*build_dependencies(), "build-essential"]), True)
+        built = sorted(p.name.split("_")[0] for p in folder.glob("*.deb"))
+        for name in ("sallyport", "libsallyport0", "libsallyport-dev"):
+            check(name in built, f"{name} was not built, only {built}")
+        in_root(folder, INSTALL.format(folder=folder, port=free_port()))
+        in_root(folder, DEVELOP.format(folder=folder))
+
+
+run()
