@@ -344,6 +344,11 @@ static void on_ready(struct sp_talk *t, enum sp_cli_login login, enum sp_mech me
                                               : &l->dest->route->host.v[l->host];
     sp_talk_peer(t, peer, sizeof peer);
     snprintf(l->where, sizeof l->where, "%s [%s]", a->text, peer);
+    if (l->job) { /* a new connection in the middle of it: from the beginning */
+        give(l, l->job);
+        if (l->job)
+            return;
+    }
     l->ready = true;
     if (l->dest->old || l->sent >= l->dest->route->connection_reuse) {
         struct dest *x = l->dest;

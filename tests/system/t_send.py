@@ -2,7 +2,7 @@
 # sets: default
 # timeout: 600
 """`sallyport send` and `sendmail`: what arrives, what they say, how they end."""
-import email, email.policy, json, resource, socketserver, threading
+import email, email.policy, json, socketserver, ssl, threading
 from harness import *
 
 SMALL = b"From: alice@example.org\nTo: bob@example.org\nSubject: hello\n\nHello\n"
@@ -266,6 +266,66 @@ def _():
                            tmp / "p", ok=(77,))
             check("without proving" in said or "prov" in said, said)
             check(not any(l.startswith((b"MAIL", b"DATA")) for l in s.heard), str(s.heard))
+
+
+@test("refused with the certificate alone: the message goes again, with the password")
+def _():
+    need()
+    with work() as tmp:
+        pki = Certificates(tmp / "pki")
+        certificate, key = pki.server()
+        client, client_key = pki.client("alice@example.org")
+        (tmp / "p").write_text("secret\n")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        context.load_verify_locations(pki.ca)
+        context.verify_mode = ssl.CERT_OPTIONAL
+        body = []
+
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self):
+                bare, inside, login = not self.connection.getpeercert(), False, False
+                self.wfile.write(b"220 script ESMTP\r\n")
+                for line in self.rfile:
+                    verb = line[:4].upper()
+                    if inside:
+                        body.append(line)
+                        inside = line != b".\r\n"
+                        if not inside:
+                            self.wfile.write(b"250 2.0.0 queued\r\n")
+                    elif verb == b"EHLO":
+                        self.wfile.write(b"250-script\r\n250 AUTH PLAIN\r\n" if bare
+                                         else b"250 script\r\n")
+                    elif verb == b"AUTH":
+                        login = True
+                        self.wfile.write(b"235 2.7.0 in\r\n")
+                    elif verb == b"MAIL" and not login:
+                        self.wfile.write(b"530 5.7.0 Authentication required\r\n")
+                    elif verb == b"DATA":
+                        inside = True
+                        self.wfile.write(b"354 go\r\n")
+                    elif verb == b"QUIT":
+                        self.wfile.write(b"221 bye\r\n")
+                        return
+                    else:
+                        self.wfile.write(b"250 fine\r\n")
+
+        class Tls(socketserver.ThreadingTCPServer):
+            daemon_threads = True
+
+            def get_request(self):
+                s, where = self.socket.accept()
+                return context.wrap_socket(s, server_side=True), where
+
+        with Tls(("127.0.0.1", 0), Handler) as s:
+            threading.Thread(target=s.serve_forever, daemon=True).start()
+            said = call([SALLYPORT, "send", "--server", f"smtps://127.0.0.1:{s.server_address[1]}",
+                         "--ca", pki.ca, "--certificate", client, "--key", client_key, "--user",
+                         "alice", "--password-file", tmp / "p"], stdin=SMALL,
+                        env={"XDG_CONFIG_HOME": str(tmp)})
+            s.shutdown()
+        check("accepted by" in said and "[AUTH PLAIN" in said, said)
+        check(b"".join(body).endswith(b"\r\nHello\r\n.\r\n"), repr(body))
 
 
 @test("--no-tls and passwords in clear go nowhere by accident")
