@@ -24,6 +24,7 @@
 enum {
     DRAIN_SECONDS = 30,      /* for what is in flight when we are told to stop */
     KILL_AFTER_MS = 35000,
+    OTHERS_GO_MS = 2000,     /* a predecessor's roles hold the sockets so long at most */
     WATCH_MS = 2000,         /* how often files are looked at for changes */
     RESTART_FIRST_MS = 20,   /* a role that dies is started again at once ... */
     RESTART_MOST_MS = 5000,  /* ... and slower while it goes on dying */
@@ -782,6 +783,20 @@ static void on_stop(uv_signal_t *h, int sig)
 
 /* ---- start ---- */
 
+/* After kill -9 of a supervisor its roles need a moment to go; whoever starts the next
+ * one at once should not have to try twice. */
+static int open_sockets_patiently(struct sup *s, struct sp_err *err)
+{
+    int rc = open_sockets(s, s->conf, err);
+
+    for (int i = 0; rc < 0 && err->cls == SP_CLASS_TEMPORARY && i < OTHERS_GO_MS / 100;
+         i++) {
+        (void)usleep(100000);
+        rc = open_sockets(s, s->conf, err);
+    }
+    return rc;
+}
+
 static int prepare(struct sup *s)
 {
     struct sp_err err;
@@ -805,7 +820,7 @@ static int prepare(struct sup *s)
         return -1;
     }
     s->stamp = sp_material_stamp(s->conf);
-    if (open_sockets(s, s->conf, &err) < 0)
+    if (open_sockets_patiently(s, &err) < 0)
         return fail(s, err.cls == SP_CLASS_TEMPORARY ? EX_TEMPFAIL : EX_CONFIG, err.text);
     if (set_config_text(s) < 0 || RAND_bytes(s->cookie, sizeof s->cookie) != 1)
         return fail(s, EX_OSERR, "out of memory");

@@ -154,7 +154,7 @@ static int clear_name(const struct sockaddr_un *un, struct sp_err *err)
     rc = connect(fd, (const struct sockaddr *)un, sizeof *un);
     close(fd);
     if (rc == 0)
-        return sp_err_set(err, SP_CLASS_PEER, SP_EEXIST,
+        return sp_err_set(err, SP_CLASS_TEMPORARY, SP_EEXIST,
                           "%s: another process listens there", un->sun_path);
     if (errno == ECONNREFUSED)
         (void)unlink(un->sun_path);
