@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <grp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -289,11 +290,39 @@ static int from_command(const char *command, struct sp_buf *out, struct sp_err *
     return 0;
 }
 
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int sig)
+{
+    (void)sig;
+    interrupted = 1;
+}
+
+/* A line without echo; false: Ctrl-C.  Without a handler of our own a Ctrl-C would leave
+ * the terminal silent, or, where somebody catches it already, not reach the read. */
+static bool quiet_line(FILE *tty, const struct termios *was, char *line, int cap)
+{
+    struct sigaction stop = {.sa_handler = on_interrupt}, before;
+    struct termios quiet = *was;
+
+    interrupted = 0;
+    sigemptyset(&stop.sa_mask);
+    sigaction(SIGINT, &stop, &before);
+    quiet.c_lflag &= ~(tcflag_t)ECHO;
+    tcsetattr(fileno(tty), TCSAFLUSH, &quiet);
+    if (!fgets(line, cap, tty))
+        line[0] = '\0';
+    tcsetattr(fileno(tty), TCSAFLUSH, was);
+    sigaction(SIGINT, &before, NULL);
+    return !interrupted;
+}
+
 static int ask(const char *prompt, struct sp_buf *out, struct sp_err *err)
 {
-    struct termios was, quiet;
+    struct termios was;
     FILE *tty = fopen("/dev/tty", "r+e");
     char line[1024];
+    bool ok;
 
     if (!tty || tcgetattr(fileno(tty), &was) < 0) {
         if (tty)
@@ -301,21 +330,17 @@ static int ask(const char *prompt, struct sp_buf *out, struct sp_err *err)
         return sp_err_set(err, SP_CLASS_PEER, SP_ENOENT,
                           "no password was given and there is no terminal to ask on");
     }
-    quiet = was;
-    quiet.c_lflag &= ~(tcflag_t)ECHO;
-    tcsetattr(fileno(tty), TCSAFLUSH, &quiet);
+    setvbuf(tty, NULL, _IONBF, 0); /* no copy of the password in a buffer of stdio's */
     fprintf(tty, "%s: ", prompt);
-    fflush(tty);
-    if (!fgets(line, sizeof line, tty))
-        line[0] = '\0';
-    tcsetattr(fileno(tty), TCSAFLUSH, &was);
+    ok = quiet_line(tty, &was, line, sizeof line);
     fputc('\n', tty);
     fclose(tty);
-    sp_buf_init(out, 1024);
-    (void)sp_buf_puts(out, line);
+    sp_buf_init(out, sizeof line);
+    if (ok)
+        (void)sp_buf_puts(out, line);
     first_line(out);
     sp_wipe(line, sizeof line);
-    return 0;
+    return ok ? 0 : sp_err_set(err, SP_CLASS_PEER, SP_EDENIED, "interrupted");
 }
 
 int sp_read_secret(const struct sp_args *a, const char *file_option,

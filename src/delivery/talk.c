@@ -262,12 +262,14 @@ static int answer_auth(struct sp_talk *t, const struct sp_cli_event *ev,
 {
     struct sp_buf secret = {.p = NULL};
     enum sp_mech m = ev->u.auth.mech;
+    /* Where the server speaks first (CRAM-MD5) its one challenge begins the exchange. */
+    bool begins = ev->u.auth.first || !sp_sasl_client_first(sp_str(sp_mech_name(m)));
     int rc = 0;
 
     t->unproved = is_challenge(m);
     if (m == SP_MECH_LOGIN && ev->u.auth.step == 0)
         return give_token(t, sp_str(t->o.cli.authcid));
-    if (!is_challenge(m) || ev->u.auth.first) {
+    if (!is_challenge(m) || begins) {
         rc =
             ask_secret(t, is_token(m) ? SP_TALK_TOKEN : SP_TALK_PASSWORD, &secret, err);
         if (rc < 0)
@@ -277,7 +279,7 @@ static int answer_auth(struct sp_talk *t, const struct sp_cli_event *ev,
         rc = give_token(t, sp_buf_view(&secret));
     else if (!is_challenge(m))
         rc = one_step(t, ev, sp_buf_view(&secret));
-    else if (ev->u.auth.first)
+    else if (begins)
         rc = start_sasl(t, ev, sp_buf_view(&secret), err);
     sp_buf_wipe(&secret);
     return rc == 0 && is_challenge(m) ? challenge(t, ev, err) : rc;

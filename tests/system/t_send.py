@@ -361,6 +361,44 @@ def _():
             check(words in said, said)
 
 
+def at_terminal(argv, answer):
+    """Run with a terminal of its own, answer its question; (status, what it showed)."""
+    import pty
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.environ["XDG_CONFIG_HOME"] = "/nonexistent"
+        os.execv(argv[0], argv)
+    shown, asked = b"", False
+    with contextlib.suppress(OSError):
+        while data := os.read(fd, 4096):
+            shown += data
+            if b"Password: " in shown and not asked:
+                asked = True
+                time.sleep(0.3)  # the echo is off by then
+                os.write(fd, answer)
+    os.close(fd)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode(errors="replace")
+
+
+@test("a password asked for at the terminal: not echoed, sent; Ctrl-C ends it")
+def _():
+    need()
+    with work() as tmp, Script(dialogue(EHLO=b"250-script\r\n250 AUTH CRAM-MD5\r\n",
+                                        AUTH=b"334 PDFAeD4=\r\n")) as s:
+        (tmp / "m").write_bytes(SMALL)
+        argv = [SALLYPORT, "send", "--server", f"smtp://127.0.0.1:{s.server_address[1]}", "--no-tls",
+                "--insecure-clear-password", "--timeout", "2", "--user", "alice", str(tmp / "m")]
+        status, shown = at_terminal(argv, b"hunter2\n")
+        check("hunter2" not in shown, shown)
+        import base64, hmac
+        token = base64.b64encode(b"alice " + hmac.new(b"hunter2", b"<1@x>", "md5").hexdigest().encode())
+        check(any(l.strip() == token for l in s.heard), f"{s.heard}: {shown}")
+        del s.heard[:]
+        status, shown = at_terminal(argv, b"\x03")
+        check(status == 77 and "interrupted" in shown, f"{status}: {shown}")
+        check(not any(l.startswith(b"MAIL") for l in s.heard), str(s.heard))
+
+
 # ---- accounts and sendmail ----
 
 def account(srv, folder, more=""):
