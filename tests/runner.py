@@ -98,7 +98,8 @@ def marked_processes(mark):
                 stat = Path("/proc", entry, "stat").read_text().rsplit(")", 1)[1].split()
                 if stat[0] not in "ZX":
                     cmd = Path("/proc", entry, "cmdline").read_bytes()
-                    yield int(entry), cmd.replace(b"\0", b" ").decode(errors="replace")[:100]
+                    words = cmd.replace(b"\0", b" ").decode(errors="replace").split()
+                    yield int(entry), " ".join(words)[:100]
         except OSError:
             pass  # gone, or not ours to look at
 
