@@ -29,12 +29,12 @@ struct q_flight {
     char id[SP_QID_MAX];
     struct part part[PARTS_MAX];
     size_t parts, open;
-    struct sp_arena arena;     /* merged outcome */
+    struct sp_arena arena; /* merged outcome */
     Sp__RcptOutcome **rcpt;
     size_t rcpts, rcpt_room;
     bool host_down, settling;
     bool adopted; /* held over a restart of ours: other roles may hold parts of it */
-    struct sp_conf *conf;      /* keeps the routes alive */
+    struct sp_conf *conf; /* keeps the routes alive */
 };
 
 static struct q_flight **slot(struct q *q, uint64_t job)
@@ -120,9 +120,9 @@ static void own_outcome(struct q_flight *f, uint32_t index, Sp__Action action,
     a->enhanced = (char *)(uintptr_t)enhanced;
     a->text = sp_arena_strndup(&f->arena, text, strlen(text));
     a->where = (char *)(uintptr_t)where;
-    a->stage = (char *)(uintptr_t)"route";
+    a->stage = (char *)(uintptr_t) "route";
     if (!a->text)
-        a->text = (char *)(uintptr_t)"";
+        a->text = (char *)(uintptr_t) "";
 }
 
 static void settle(struct q *q, struct q_flight *f)
@@ -189,11 +189,10 @@ static void log_outcomes(const struct q_flight *f, const struct sp_plan *plan)
         const Sp__RcptState *st = plan->state->rcpt[i];
         const Sp__Recipient *to = plan->env->rcpt[i];
         const Sp__Attempt *a = st->n_history ? st->history[st->n_history - 1] : NULL;
-        Sp__Action action = st->status == SP__RCPT_STATUS__RCPT_DELIVERED
-                                ? SP__ACTION__ACTION_DELIVERED
-                            : st->status == SP__RCPT_STATUS__RCPT_QUEUED
-                                ? SP__ACTION__ACTION_RETRY
-                                : SP__ACTION__ACTION_BOUNCE;
+        Sp__Action action =
+            st->status == SP__RCPT_STATUS__RCPT_DELIVERED ? SP__ACTION__ACTION_DELIVERED
+            : st->status == SP__RCPT_STATUS__RCPT_QUEUED  ? SP__ACTION__ACTION_RETRY
+                                                          : SP__ACTION__ACTION_BOUNCE;
         char reply[300], next[32] = "-";
 
         if (!index_known(f, st->index))
@@ -205,10 +204,11 @@ static void log_outcomes(const struct q_flight *f, const struct sp_plan *plan)
                      (unsigned long long)(plan->due_ms > q_now()
                                               ? (plan->due_ms - q_now()) / 1000
                                               : 0));
-        sp_log(by_action[action].ev, f->id, SP_KVS("id", f->id),
-               SP_KV("to", ((struct sp_str){(char *)to->address.data, to->address.len})),
-               SP_KVS("where", a ? a->where : ""), SP_KVS("reply", reply),
-               SP_KVU("attempts", st->attempts), SP_KVS("next", next));
+        sp_log(
+            by_action[action].ev, f->id, SP_KVS("id", f->id),
+            SP_KV("to", ((struct sp_str){(char *)to->address.data, to->address.len})),
+            SP_KVS("where", a ? a->where : ""), SP_KVS("reply", reply),
+            SP_KVU("attempts", st->attempts), SP_KVS("next", next));
     }
 }
 
@@ -286,7 +286,8 @@ int q_outcome(struct q_peer *p, const Sp__Outcome *o, struct sp_err *err)
             if (f->part[i].peer == p && !f->part[i].answered) {
                 f->part[i].answered = true;
                 if (merge(f, o) < 0)
-                    sp_log(SP_LOG_QUEUE_ERROR, f->id, SP_KVS("reason", "out of memory"));
+                    sp_log(SP_LOG_QUEUE_ERROR, f->id,
+                           SP_KVS("reason", "out of memory"));
                 part_done(q, f);
                 return 0;
             }
@@ -325,7 +326,8 @@ void q_peer_lost(struct q_peer *p)
             next = f->next;
             if (lost == 0)
                 continue;
-            if (lost == f->parts && f->rcpts == 0) { /* nothing is known: again at once */
+            if (lost == f->parts &&
+                f->rcpts == 0) { /* nothing is known: again at once */
                 sp_spool_unlease(q->spool, f->job);
                 (void)sp_sched_back(q->sched, f->job);
                 flight_free(q, f);
@@ -394,8 +396,8 @@ static struct q_peer *choose(struct q *q, Sp__Role role)
 
 static bool room(struct q *q)
 {
-    return q->flying < FLYING_MAX && (choose(q, SP__ROLE__ROLE_DELIVERY) ||
-                                      choose(q, SP__ROLE__ROLE_LOCAL));
+    return q->flying < FLYING_MAX &&
+           (choose(q, SP__ROLE__ROLE_DELIVERY) || choose(q, SP__ROLE__ROLE_LOCAL));
 }
 
 static Sp__Role role_for(const struct sp_conf_route *r)
@@ -443,14 +445,16 @@ static bool send_part(struct q *q, struct q_flight *f, const struct sp_job *j,
         m.envelope = j->env;
         m.index = index;
         m.n_index = n;
-        m.prefix = (ProtobufCBinaryData){j->prefix.n, (uint8_t *)(uintptr_t)j->prefix.p};
+        m.prefix =
+            (ProtobufCBinaryData){j->prefix.n, (uint8_t *)(uintptr_t)j->prefix.p};
         m.content_in_frame = j->fd < 0;
         m.route = (char *)(uintptr_t)route->head.name;
         m.domain = sp_strndup(j->domain.p, j->domain.n);
         m.attempt = j->attempt;
-        rc = m.domain ? sp_port_send(p->port, SP_MSG_JOB, &m.base, j->fd < 0 ? &raw : NULL,
-                                     j->fd < 0 ? -1 : dup(j->fd))
-                      : -SP_ENOMEM;
+        rc = m.domain
+                 ? sp_port_send(p->port, SP_MSG_JOB, &m.base, j->fd < 0 ? &raw : NULL,
+                                j->fd < 0 ? -1 : dup(j->fd))
+                 : -SP_ENOMEM;
         sp_free(m.domain);
         j->env->rcpt = all;
         j->env->n_rcpt = n_all;
@@ -465,7 +469,8 @@ static bool send_part(struct q *q, struct q_flight *f, const struct sp_job *j,
     return true;
 }
 
-static void ourselves(struct q_flight *f, const struct sp_conf_route *route, uint32_t index)
+static void ourselves(struct q_flight *f, const struct sp_conf_route *route,
+                      uint32_t index)
 {
     if (!route)
         own_outcome(f, index, SP__ACTION__ACTION_BOUNCE, 550, "5.1.2",

@@ -9,28 +9,30 @@
 
 enum { START_MAX = 65536 };
 
-static enum sp_notice_what what_of(enum sp_notice owed)
+static enum sp_notice_what what_of(enum sp_owed_kind owed)
 {
     switch (owed) {
-    case SP_NOTICE_DELAY:
+    case SP_OWED_DELAY:
         return SP_TELL_DELAY;
-    case SP_NOTICE_SUCCESS:
+    case SP_OWED_SUCCESS:
         return SP_TELL_SUCCESS;
-    case SP_NOTICE_POSTMASTER:
+    case SP_OWED_POSTMASTER:
         return SP_TELL_POSTMASTER;
-    case SP_NOTICE_NONE:
-    case SP_NOTICE_FAILURE:
+    case SP_OWED_NONE:
+    case SP_OWED_FAILURE:
         break;
     }
     return SP_TELL_FAILURE;
 }
 
-static void add(struct q *q, struct sp_notice_about *about, enum sp_notice owed, int settle)
+static void add(struct q *q, struct sp_notice_about *about, enum sp_owed_kind owed,
+                int settle)
 {
     struct sp_submission sub = {.spare = NULL};
     Sp__Envelope *env;
     struct sp_err err = {.text = "it cannot be built"};
-    int n = sp_notice_build(q->conf, what_of(owed), about, &q->arena, &env, &sub.content);
+    int n =
+        sp_notice_build(q->conf, what_of(owed), about, &q->arena, &env, &sub.content);
 
     if (n == 0) {
         sub.env = env;
@@ -58,7 +60,8 @@ static struct sp_str content_start(struct q *q, const struct sp_job *j)
 
 /* The plan's states name recipients by their place in the stored envelope; a notice
  * looks them up in the plan's. */
-static const Sp__RcptState *placed(struct q *q, const struct sp_plan *plan, uint32_t pos)
+static const Sp__RcptState *placed(struct q *q, const struct sp_plan *plan,
+                                   uint32_t pos)
 {
     Sp__RcptState *st = sp_arena_alloc(&q->arena, sizeof *st);
 
@@ -72,9 +75,10 @@ static const Sp__RcptState *placed(struct q *q, const struct sp_plan *plan, uint
 /* One notice for each kind, about all recipients that it concerns. */
 void q_notices(struct q *q, struct sp_plan *plan, int settle)
 {
-    static const enum sp_notice kinds[] = {SP_NOTICE_FAILURE, SP_NOTICE_DELAY,
-                                           SP_NOTICE_SUCCESS, SP_NOTICE_POSTMASTER};
-    struct sp_notice_about about = {.env = plan->env, .id = plan->id, .now_ms = q_now()};
+    static const enum sp_owed_kind kinds[] = {SP_OWED_FAILURE, SP_OWED_DELAY,
+                                              SP_OWED_SUCCESS, SP_OWED_POSTMASTER};
+    struct sp_notice_about about = {
+        .env = plan->env, .id = plan->id, .now_ms = q_now()};
     struct sp_job *j = NULL;
     struct sp_err err;
 
@@ -88,8 +92,7 @@ void q_notices(struct q *q, struct sp_plan *plan, int settle)
     }
     about.prefix = j->prefix;
     about.content = content_start(q, j);
-    about.retry_until_ms =
-        plan->env->received_ms + q->conf->queue_lifetime_s * 1000;
+    about.retry_until_ms = plan->env->received_ms + q->conf->queue_lifetime_s * 1000;
     for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
         about.n = 0;
         for (size_t i = 0; i < plan->nowed; i++)

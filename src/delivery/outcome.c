@@ -19,8 +19,8 @@ static enum where where_of(enum sp_cli_stage stage)
         return BEFORE;
     case SP_STAGE_MAIL:
     case SP_STAGE_RCPT:
+    case SP_STAGE_DATA: /* a 250 to DATA is no delivery: nothing was sent yet */
         return ENVELOPE;
-    case SP_STAGE_DATA:
     case SP_STAGE_DOT:
         return CONTENT;
     }

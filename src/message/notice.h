@@ -21,18 +21,12 @@
 #include "buf.h"
 #include "sallyport.pb-c.h"
 
+#include <sallyport/smtp.h>
+
 enum sp_notice_kind {
     SP_NOTICE_FAILURE, /* given up */
     SP_NOTICE_DELAY,   /* still trying */
     SP_NOTICE_SUCCESS, /* delivered, or handed to a hop that will not report */
-};
-
-/* RFC 3461 4.1: bits of Recipient.notify. */
-enum {
-    SP_NOTIFY_NEVER = 1,
-    SP_NOTIFY_SUCCESS = 2,
-    SP_NOTIFY_FAILURE = 4,
-    SP_NOTIFY_DELAY = 8,
 };
 
 struct sp_notice {

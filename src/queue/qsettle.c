@@ -174,7 +174,7 @@ static int settle_one(struct made *m, uint32_t pos, const Sp__RcptOutcome *o,
     Sp__RcptState *st = m->state->rcpt[pos];
     enum sp_rcpt_event ev = event_of(m, o, st, now_ms);
     const struct sp_rcpt_step *step = sp_rcpt_step(st->status, ev);
-    enum sp_notice owed;
+    enum sp_owed_kind owed;
 
     if (!step)
         return o ? -SP_EINPUT : 0; /* closed before: no outcome may name it */
@@ -184,7 +184,7 @@ static int settle_one(struct made *m, uint32_t pos, const Sp__RcptOutcome *o,
     owed = sp_notice_owed(step->notice, m->env->rcpt[pos]->notify, m->no_sender);
     if (ev == SP_QEV_DELAYED)
         st->delay_notice_sent = true; /* also when nobody wants it: asked once */
-    if (owed != SP_NOTICE_NONE)
+    if (owed != SP_OWED_NONE)
         m->owed[m->pub.nowed++] = (struct sp_owed){.pos = pos, .notice = owed};
     return 0;
 }

@@ -237,7 +237,7 @@ uint64_t sp_spool_leased(const struct sp_spool *s, uint64_t job); /* the lease, 
 /* What an outcome does, computed and not yet stored.  Owned by the caller. */
 struct sp_owed {
     uint32_t pos; /* into plan->env->rcpt and plan->state->rcpt */
-    enum sp_notice notice;
+    enum sp_owed_kind notice;
 };
 struct sp_plan {
     uint64_t job, message, lease;

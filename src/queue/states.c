@@ -12,14 +12,14 @@
 /* clang-format off */
 static const struct sp_rcpt_step queued[SP_QEVS] = {
     /* event                 next       notice                 cite */
-    [SP_QEV_DELIVERED] = { DELIVERED, SP_NOTICE_SUCCESS }, /* RFC 3461 5.2.1 */
-    [SP_QEV_PASSED_ON] = { DELIVERED, SP_NOTICE_NONE    }, /* RFC 3461 5.2.2 */
-    [SP_QEV_RETRY]     = { QUEUED,    SP_NOTICE_NONE    }, /* RFC 5321 4.5.4.1 */
-    [SP_QEV_DELAYED]   = { QUEUED,    SP_NOTICE_DELAY   }, /* RFC 3461 5.2.5 */
-    [SP_QEV_BOUNCE]    = { BOUNCED,   SP_NOTICE_FAILURE }, /* RFC 3461 5.2.6 */
-    [SP_QEV_EXPIRE]    = { BOUNCED,   SP_NOTICE_FAILURE }, /* RFC 5321 4.5.4.1 */
-    [SP_QEV_EXPAND]    = { EXPANDED,  SP_NOTICE_NONE    }, /* RFC 3461 5.2.7 */
-    [SP_QEV_REMOVE]    = { REMOVED,   SP_NOTICE_NONE    }, /* on purpose: who removes, tells */
+    [SP_QEV_DELIVERED] = { DELIVERED, SP_OWED_SUCCESS }, /* RFC 3461 5.2.1 */
+    [SP_QEV_PASSED_ON] = { DELIVERED, SP_OWED_NONE    }, /* RFC 3461 5.2.2 */
+    [SP_QEV_RETRY]     = { QUEUED,    SP_OWED_NONE    }, /* RFC 5321 4.5.4.1 */
+    [SP_QEV_DELAYED]   = { QUEUED,    SP_OWED_DELAY   }, /* RFC 3461 5.2.5 */
+    [SP_QEV_BOUNCE]    = { BOUNCED,   SP_OWED_FAILURE }, /* RFC 3461 5.2.6 */
+    [SP_QEV_EXPIRE]    = { BOUNCED,   SP_OWED_FAILURE }, /* RFC 5321 4.5.4.1 */
+    [SP_QEV_EXPAND]    = { EXPANDED,  SP_OWED_NONE    }, /* RFC 3461 5.2.7 */
+    [SP_QEV_REMOVE]    = { REMOVED,   SP_OWED_NONE    }, /* on purpose: who removes, tells */
 };
 
 enum { NO = -1, Q = SP_JOB_QUEUED, H = SP_JOB_HELD, D = SP_JOB_DONE };
@@ -46,30 +46,31 @@ int sp_job_step(enum sp_job_status from, enum sp_job_event ev)
     return jobs[from][ev] == NO ? -SP_ESTATE : jobs[from][ev];
 }
 
-enum sp_notice sp_notice_owed(enum sp_notice kind, uint32_t notify, bool no_sender)
+enum sp_owed_kind sp_notice_owed(enum sp_owed_kind kind, uint32_t notify,
+                                 bool no_sender)
 {
     uint32_t wanted = 0;
 
     switch (kind) {
-    case SP_NOTICE_NONE:
-    case SP_NOTICE_POSTMASTER:
+    case SP_OWED_NONE:
+    case SP_OWED_POSTMASTER:
         return kind;
-    case SP_NOTICE_SUCCESS: /* only when asked for: RFC 3461 4.1 */
+    case SP_OWED_SUCCESS: /* only when asked for: RFC 3461 4.1 */
         wanted = notify & SP_NOTIFY_SUCCESS;
         break;
-    case SP_NOTICE_DELAY: /* nothing said leaves it to us: we tell */
+    case SP_OWED_DELAY: /* nothing said leaves it to us: we tell */
         wanted = notify == 0 || notify & SP_NOTIFY_DELAY;
         break;
-    case SP_NOTICE_FAILURE: /* nothing said means failure */
+    case SP_OWED_FAILURE: /* nothing said means failure */
         wanted = notify == 0 || notify & SP_NOTIFY_FAILURE;
         break;
     }
     if (notify & SP_NOTIFY_NEVER || !wanted)
-        return SP_NOTICE_NONE;
+        return SP_OWED_NONE;
     if (!no_sender)
         return kind;
     /* RFC 5321 6.1: nothing is ever sent to the null reverse-path. */
-    return kind == SP_NOTICE_FAILURE ? SP_NOTICE_POSTMASTER : SP_NOTICE_NONE;
+    return kind == SP_OWED_FAILURE ? SP_OWED_POSTMASTER : SP_OWED_NONE;
 }
 
 const char *sp_rcpt_status_name(Sp__RcptStatus s)

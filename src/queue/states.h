@@ -12,7 +12,7 @@
 #ifndef SP_STATES_H
 #define SP_STATES_H
 
-#include <sallyport/types.h>
+#include <sallyport/smtp.h>
 
 #include "sallyport.pb-c.h"
 
@@ -30,28 +30,24 @@ enum sp_rcpt_event {
 };
 
 /* What the sender is told.  The first three are notices by RFC 3461. */
-enum sp_notice {
-    SP_NOTICE_NONE,
-    SP_NOTICE_SUCCESS,
-    SP_NOTICE_DELAY,
-    SP_NOTICE_FAILURE,
-    SP_NOTICE_POSTMASTER, /* a failure nobody may be told of: the double bounce */
+enum sp_owed_kind {
+    SP_OWED_NONE,
+    SP_OWED_SUCCESS,
+    SP_OWED_DELAY,
+    SP_OWED_FAILURE,
+    SP_OWED_POSTMASTER, /* a failure nobody may be told of: the double bounce */
 };
 
 struct sp_rcpt_step {
     Sp__RcptStatus next;
-    enum sp_notice notice; /* at most; sp_notice_owed() says whether it is sent */
+    enum sp_owed_kind notice; /* at most; sp_notice_owed() says whether it is sent */
 };
 
 /* NULL: this event cannot happen to a recipient in this state. */
 const struct sp_rcpt_step *sp_rcpt_step(Sp__RcptStatus from, enum sp_rcpt_event ev);
 
-/* notify: the stored NOTIFY bits.  no_sender: null reverse-path, or a notice of ours. */
-enum sp_notice sp_notice_owed(enum sp_notice kind, uint32_t notify, bool no_sender);
-#define SP_NOTIFY_NEVER   1u
-#define SP_NOTIFY_SUCCESS 2u
-#define SP_NOTIFY_FAILURE 4u
-#define SP_NOTIFY_DELAY   8u
+/* notify: SP_NOTIFY_* of <sallyport/smtp.h>.  no_sender: null reverse-path, or a notice of ours. */
+enum sp_owed_kind sp_notice_owed(enum sp_owed_kind kind, uint32_t notify, bool no_sender);
 
 /* What is stored in a job's row. */
 enum sp_job_status { SP_JOB_QUEUED, SP_JOB_HELD, SP_JOB_DONE, SP_JOB_STATUSES };

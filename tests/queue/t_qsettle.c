@@ -228,11 +228,11 @@ TEST("which notice an outcome owes, by action, time, NOTIFY and sender")
 {
     bool f;
     enum {
-        S = 1 << SP_NOTICE_SUCCESS,
-        D = 1 << SP_NOTICE_DELAY,
-        F = 1 << SP_NOTICE_FAILURE
+        S = 1 << SP_OWED_SUCCESS,
+        D = 1 << SP_OWED_DELAY,
+        F = 1 << SP_OWED_FAILURE
     };
-    enum { P = 1 << SP_NOTICE_POSTMASTER };
+    enum { P = 1 << SP_OWED_POSTMASTER };
     uint64_t late = NOW + 4 * HOUR, over = NOW + 120 * HOUR;
 
     CHECK_INT(owed(0, "u@x", false, BOUNCE, false, NOW, &f), F);
@@ -401,7 +401,7 @@ TEST("an outcome that comes twice in one batch counts once, also when it is a re
     tq_out(&t, m + 1, sp_spool_lease(s, m + 1));
     tq_say(&t, 0, RETRY, 451, "still");
     p = plan(s, &t, NOW + 5 * HOUR);
-    CHECK_INT(p->owed[0].notice, SP_NOTICE_DELAY);
+    CHECK_INT(p->owed[0].notice, SP_OWED_DELAY);
     CHECK_INT(sp_batch_settle(b, p, &tq_err), 0);
     CHECK_INT(add_notice(b, 0, &e), 1);
     CHECK_INT(sp_batch_settle(b, p, &tq_err), 2);

@@ -11,9 +11,9 @@ TEST("what becomes of a recipient: the whole table, by hand")
 {
     static const char *const want[] = {"delivered", "delivered", "queued",   "queued",
                                        "bounced",   "bounced",   "expanded", "removed"};
-    static const enum sp_notice told[] = {
-        SP_NOTICE_SUCCESS, SP_NOTICE_NONE,    SP_NOTICE_NONE, SP_NOTICE_DELAY,
-        SP_NOTICE_FAILURE, SP_NOTICE_FAILURE, SP_NOTICE_NONE, SP_NOTICE_NONE};
+    static const enum sp_owed_kind told[] = {
+        SP_OWED_SUCCESS, SP_OWED_NONE,    SP_OWED_NONE, SP_OWED_DELAY,
+        SP_OWED_FAILURE, SP_OWED_FAILURE, SP_OWED_NONE, SP_OWED_NONE};
 
     CHECK_INT(SP_QEVS, 8);
     for (int ev = 0; ev < SP_QEVS; ev++) {
@@ -49,25 +49,25 @@ TEST("what becomes of a job: the whole table, by hand")
 TEST("who is told what: RFC 3461 4.1 and the null reverse-path")
 {
     static const struct {
-        enum sp_notice kind;
+        enum sp_owed_kind kind;
         unsigned notify;
-        enum sp_notice sender, no_sender;
+        enum sp_owed_kind sender, no_sender;
     } want[] = {
-        {SP_NOTICE_NONE, 0, SP_NOTICE_NONE, SP_NOTICE_NONE},
-        {SP_NOTICE_NONE, 14, SP_NOTICE_NONE, SP_NOTICE_NONE},
-        {SP_NOTICE_SUCCESS, 0, SP_NOTICE_NONE, SP_NOTICE_NONE},
-        {SP_NOTICE_SUCCESS, 1, SP_NOTICE_NONE, SP_NOTICE_NONE},
-        {SP_NOTICE_SUCCESS, 2, SP_NOTICE_SUCCESS, SP_NOTICE_NONE},
-        {SP_NOTICE_SUCCESS, 12, SP_NOTICE_NONE, SP_NOTICE_NONE},
-        {SP_NOTICE_DELAY, 0, SP_NOTICE_DELAY, SP_NOTICE_NONE},
-        {SP_NOTICE_DELAY, 1, SP_NOTICE_NONE, SP_NOTICE_NONE},
-        {SP_NOTICE_DELAY, 6, SP_NOTICE_NONE, SP_NOTICE_NONE},
-        {SP_NOTICE_DELAY, 8, SP_NOTICE_DELAY, SP_NOTICE_NONE},
-        {SP_NOTICE_FAILURE, 0, SP_NOTICE_FAILURE, SP_NOTICE_POSTMASTER},
-        {SP_NOTICE_FAILURE, 1, SP_NOTICE_NONE, SP_NOTICE_NONE},
-        {SP_NOTICE_FAILURE, 2, SP_NOTICE_NONE, SP_NOTICE_NONE},
-        {SP_NOTICE_FAILURE, 4, SP_NOTICE_FAILURE, SP_NOTICE_POSTMASTER},
-        {SP_NOTICE_FAILURE, 5, SP_NOTICE_NONE, SP_NOTICE_NONE},
+        {SP_OWED_NONE, 0, SP_OWED_NONE, SP_OWED_NONE},
+        {SP_OWED_NONE, 14, SP_OWED_NONE, SP_OWED_NONE},
+        {SP_OWED_SUCCESS, 0, SP_OWED_NONE, SP_OWED_NONE},
+        {SP_OWED_SUCCESS, 1, SP_OWED_NONE, SP_OWED_NONE},
+        {SP_OWED_SUCCESS, 2, SP_OWED_SUCCESS, SP_OWED_NONE},
+        {SP_OWED_SUCCESS, 12, SP_OWED_NONE, SP_OWED_NONE},
+        {SP_OWED_DELAY, 0, SP_OWED_DELAY, SP_OWED_NONE},
+        {SP_OWED_DELAY, 1, SP_OWED_NONE, SP_OWED_NONE},
+        {SP_OWED_DELAY, 6, SP_OWED_NONE, SP_OWED_NONE},
+        {SP_OWED_DELAY, 8, SP_OWED_DELAY, SP_OWED_NONE},
+        {SP_OWED_FAILURE, 0, SP_OWED_FAILURE, SP_OWED_POSTMASTER},
+        {SP_OWED_FAILURE, 1, SP_OWED_NONE, SP_OWED_NONE},
+        {SP_OWED_FAILURE, 2, SP_OWED_NONE, SP_OWED_NONE},
+        {SP_OWED_FAILURE, 4, SP_OWED_FAILURE, SP_OWED_POSTMASTER},
+        {SP_OWED_FAILURE, 5, SP_OWED_NONE, SP_OWED_NONE},
     };
 
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
