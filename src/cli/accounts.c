@@ -5,7 +5,6 @@
 #include "err.h"
 #include "target.h"
 
-#include <errno.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>

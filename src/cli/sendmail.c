@@ -21,7 +21,7 @@ static const struct sp_option options[] = {
     {"ret", 'R', "WHAT", "full or hdrs"},
     {"envid", 'V', "ID", "an identifier that notices repeat"},
     {"trace", 'v', NULL, "show the dialogue"},
-    {"quiet", 0, NULL, "say nothing when it went well"},
+    {"quiet", 'q', NULL, "say nothing when it went well"},
     SP_OPT_END,
 };
 
@@ -195,7 +195,6 @@ int sp_sendmail_main(const char *name, int argc, char **argv)
             rcpt[m.more.n_rcpt++] = argv[i];
         }
     }
-    m.a.given[m.a.n_given].option = &options[6];
-    m.a.given[m.a.n_given++].value = NULL;
-    return do_task(&m);
+    rc = give(&m, 'q', NULL); /* programs take any output for a complaint */
+    return rc ? rc : do_task(&m);
 }

@@ -1,5 +1,6 @@
 /*
- * conf_in.h - what the files of src/config share; nothing outside includes it but tests.
+ * conf_in.h - what the files of src/config share; outside, only tests and the accounts
+ * file of `send` (which shows mistakes in the same way) include it.
  *
  * Reading goes in three steps.  conf_parse.c cuts the text into lines and words and
  * collects one `struct conf_inst` per section; conf_value.c turns the words of one key
