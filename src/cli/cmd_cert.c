@@ -92,7 +92,7 @@ static int run_ca(const struct sp_args *a)
 {
     struct ctx x;
     const char *name = sp_arg(a, "name");
-    unsigned n;
+    unsigned n = 0;
     int rc = days(a, 3650, &n);
 
     if (rc || (rc = begin(a, &x, false)))
@@ -110,7 +110,7 @@ static int run_server(const struct sp_args *a)
     const char *names[64];
     char out[4096], cert[4200], key[4200];
     size_t n = 0;
-    unsigned d;
+    unsigned d = 0;
     int rc = days(a, 825, &d);
 
     for (size_t i = 0; i < sp_arg_count(a, "name") && n < 64; i++)

@@ -131,7 +131,7 @@ static int full(struct sp_err *err)
 static int add_submit(struct sp_batch *b, int settle, const struct sp_submission *m,
                       uint64_t now_ms, struct sp_err *err)
 {
-    struct item *it;
+    struct item *it = NULL;
     int rc = room(b, &it, err);
 
     if (rc == 0)
@@ -159,7 +159,7 @@ int sp_batch_submit(struct sp_batch *b, const struct sp_submission *m, uint64_t 
 
 int sp_batch_settle(struct sp_batch *b, const struct sp_plan *p, struct sp_err *err)
 {
-    struct item *it;
+    struct item *it = NULL;
     int rc;
 
     if (sp_batch_full(b))
@@ -187,7 +187,7 @@ int sp_batch_notice(struct sp_batch *b, int settle, const struct sp_submission *
 int sp_batch_control(struct sp_batch *b, enum sp_control c, uint64_t message,
                      uint64_t job, struct sp_err *err)
 {
-    struct item *it;
+    struct item *it = NULL;
     int rc;
 
     if (sp_batch_full(b))

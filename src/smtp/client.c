@@ -419,7 +419,7 @@ static void tls_outcome(struct sp_cli *c, enum sp_tls_outcome what,
     sp_cs_fail(c, a == SP_TLS_STOP_TEMP ? SP_CLASS_TEMPORARY : SP_CLASS_INSECURE,
                say[what].stage, r, what == SP_TLS_FAILED ? SP_CF_NO_QUIT : 0,
                "%s%s%.*s", say[what].words, reason.n ? ": " : "",
-               (int)(reason.n > 400 ? 400 : reason.n), reason.p);
+               (int)(reason.n > 400 ? 400 : reason.n), reason.n ? reason.p : "");
 }
 
 static void greeted(struct sp_cli *c, const struct sp_reply *r)
