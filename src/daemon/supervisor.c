@@ -10,6 +10,7 @@
 #include "secret.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <openssl/rand.h>
 #include <pwd.h>
@@ -113,8 +114,12 @@ static struct sp_conf *read_config(struct sup *s, enum sp_log_event ev)
 
         sp_buf_init(&b, 16384);
         if (!isatty(2) || c) { /* one log line each; on a terminal the rendered form */
-            (void)sp_buf_printf(&b, "%s:%u:%u: %s", s->o->config, errs.v[i].line,
-                                errs.v[i].column, errs.v[i].message);
+            const struct sp_conf_error *e = &errs.v[i];
+
+            (void)sp_buf_printf(&b, "%s:%u:%u: %s%s%s%s%s", s->o->config, e->line,
+                                e->column, e->message, e->expected ? "; expected " : "",
+                                e->expected ? e->expected : "", e->help ? "; " : "",
+                                e->help ? e->help : "");
             say_lines(errs.v[i].warning ? SP_LOG_WARNING : ev, &b);
         } else if (sp_conf_error_render(&errs, i, &b, true) == 0) {
             (void)!write(2, b.p, b.n);
@@ -195,6 +200,17 @@ static struct listening *find_socket(struct sup *s, const char *name, const char
     return NULL;
 }
 
+/* A descriptor for an address that is open under another listener's name: what renames a
+ * listener must not find its own port in use.  -1: there is none. */
+static int open_already(const struct sup *s, const char *address)
+{
+    for (size_t i = 0; i < s->socks; i++)
+        if (s->sock[i].fd >= 0 && !s->sock[i].control &&
+            strcmp(s->sock[i].address, address) == 0)
+            return fcntl(s->sock[i].fd, F_DUPFD_CLOEXEC, 0);
+    return -1;
+}
+
 static int remember(struct sup *s, const char *name, const char *address, int fd,
                     bool control, struct sp_err *err)
 {
@@ -221,14 +237,17 @@ static int open_listener(struct sup *s, const struct sp_conf_listener *l,
     for (size_t i = 0; i < l->address.n; i++) {
         const struct sp_conf_addr *a = &l->address.v[i];
         struct listening *have = find_socket(s, l->head.name, a->text);
-        int fd, rc;
+        int fd, rc = 0;
 
         if (have) {
             have->keep = true;
             continue;
         }
-        rc = a->kind == SP_CONF_ADDR_UNIX ? sp_listen_bind_unix(a->host, 0666, &fd, err)
-                                          : sp_listen_bind(a->text, false, &fd, err);
+        fd = open_already(s, a->text);
+        if (fd < 0)
+            rc = a->kind == SP_CONF_ADDR_UNIX
+                     ? sp_listen_bind_unix(a->host, 0666, &fd, err)
+                     : sp_listen_bind(a->text, false, &fd, err);
         if (rc == 0)
             rc = remember(s, l->head.name, a->text, fd, false, err);
         if (rc < 0)
@@ -372,7 +391,7 @@ static void tell_listeners(struct sup *s, struct child *c)
         m.address = (char *)(uintptr_t)s->sock[i].address;
         m.local = s->sock[i].control;
         (void)sp_port_send(c->port, SP_MSG_LISTENER, &m.base, NULL,
-                           dup(s->sock[i].fd));
+                           fcntl(s->sock[i].fd, F_DUPFD_CLOEXEC, 0));
     }
 }
 
