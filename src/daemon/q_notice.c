@@ -4,6 +4,7 @@
 #include "alloc.h"
 #include "err.h"
 #include "notice_build.h"
+#include "text.h"
 
 #include <unistd.h>
 
@@ -25,15 +26,33 @@ static enum sp_notice_what what_of(enum sp_owed_kind owed)
     return SP_TELL_FAILURE;
 }
 
+/* A notice to the postmaster that bounced: telling the postmaster again would go on for
+ * ever. */
+static bool ends_here(const struct q *q, const struct sp_notice_about *about)
+{
+    const Sp__Envelope *e = about->env;
+    struct sp_str to;
+
+    if (!e->is_notice || e->n_rcpt != 1)
+        return false;
+    to = (struct sp_str){(char *)e->rcpt[0]->address.data, e->rcpt[0]->address.len};
+    return sp_str_caseis(to, q->conf->postmaster);
+}
+
 static void add(struct q *q, struct sp_notice_about *about, enum sp_owed_kind owed,
                 int settle)
 {
     struct sp_submission sub = {.spare = NULL};
     Sp__Envelope *env;
     struct sp_err err = {.text = "it cannot be built"};
-    int n =
-        sp_notice_build(q->conf, what_of(owed), about, &q->arena, &env, &sub.content);
+    int n;
 
+    if (owed == SP_OWED_POSTMASTER && ends_here(q, about)) {
+        sp_log(SP_LOG_WARNING, about->id,
+               SP_KVS("reason", "the postmaster cannot be reached: nobody is told"));
+        return;
+    }
+    n = sp_notice_build(q->conf, what_of(owed), about, &q->arena, &env, &sub.content);
     if (n == 0) {
         sub.env = env;
         n = sp_batch_notice(q->batch, settle, &sub, q_now(), &err);

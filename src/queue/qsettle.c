@@ -181,7 +181,10 @@ static int settle_one(struct made *m, uint32_t pos, const Sp__RcptOutcome *o,
     if (o && remember(st, o->attempt, now_ms) < 0)
         return -SP_ENOMEM;
     st->status = step->next;
-    owed = sp_notice_owed(step->notice, m->env->rcpt[pos]->notify, m->no_sender);
+    /* The NEVER of a notice of ours is said to other servers.  When it bounces here the
+     * postmaster is still told: a double bounce. */
+    owed = sp_notice_owed(step->notice,
+                          m->env->is_notice ? 0 : m->env->rcpt[pos]->notify, m->no_sender);
     if (ev == SP_QEV_DELAYED)
         st->delay_notice_sent = true; /* also when nobody wants it: asked once */
     if (owed != SP_OWED_NONE)
