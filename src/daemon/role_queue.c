@@ -4,6 +4,7 @@
 #include "alloc.h"
 #include "err.h"
 #include "qcontrol.h"
+#include "qid.h"
 
 #include <string.h>
 #include <sys/socket.h>
@@ -387,19 +388,34 @@ static void row_out(void *arg, struct sp_str json)
     sp_port_flush(arg);
 }
 
+/* One command of an administrator. */
+struct command {
+    struct q *q;
+    bool removes;
+    uint64_t last; /* the message that was logged last: its jobs follow one another */
+    unsigned uid;
+};
+
 static void control_change(void *arg, const struct sp_change *c)
 {
-    struct q *q = arg;
+    struct command *cmd = arg;
+    char id[SP_QID_MAX];
 
-    (void)sp_change_apply(c, q->sched);
+    (void)sp_change_apply(c, cmd->q->sched);
+    if (!cmd->removes || c->kind != SP_CHANGE_GONE || c->message == cmd->last)
+        return;
+    cmd->last = c->message;
+    sp_qid_format(c->message, id);
+    sp_log(SP_LOG_REMOVED, id, SP_KVS("id", id), SP_KVU("uid", cmd->uid));
 }
 
 static int control_frame(struct sp_port *port, const struct sp_frame *f, struct sp_err *err)
 {
     struct q *q = sp_port_arg(port);
     Sp__ControlDone done = SP__CONTROL_DONE__INIT;
+    struct command cmd = {.q = q, .uid = sp_port_instance(port)};
     struct sp_qcontrol c = {.spool = q->spool, .now_ms = q_now(), .row = row_out,
-                            .row_arg = port, .change = control_change, .change_arg = q};
+                            .row_arg = port, .change = control_change, .change_arg = &cmd};
     struct sp_arena arena;
     Sp__ControlRequest *m;
 
@@ -410,9 +426,10 @@ static int control_frame(struct sp_port *port, const struct sp_frame *f, struct 
         return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "malformed request");
     }
     q_commit(q);
+    cmd.removes = strcmp(m->command, "queue.remove") == 0;
     sp_qcontrol_run(&c, m);
-    sp_log(SP_LOG_CONTROL, "", SP_KVS("command", m->command),
-           SP_KVU("count", c.count));
+    sp_log(SP_LOG_CONTROL, "", SP_KVS("command", m->command), SP_KVU("count", c.count),
+           SP_KVU("uid", cmd.uid));
     done.exit_code = (uint32_t)c.exit_code;
     done.text = c.text;
     done.count = c.count;
@@ -438,15 +455,20 @@ struct control_socket {
 static void on_control(uv_poll_t *h, int status, int events)
 {
     struct control_socket *cs = h->data;
+    struct ucred who = {.uid = (uid_t)-1};
+    socklen_t n = sizeof who;
     struct sp_err err;
     int lfd, fd;
 
     if (status < 0 || !(events & UV_READABLE) || uv_fileno((uv_handle_t *)h, &lfd) < 0)
         return;
     /* Who may connect is decided by the mode and group of the socket file. */
-    while ((fd = accept4(lfd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
+    while ((fd = accept4(lfd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
+        (void)getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n);
+        /* Administrators have no instances; the number of this port is the user. */
         (void)sp_port_new(&cs->q->role->loop, fd, SP__ROLE__ROLE_QUEUE,
-                          SP__ROLE__ROLE_CONTROL, 0, &control_ops, cs->q, &err);
+                          SP__ROLE__ROLE_CONTROL, who.uid, &control_ops, cs->q, &err);
+    }
 }
 
 static int on_listener(struct sp_role *r, const Sp__ListenerFd *m, int fd,

@@ -1,0 +1,319 @@
+#!/usr/bin/python3
+# sets: default
+# timeout: 400
+"""The queue: an administrator's commands with and without a server, and what becomes of a
+message when the next hop refuses, defers, hangs up, lies or is not there."""
+import json, signal, time
+from harness import *
+from scripted import Scripted
+from wire import *
+
+FAST = "retry-intervals = 1s 2s"
+
+
+def submit(srv, name, to=("x@remote.test",), sender=None):
+    with inside(srv) as w:
+        w.expect(250, f"MAIL FROM:<{srv.address if sender is None else sender}>")
+        for address in to:
+            w.rcpt(address)
+        text = w.submit(message(name))
+        return re.search(r"\b(0[0-9A-Z]{12})\b", text)[1]
+
+
+def queue(srv, *argv, ok=(0,)):
+    return call([SALLYPORT, "queue", argv[0], "--config", srv.config, *argv[1:]], ok=ok)
+
+
+def rows(srv, *argv):
+    return [json.loads(l) for l in queue(srv, "list", "--json", *argv).splitlines()]
+
+
+def status(srv, name):
+    row = json.loads(queue(srv, "show", "--json", name))
+    return {r["address"]: r["status"] for r in row["recipients"]}
+
+
+def notice(srv, user="alice"):
+    got = srv.mailbox(user).wait(1)[0]
+    check(b"multipart/report" in got and b"report-type=delivery-status" in got, f"no report: {got[:500]!r}")
+    check(got.lower().startswith(b"return-path: <>"), f"a notice has a reverse-path: {got[:100]!r}")
+    return got
+
+
+def empty(srv):
+    wait_until(lambda: not rows(srv), 20, "the queue to be empty")
+
+
+# ---- commands ----
+
+@test("hold, list, show, release, retry, remove over the control socket; --json is JSON")
+def _():
+    hop = Scripted()
+    hop.answers["MAIL"] = "450 4.2.0 later"
+    with work() as tmp, server(tmp, routes=hop.route()) as srv:
+        check("empty" in queue(srv, "list"), "the empty queue is not said to be empty")
+        name = submit(srv, "first")
+        wait_until(lambda: rows(srv, "--state", "deferred"), 10, "the message to be deferred")
+        text = queue(srv, "list")
+        check(name in text and "450 4.2.0 later" in text and "alice@example.org" in text, text)
+        row = json.loads(queue(srv, "show", "--json", name))
+        check(row["recipients"][0]["history"][0]["code"] == 450 and row["user"] == "alice", f"{row}")
+        check("1 message" in queue(srv, "hold", name), "hold")
+        check(status(srv, name) == {"x@remote.test": "held"}, "not held")
+        hop.answers.clear()
+        queue(srv, "retry", name)
+        time.sleep(0.7)
+        check(not hop.taken, "a held message was sent")
+        queue(srv, "release", name)
+        queue(srv, "retry", name, ok=(0, 66))  # 66: it has left already
+        wait_until(lambda: hop.taken, 10, "the released message")
+        empty(srv)
+        check(status(srv, name) == {"x@remote.test": "delivered"}, f"{status(srv, name)}")
+        hop.answers["MAIL"] = "450 4.2.0 later"
+        gone = submit(srv, "second")
+        wait_until(lambda: rows(srv, "--state", "deferred"), 10, "the message to be deferred")
+        queue(srv, "remove", gone)
+        check(not rows(srv), "not removed")
+        check(gone in srv.process.output().split("message.removed")[1], "the removal is not in the log")
+        for wrong in ("01ZZZZZZZZZZZ", "x", "", "../../etc/passwd", "\n"):
+            said = queue(srv, "show", wrong, ok=range(1, 100))
+            check(said.strip() and "Sanitizer" not in said, f"{wrong!r}: {said}")
+        time.sleep(0.5)
+        check(not srv.mailbox("alice").files(), "a removed message bounced")
+
+
+@test("the same commands without a server, and not beside one that holds the lock")
+def _():
+    hop = Scripted()
+    hop.answers["MAIL"] = "450 4.2.0 later"
+    with work() as tmp, server(tmp, routes=hop.route()) as srv:
+        names = [submit(srv, f"m{n}") for n in range(3)]
+        wait_until(lambda: len(rows(srv, "--state", "deferred")) == 3, 10, "three deferred messages")
+        srv.stop()
+        check({r["id"] for r in rows(srv)} == set(names), f"{rows(srv)}")
+        queue(srv, "hold", names[0])
+        queue(srv, "remove", names[1])
+        hop.answers.clear()
+        queue(srv, "retry", "--all")
+        strangers = [p for p in srv.store.rglob("*") if p.exists() and p.owner() == "root"]
+        check(os.geteuid() or not strangers, f"root's files in the spool: {strangers}")
+        srv.start()
+        wait_until(lambda: len(hop.taken) == 1, 10, "the third message")
+        check(status(srv, names[0]) == {"x@remote.test": "held"}, "the hold was forgotten")
+        queue(srv, "release", "--all")
+        wait_until(lambda: len(hop.taken) == 2, 90, "the released message")
+        check(b"Subject: m1" not in b"".join(t[2] for t in hop.taken), "a removed message was sent")
+
+
+@test("a stranger on this machine cannot use the control socket or read the data")
+def _():
+    need_root()
+    with work() as tmp, server(tmp) as srv:
+        stranger = ["setpriv", "--reuid", "12345", "--regid", "12345", "--clear-groups"]
+        said = call([*stranger, SALLYPORT, "queue", "list", "--config", srv.config], ok=range(1, 100))
+        check("Sanitizer" not in said, said)
+        for path in srv.store.rglob("*"):
+            readable = subprocess.run([*stranger, "test", "-r", path]).returncode == 0
+            check(not readable, f"everybody may read {path}")
+
+
+# ---- next hops ----
+
+@test("550 from the smart host: the sender gets a notice with its words, the queue is empty")
+def _():
+    for stage in ("MAIL", "RCPT", "DATA", "."):
+        hop = Scripted()
+        hop.answers[stage] = "550 5.7.99 not on a Sunday"
+        with work() as tmp, server(tmp, routes=hop.route()) as srv:
+            submit(srv, "refused")
+            got = notice(srv)
+            for words in (b"x@remote.test", b"Action: failed", b"5.7.99", b"not on a Sunday",
+                          b"Subject: refused"):
+                check(words in got, f"{stage}: no {words!r} in the notice")
+            empty(srv)
+        hop.stop()
+
+
+@test("4xx is tried again, later and later, until it is taken; once")
+def _():
+    times = []
+
+    def later(line):
+        times.append(time.monotonic())
+        return "451 4.3.0 not yet" if len(times) < 3 else None
+    hop = Scripted()
+    hop.answers["MAIL"] = later
+    with work() as tmp, server(tmp, routes=hop.route(), more=FAST) as srv:
+        submit(srv, "patient")
+        wait_until(lambda: hop.taken, 20, "the third attempt")
+        check(times[1] - times[0] >= 0.9 and times[2] - times[1] >= 1.9, f"too soon: {times}")
+        empty(srv)
+        time.sleep(0.5)
+        check(len(hop.taken) == 1 and not srv.mailbox("alice").files(), "taken twice, or bounced")
+
+
+@test("queue-lifetime over: the sender is told; delay-warning comes before")
+def _():
+    hop = Scripted()
+    hop.answers["MAIL"] = "451 4.3.0 never"
+    with work() as tmp, server(tmp, routes=hop.route(),
+                               more=f"{FAST}\nqueue-lifetime = 5s\ndelay-warning = 1s") as srv:
+        submit(srv, "late")
+        wait_until(lambda: len(srv.mailbox("alice").files()) == 2, 25, "a warning and a notice")
+        both = b"".join(srv.mailbox("alice").messages())
+        for words in (b"Action: delayed", b"Action: failed", b"451 4.3.0 never"):
+            check(both.count(words) >= 1, f"no {words!r}")
+        empty(srv)
+
+
+@test("smart host down, then up: nothing is lost, nothing comes twice")
+def _():
+    port = free_port()
+    route = (f"route hop {{\n    match = remote.test\n    to = smarthost\n    tls = none\n"
+             f"    host = 127.0.0.1:{port}\n}}\n")
+    with work() as tmp, server(tmp, routes=route, more=FAST) as srv:
+        for n in range(5):
+            submit(srv, f"down{n}")
+        wait_until(lambda: len(rows(srv, "--state", "deferred")) == 5, 10, "five deferred messages")
+        check("refused" in queue(srv, "list").lower(), "the reason is not shown")
+        hop = Scripted(port=port)
+        wait_until(lambda: len(hop.taken) >= 5, 20, "five messages")
+        empty(srv)
+        check(len({t[2] for t in hop.taken}) == len(hop.taken) == 5, f"{len(hop.taken)} taken")
+
+
+@test("a smart host that hangs up anywhere, or talks nonsense, is a reason to wait")
+def _():
+    for stage, answer in (("", ""), ("EHLO", ""), ("MAIL", ""), ("RCPT", ""), ("DATA", ""), (".", ""),
+                          ("", "hello there"), ("MAIL", "999 what"), ("RCPT", "2"), (".", "250-never ends\r\n"),
+                          ("MAIL", "250 " + "x" * 100_000)):
+        hop = Scripted()
+        bad = [True]
+
+        def once(line, answer=answer, bad=bad):
+            return answer if bad and bad.pop() else None
+        hop.answers[stage] = once
+        with work() as tmp, server(tmp, routes=hop.route(), more=FAST) as srv:
+            submit(srv, "odd")
+            if stage == "." and answer:
+                time.sleep(1)  # it waits for the rest, as it must
+                srv.process.stop(signal.SIGKILL)
+                srv.start()
+            wait_until(lambda: hop.taken, 20, f"another attempt after {stage!r} {answer[:20]!r}")
+            empty(srv)
+            check(not srv.mailbox("alice").files(), f"{stage!r} {answer[:20]!r} bounced")
+        hop.stop()
+
+
+@test("no STARTTLS, a foreign certificate, a wrong name: nothing is said to that smart host")
+def _():
+    with work() as tmp:
+        ours, foreign = Certificates(tmp / "ours"), Certificates(tmp / "foreign", "foreign")
+        password = tmp / "password"
+        password.write_text("hop secret\n")
+        password.chmod(0o600)
+        shutil.chown(password, "nobody" if os.geteuid() == 0 else None)
+        login = f"    tls-ca = {ours.ca}\n    user = relay\n    password-file = {password}\n"
+        wrong_name = ours.sign("other", "/CN=other", "DNS:other.test", "serverAuth")
+        for pair, stripped in ((None, True), (foreign.server(), False), (wrong_name, False)):
+            hop = Scripted(tls=pair or ours.server())
+            if stripped:
+                hop.answers["EHLO"] = "250-hop.test\r\n250 AUTH PLAIN"
+            with server(tmp, routes=hop.route(login), more=FAST) as srv:
+                submit(srv, "secret")
+                wait_until(lambda: rows(srv, "--state", "deferred"), 10, "the message to wait")
+                said = [l.split()[0] for l in hop.lines]
+                check("AUTH" not in said and "MAIL" not in said, f"it said {hop.lines}")
+                check(not hop.taken, "it was sent")
+            shutil.rmtree(tmp / "sallyport")
+        hop = Scripted(tls=ours.server())
+        with server(tmp, routes=hop.route(login), more=FAST) as srv:
+            submit(srv, "good")
+            wait_until(lambda: hop.taken, 10, "the message")
+            check(any(l.startswith("AUTH PLAIN") for l in hop.lines), f"no login: {hop.lines}")
+            check("hop secret" not in srv.process.output(), "the password is in the log")
+
+
+@test("another sallyport as smart host: STARTTLS and SCRAM, PLAIN, or a client certificate")
+def _():
+    with work() as tmp:
+        (tmp / "far").mkdir(mode=0o755)
+        with server(tmp / "far", listener="    sender-check = off") as far:
+            shutil.copy(far.password_file, tmp / "password")
+            for path in (tmp / "password", far.client_key):
+                shutil.chown(path, "nobody" if os.geteuid() == 0 else None)
+            ways = {"SCRAM-SHA-256": f"    user = {far.user}\n    password-file = {tmp}/password",
+                    "EXTERNAL": f"    client-certificate = {far.client_certificate}\n"
+                                f"    client-key = {far.client_key}"}
+            for mechanism, login in ways.items():
+                for tls, port in (("required", far.port), ("implicit", far.tls_port)):
+                    route = (f"route far {{\n    match = example.org\n    to = smarthost\n"
+                             f"    host = localhost:{port}\n    tls = {tls}\n"
+                             f"    tls-ca = {far.ca}\n{login}\n}}\n")
+                    with server(tmp, routes=route, more=FAST) as near:
+                        submit(near, "relayed", ["bob@example.org"])
+                        check_same(message("relayed"), far.mailbox("bob").wait(1)[0])
+                        far.mailbox("bob").clear()
+                        empty(near)
+                    shutil.rmtree(tmp / "sallyport")
+                check(f"mechanism={mechanism}" in far.process.output(), f"no login by {mechanism}")
+
+
+@test("LMTP: each recipient has its own answer; only the refused one is in the notice")
+def _():
+    hop = Scripted(lmtp=True)
+    hop.answers["RCPT"] = lambda line: "550 5.1.1 nobody" if "unknown@" in line else None
+    later = []
+
+    def dot(to):
+        if to.startswith("full"):
+            return "552 5.2.2 full"
+        if to.startswith("later") and not later:
+            later.append(1)
+            return "452 4.2.2 later"
+        return None
+    hop.answers["."] = dot
+    with work() as tmp, server(tmp, routes=hop.route(), more=FAST) as srv:
+        submit(srv, "parts", [f"{n}@remote.test" for n in ("good", "unknown", "full", "later", "fine")])
+        empty(srv)
+        wait_until(lambda: srv.mailbox("alice").files(), 10, "a notice")
+        time.sleep(0.5)
+        report = b"".join(m.partition(b"message/delivery-status")[2] for m in srv.mailbox("alice").messages())
+        for name, times in (("good", 0), ("fine", 0), ("later", 0), ("unknown", 1), ("full", 1)):
+            got = report.count(b"Final-Recipient: rfc822; %s@remote.test" % name.encode()) + \
+                report.count(b"Final-Recipient: rfc822;%s@remote.test" % name.encode())
+            check(got == times, f"{name} stands {got} times in the reports, not {times}")
+        check([t[1] for t in hop.taken if "later@remote.test" in t[1]][-1] == ["later@remote.test"],
+              f"who had it got it again: {[t[1] for t in hop.taken]}")
+
+
+@test("the null reverse-path never bounces; a notice that bounces goes to the postmaster")
+def _():
+    hop = Scripted()
+    hop.answers["RCPT"] = "550 5.1.1 nobody"
+    with work() as tmp, server(tmp, routes=hop.route(match="remote.test far.test"),
+                               more="postmaster = pm@example.org", listener="    sender-check = off") as srv:
+        submit(srv, "null", sender="")
+        empty(srv)
+        submit(srv, "double", ["y@remote.test"], sender="gone@far.test")
+        got = srv.mailbox("pm").wait(2)  # what can be told to nobody else is told here
+        for name in (b"null", b"double"):
+            check(any(b"Subject: " + name in m for m in got), f"the postmaster knows nothing of {name}")
+        empty(srv)
+        check(not srv.mailbox("alice").files(), "the null reverse-path bounced to somebody")
+
+
+@test("a postmaster who cannot be reached is told once, not for ever")
+def _():
+    hop = Scripted()
+    hop.answers["RCPT"] = "550 5.1.1 nobody"
+    with work() as tmp, server(tmp, routes=hop.route(match="remote.test far.test"),
+                               more="postmaster = pm@far.test", listener="    sender-check = off") as srv:
+        submit(srv, "lost", sender="gone@far.test")
+        logged = lambda: "the postmaster cannot be reached" in srv.process.output()
+        wait_until(logged, 10, "the end of it")
+        empty(srv)
+        tries = [l for l in hop.lines if l.startswith("RCPT")]
+        check(len(tries) == 3, f"message, notice, double bounce; but {len(tries)}")
+
+run()
