@@ -10,6 +10,7 @@
 #include "text.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #define NONE SP_LIT("")
@@ -49,10 +50,12 @@ static void end_bad(struct sp_srv *s, struct sp_verdict v, unsigned times)
 {
     const struct sp_data *d = &s->txn->data;
     uint64_t number = d->bad == SP_DATA_TOO_BIG ? s->policy->size_max : d->bad_line;
+    char digits[24];
+    int n = snprintf(digits, sizeof digits, "%llu", (unsigned long long)number);
 
     for (; times && !s->no_memory; times--)
         sp_say_number(s, v.reply, number);
-    sp_note(s, SP_INFO_MESSAGE_BAD, v.reply, NONE);
+    sp_note(s, SP_INFO_MESSAGE_BAD, v.reply, (struct sp_str){digits, (size_t)n});
     over(s, false);
     sp_count_error(s);
 }

@@ -144,11 +144,16 @@ void sp_close(struct sp_srv *s)
 
 void sp_note(struct sp_srv *s, unsigned info, enum sp_r r, struct sp_str arg)
 {
+    const char *text = sp_reply_rule(r)->text, *hole = strstr(text, "%s");
+
     s->infos |= info;
     s->note_reply = r;
     s->note_verb = s->verb;
     s->note_text.n = 0;
-    if (arg.n && sp_buf_put(&s->note_text, arg.p, arg.n > 200 ? 200 : arg.n) < 0)
+    if (hole && arg.n &&
+        (sp_buf_put(&s->note_text, text, (size_t)(hole - text)) < 0 ||
+         sp_buf_put(&s->note_text, arg.p, arg.n > 200 ? 200 : arg.n) < 0 ||
+         sp_buf_puts(&s->note_text, hole + 2) < 0))
         s->note_text.n = 0; /* a note is not worth a session */
 }
 
