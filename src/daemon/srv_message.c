@@ -20,6 +20,7 @@ struct srv_message {
     struct sp_arena arena;  /* the envelope and everything it names */
     Sp__Envelope env;
     size_t rcpt_room;
+    uint32_t *seen; /* hash table of 2 * rcpt_room places: index + 1 of a recipient, or 0 */
     struct sp_buf content;  /* inline content, or the start of it as far as the header */
     struct srv_spare spare;
     bool in_file, failed;   /* failed: the file did not take the octets */
@@ -195,24 +196,55 @@ bool srv_message_mail(struct srv_session *s, const struct sp_mail *p)
 
 /* ---- RCPT ---- */
 
+/* The place of this address in the table: its own, or the free one where it belongs. */
+static uint32_t *place(struct srv_message *m, struct sp_str address)
+{
+    size_t mask = 2 * m->rcpt_room - 1;
+    uint32_t h = 2166136261u;
+
+    for (size_t i = 0; i < address.n; i++)
+        h = (h ^ (unsigned char)address.p[i]) * 16777619u;
+    for (size_t at = h & mask;; at = (at + 1) & mask) {
+        const Sp__Recipient *r = m->seen[at] ? m->env.rcpt[m->seen[at] - 1] : NULL;
+
+        if (!r || sp_str_eq((struct sp_str){(char *)r->address.data, r->address.len}, address))
+            return &m->seen[at];
+    }
+}
+
+static int more_room(struct srv_message *m)
+{
+    size_t room = m->rcpt_room ? m->rcpt_room * 2 : 8;
+    Sp__Recipient **v = sp_arena_alloc(&m->arena, room * sizeof *v);
+    uint32_t *seen = sp_arena_alloc(&m->arena, 2 * room * sizeof *seen);
+
+    if (!v || !seen)
+        return -SP_ENOMEM;
+    if (m->env.n_rcpt)
+        memcpy(v, m->env.rcpt, m->env.n_rcpt * sizeof *v);
+    m->env.rcpt = v;
+    m->seen = seen;
+    m->rcpt_room = room;
+    for (size_t i = 0; i < m->env.n_rcpt; i++)
+        *place(m, (struct sp_str){(char *)v[i]->address.data, v[i]->address.len}) =
+            (uint32_t)i + 1;
+    return 0;
+}
+
+/* Named twice, an address still gets the message once; the first naming counts. */
 static int add_rcpt(struct srv_message *m, const struct sp_rcpt *r, const struct sp_addr *a)
 {
-    Sp__Recipient *x = sp_arena_alloc(&m->arena, sizeof *x), **v;
-    bool ok = x != NULL;
+    Sp__Recipient *x;
+    uint32_t *at;
+    bool ok = true;
 
-    if (ok && m->env.n_rcpt == m->rcpt_room) {
-        size_t room = m->rcpt_room ? m->rcpt_room * 2 : 8;
-
-        v = sp_arena_alloc(&m->arena, room * sizeof *v);
-        ok = v != NULL;
-        if (ok && m->env.n_rcpt)
-            memcpy(v, m->env.rcpt, m->env.n_rcpt * sizeof *v);
-        if (ok) {
-            m->env.rcpt = v;
-            m->rcpt_room = room;
-        }
-    }
-    if (!ok)
+    if (m->env.n_rcpt == m->rcpt_room && more_room(m) < 0)
+        return -SP_ENOMEM;
+    at = place(m, sp_addr_text(a));
+    if (*at)
+        return 0;
+    x = sp_arena_alloc(&m->arena, sizeof *x);
+    if (!x)
         return -SP_ENOMEM;
     sp__recipient__init(x);
     x->address = keep(m, sp_addr_text(a), &ok);
@@ -221,6 +253,7 @@ static int add_rcpt(struct srv_message *m, const struct sp_rcpt *r, const struct
     if (!ok)
         return -SP_ENOMEM;
     m->env.rcpt[m->env.n_rcpt++] = x;
+    *at = (uint32_t)m->env.n_rcpt;
     return 0;
 }
 

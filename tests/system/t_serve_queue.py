@@ -166,6 +166,17 @@ def _():
         empty(srv)
 
 
+@test("a recipient named twice gets the message once, however many stand between")
+def _():
+    with work() as tmp, server(tmp) as srv:
+        many = [f"u{i}@example.org" for i in range(40)]
+        submit(srv, "twice", to=(*many, "U0@EXAMPLE.ORG", *many, "u39@example.org"))
+        empty(srv)
+        for who in ("u0", "u17", "u39"):
+            check(len(srv.mailbox(who).files()) == 1, f"{who}: {srv.mailbox(who).files()}")
+        check(len(srv.mailbox("U0").files()) == 1, "a local part in capitals is another mailbox")
+
+
 @test("smart host down, then up: nothing is lost, nothing comes twice")
 def _():
     port = free_port()
