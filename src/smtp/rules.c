@@ -17,7 +17,7 @@
  * the transaction.  Refused at MAIL, never at RCPT (PROTOCOL 530); so RCPT, DATA and
  * BDAT ask for the login too, because without one no MAIL can have been accepted.
  */
-const struct sp_verb_rule sp_verbs[] = {
+SP_ROWS struct sp_verb_rule sp_verbs[] = {
     /* name       verb           flags                                                                kinds   ext               syntax                                        cite */
     { "EHLO",     SP_V_EHLO,     SP_F_CLEAR | SP_F_ARG | SP_F_IDLE,                                   K_SMTP, 0,                "EHLO your.host.name",                        "RFC 5321 4.1.1.1" },
     { "HELO",     SP_V_HELO,     SP_F_CLEAR | SP_F_ARG | SP_F_IDLE,                                   K_SMTP, 0,                "HELO your.host.name",                        "RFC 5321 4.1.1.1" },
@@ -27,7 +27,7 @@ const struct sp_verb_rule sp_verbs[] = {
     { "MAIL",     SP_V_MAIL,     SP_F_GREET | SP_F_LOGIN | SP_F_NOTXN | SP_F_ARG | SP_F_IDLE,         K_ALL,  0,                "MAIL FROM:<user@example.org>",               "RFC 5321 4.1.1.2; RFC 6409 4.3" },
     { "RCPT",     SP_V_RCPT,     SP_F_GREET | SP_F_LOGIN | SP_F_TXN | SP_F_ARG,                       K_ALL,  0,                "RCPT TO:<user@example.org>",                 "RFC 5321 4.1.1.3" },
     { "DATA",     SP_V_DATA,     SP_F_GREET | SP_F_LOGIN | SP_F_TXN | SP_F_RCPT | SP_F_NOARG | SP_F_IDLE, K_ALL, 0,             "DATA",                                       "RFC 5321 4.1.1.4" },
-    { "BDAT",     SP_V_BDAT,     SP_F_EHLO | SP_F_LOGIN | SP_F_TXN | SP_F_RCPT | SP_F_ARG,            K_ALL,  SP_EXT_CHUNKING,  "BDAT octets [LAST]",                         "RFC 3030 2" },
+    { "BDAT",     SP_V_BDAT,     SP_F_EHLO | SP_F_LOGIN | SP_F_TXN | SP_F_RCPT,            K_ALL,  SP_EXT_CHUNKING,  "BDAT octets [LAST]",                         "RFC 3030 2" },
     { "RSET",     SP_V_RSET,     SP_F_CLEAR | SP_F_NOARG | SP_F_IDLE,                                 K_ALL,  0,                "RSET",                                       "RFC 5321 4.1.1.5" },
     { "NOOP",     SP_V_NOOP,     SP_F_CLEAR | SP_F_IDLE,                                              K_ALL,  0,                "NOOP",                                       "RFC 5321 4.1.1.9" },
     { "VRFY",     SP_V_VRFY,     SP_F_GREET | SP_F_LOGIN | SP_F_ARG | SP_F_IDLE,                      K_ALL,  0,                "VRFY user@example.org",                      "RFC 5321 4.1.1.6" },
@@ -47,7 +47,7 @@ const struct sp_verb_rule sp_verbs[] = {
 
 /* In the order of the AUTH line.  EXTERNAL is last: some clients take the first
  * mechanism listed and stop at its failure. */
-const struct sp_mech_rule sp_mechs[] = {
+SP_ROWS struct sp_mech_rule sp_mechs[] = {
     /* mech                       flags                                               cite */
     { SP_MECH_SCRAM_SHA_256_PLUS, SP_M_TLS | SP_M_BINDING | SP_M_FIRST,               "RFC 7677; RFC 9266" },
     { SP_MECH_SCRAM_SHA_1_PLUS,   SP_M_TLS | SP_M_BINDING | SP_M_FIRST,               "RFC 5802; RFC 9266" },
@@ -63,7 +63,7 @@ const struct sp_mech_rule sp_mechs[] = {
 };
 
 #define X_BOTH (SP_X_CLEAR | SP_X_TLS | SP_X_POLICY)
-const struct sp_ext_rule sp_exts[] = {
+SP_ROWS struct sp_ext_rule sp_exts[] = {
     /* ext                   keyword                listed                    implies           cite */
     { SP_EXT_PIPELINING,    "PIPELINING",          X_BOTH,                   0,                "RFC 2920" },
     { SP_EXT_SIZE,          "SIZE",                X_BOTH,                   0,                "RFC 1870" },
@@ -84,7 +84,7 @@ const struct sp_ext_rule sp_exts[] = {
     { SP_EXT_AUTH,          "AUTH",                SP_X_CLEAR | SP_X_TLS,    0,                "RFC 4954 3: when a mechanism is" },
 };
 
-const struct sp_param_rule sp_params[] = {
+SP_ROWS struct sp_param_rule sp_params[] = {
     /* name         param             verb       ext                   lenient value  syntax                                cite */
     { "SIZE",       SP_P_SIZE,        SP_V_MAIL, SP_EXT_SIZE,          true,   true,  "SIZE=octets",                        "RFC 1870 6" },
     { "BODY",       SP_P_BODY,        SP_V_MAIL, SP_EXT_8BITMIME,      true,   true,  "BODY=7BIT, 8BITMIME or BINARYMIME where offered", "RFC 6152 2; RFC 3030 3" },
@@ -130,7 +130,7 @@ static struct sp_verdict refused(enum sp_r r, struct sp_str arg)
 
 const struct sp_reply_rule *sp_reply_rule(enum sp_r r)
 {
-    static const struct sp_reply_rule rules[SP_R_COUNT] = {
+    static SP_ROWS struct sp_reply_rule rules[SP_R_COUNT] = {
 #define SP_R_ROW(id, code, enh, text, cite) {code, enh, text},
         SP_REPLIES(SP_R_ROW)
 #undef SP_R_ROW

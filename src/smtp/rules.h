@@ -16,6 +16,17 @@
 
 struct sp_srv;
 
+/* A test compiles these files a second time with SP_RULES_MUTABLE, breaks each row once
+ * and looks that somebody notices (tests/smtp/srv_mutate.c). */
+#ifdef SP_RULES_MUTABLE
+#define SP_ROWS
+unsigned sp_wiped_at(const char *member, unsigned at);
+#define SP_WIPED_AT(member, at) sp_wiped_at(#member, at)
+#else
+#define SP_ROWS                 const
+#define SP_WIPED_AT(member, at) (at)
+#endif
+
 /* ---- What is taken away, and when ------------------------------------------------ */
 
 enum {
@@ -70,6 +81,7 @@ enum {
  * what is wrong and what to send next; "%s" is replaced by the one argument.  Enhanced
  * codes are on every 2xx, 4xx and 5xx but the greeting and EHLO/HELO (RFC 2034 4).
  */
+#define SP_NO_MEMORY_TEXT "Out of memory, connect again later"
 #define SP_REPLIES(X)                                                                                                          \
     X(SP_R_NONE,            0,   "",      "",                                                                   "permitted")  \
     /* connection */                                                                                                           \
@@ -85,7 +97,7 @@ enum {
     X(SP_R_TIMEOUT,         421, "4.4.2", "Nothing came for too long, closing",                                 "RFC 5321 4.5.3.2.7") \
     X(SP_R_SLOW,            451, "4.3.0", "We did not finish in time; nothing was queued, try again later",     "RFC 5321 4.5.3.2") \
     X(SP_R_DRAIN,           421, "4.3.2", "The service is shutting down, connect again",                        "RFC 5321 3.8") \
-    X(SP_R_NO_MEMORY,       421, "4.3.0", "Out of memory, connect again later",                                 "RFC 5321 3.8") \
+    X(SP_R_NO_MEMORY,       421, "4.3.0", SP_NO_MEMORY_TEXT,                                 "RFC 5321 3.8") \
     /* any command */                                                                                                          \
     X(SP_R_OK,              250, "2.0.0", "Ok",                                                                 "RFC 5321 4.2") \
     X(SP_R_HELP,            214, "2.0.0", "Commands: %s",                                                       "RFC 5321 4.1.1.8") \
@@ -237,7 +249,7 @@ struct sp_verb_rule {
     const char *syntax;
     const char *cite;
 };
-extern const struct sp_verb_rule sp_verbs[];
+extern SP_ROWS struct sp_verb_rule sp_verbs[];
 extern const size_t sp_nverbs;
 
 /* ---- Mechanisms -------------------------------------------------------------------- */
@@ -257,7 +269,7 @@ struct sp_mech_rule {
     unsigned flags; /* SP_M_* */
     const char *cite;
 };
-extern const struct sp_mech_rule sp_mechs[]; /* in the order of the EHLO line */
+extern SP_ROWS struct sp_mech_rule sp_mechs[]; /* in the order of the EHLO line */
 extern const size_t sp_nmechs;
 
 /* ---- Extensions and parameters ------------------------------------------------------ */
@@ -276,7 +288,7 @@ struct sp_ext_rule {
     uint32_t implies; /* listed with it: the RFC wants both */
     const char *cite;
 };
-extern const struct sp_ext_rule sp_exts[]; /* in the order of the EHLO reply */
+extern SP_ROWS struct sp_ext_rule sp_exts[]; /* in the order of the EHLO reply */
 extern const size_t sp_nexts;
 
 enum sp_param {
@@ -305,7 +317,7 @@ struct sp_param_rule {
     const char *syntax;
     const char *cite;
 };
-extern const struct sp_param_rule sp_params[];
+extern SP_ROWS struct sp_param_rule sp_params[];
 extern const size_t sp_nparams;
 
 /* ---- Kinds of listener -------------------------------------------------------------- */

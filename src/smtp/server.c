@@ -566,7 +566,7 @@ bool sp_srv_next(struct sp_srv *s, struct sp_srv_event *ret_event)
 /* ---- Output ----------------------------------------------------------------------------------------- */
 
 /* Said without any memory of our own. */
-static const char no_memory_text[] = "421 4.3.0 Out of memory, connect again later\r\n";
+static const char no_memory_text[] = "421 4.3.0 " SP_NO_MEMORY_TEXT "\r\n";
 
 const char *sp_srv_out(const struct sp_srv *s, size_t *ret_len)
 {
@@ -985,10 +985,8 @@ enum sp_wait sp_srv_wait(const struct sp_srv *s)
 /* The owner was too slow: 451, nothing queued, and the session goes on. */
 static void owner_expired(struct sp_srv *s)
 {
-    static const struct sp_reply slow = {
-        451,
-        {4, 3, 0},
-        SP_LIT("We did not finish in time; nothing was queued, try again later")};
+    const struct sp_reply_rule *r = sp_reply_rule(SP_R_SLOW);
+    struct sp_reply slow = {r->code, {4, 3, 0}, sp_str(r->text)};
 
     if (s->pend == SP_SRV_AUTH)
         (void)sp_srv_auth_fail(s, SP_AUTH_TEMPORARY);

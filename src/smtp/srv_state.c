@@ -58,7 +58,7 @@ void sp_srv_wipe(struct sp_srv *s, unsigned at)
     if (s->exch && s->exch->seen)
         s->infos |= SP_INFO_AUTH_END;
 #define WIPE(kind, type, name, when, why)                                              \
-    if ((when)&at)                                                                     \
+    if (SP_WIPED_AT(name, when) & at)                                                  \
         WIPE_##kind(s->name);
     SP_SRV_FIELDS(WIPE)
 #undef WIPE

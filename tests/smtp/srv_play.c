@@ -15,6 +15,7 @@ struct player {
     struct sp_srv *s;
     size_t chunk;
     bool quiet, bad, closed;
+    bool later; /* an event was left without its answer */
     const struct story_step *at;
     char *pend; /* octets of the client not yet taken */
     size_t npend;
@@ -279,7 +280,9 @@ static void give(struct player *p, const char *event)
     const char *a = answer_for(p, event);
     struct sp_reply r;
 
-    if (!a || strcmp(a, "accept") == 0)
+    if (a && strcmp(a, "later") == 0)
+        p->later = true;
+    else if (!a || strcmp(a, "accept") == 0)
         must(p, sp_srv_accept(p->s), event);
     else if (parse_reply(a, &r))
         must(p, sp_srv_reply(p->s, &r), event);
@@ -321,6 +324,10 @@ static void give_auth(struct player *p)
 
     if (!a)
         a = "fail";
+    if (strcmp(a, "later") == 0) {
+        p->later = true;
+        return;
+    }
     if (parse_reply(a, &r)) {
         must(p, sp_srv_reply(p->s, &r), "auth");
         return;
@@ -713,6 +720,7 @@ static void act(struct player *p, const struct story_step *st)
     } else if (strcmp(st->text, "expire") == 0) {
         run(p);
         sp_srv_expired(p->s);
+        p->later = false;
     } else if (strcmp(st->text, "drain") == 0) {
         run(p);
         sp_srv_drain(p->s);

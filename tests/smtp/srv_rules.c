@@ -176,7 +176,7 @@ TEST("verbs: arguments, and what counts as no progress")
 {
     CHECK_STR(verbs_with(SP_F_NOARG), "STARTTLS DATA RSET QUIT ");
     CHECK_STR(verbs_with(SP_F_ARG),
-              "EHLO HELO LHLO AUTH MAIL RCPT BDAT VRFY XCLIENT XFORWARD ");
+              "EHLO HELO LHLO AUTH MAIL RCPT VRFY XCLIENT XFORWARD ");
     CHECK_STR(
         verbs_with(SP_F_IDLE),
         "EHLO HELO LHLO STARTTLS AUTH MAIL DATA RSET NOOP VRFY HELP XCLIENT XFORWARD "
@@ -351,6 +351,25 @@ TEST("limits are the ones PROTOCOL states")
     CHECK_INT(SP_LIMIT_IDLE, 100);
     CHECK_INT(SP_LIMIT_AUTH_FAILS, 3);
     CHECK_INT(SP_LIMIT_CERT_REFUSALS, 3);
+}
+
+TEST("the words for a lack of memory are those of the table, and need none")
+{
+    struct sp_srv *s = session();
+    struct sp_buf want;
+    size_t n;
+    const char *got;
+
+    sp_buf_init(&want, 1000);
+    CHECK_INT(sp_format_rule(&want, SP_R_NO_MEMORY, sp_str("")), 0);
+    sp_no_memory(s);
+    got = sp_srv_out(s, &n);
+    CHECK(n == want.n && memcmp(got, want.p, n) == 0);
+    sp_srv_out_ack(s, 5);
+    got = sp_srv_out(s, &n);
+    CHECK(n == want.n - 5 && memcmp(got, want.p + 5, n) == 0);
+    sp_buf_free(&want);
+    sp_srv_free(s);
 }
 
 TEST("an idle session is small")

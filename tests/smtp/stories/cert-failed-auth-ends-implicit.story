@@ -9,6 +9,7 @@ C: AUTH PLAIN AGFsaWNlAHNlY3JldA==
 S: 535 5.7.8 Authentication credentials invalid
 C: MAIL FROM:<alice@example.org>
 S: 530 5.7.0 Authentication required
+= never auth EXTERNAL
 ! auth ok alice
 C: AUTH EXTERNAL =
 S: 235 2.7.0 Authenticated as alice

@@ -13,3 +13,4 @@ C: EHLO c
 S~ 250 mx
 C: MAIL FROM:<alice@example.org>
 S: 530 5.7.0 Authentication required
+= never auth EXTERNAL

@@ -15,6 +15,8 @@ S: 250-STARTTLS
 S: 250 AUTH CRAM-MD5
 C: AUTH LOGIN
 S: 504 5.5.4 LOGIN is not offered without TLS: send STARTTLS first
+C: AUTH EXTERNAL =
+S: 504 5.5.4 EXTERNAL is not offered without TLS: send STARTTLS first
 C: STARTTLS
 S: 220 2.0.0 Ready to start TLS
 C: AUTH CRAM-MD5
