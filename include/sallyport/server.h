@@ -238,7 +238,8 @@ SP_PUBLIC int sp_srv_reply(struct sp_srv *s, const struct sp_reply *r);
 SP_PUBLIC int sp_srv_replyf(struct sp_srv *s, int code, int e1, int e2, int e3,
                             const char *fmt, ...) SP_PRINTF(6, 7);
 /* One recipient of the group of SP_SRV_RCPT; in LMTP also one of the accepted
- * recipients, in their order, at SP_SRV_END.  Any order.  r NULL: 250. */
+ * recipients, in their order, at SP_SRV_END.  Any order.  r NULL: 250.  When an answer
+ * closes the session (421, too many refused) the rest are -SP_ESTATE: stop there. */
 SP_PUBLIC int sp_srv_rcpt(struct sp_srv *s, size_t index, const struct sp_reply *r);
 
 SP_PUBLIC int sp_srv_tls_done(struct sp_srv *s, const struct sp_srv_tls *tls);

@@ -115,21 +115,6 @@ static bool run(struct sp_srv *s, const struct sp_verb_rule *v, struct sp_str ar
     return true;
 }
 
-static void too_idle(struct sp_srv *s)
-{
-    say(s, SP_R_TOO_MANY_IDLE);
-    s->infos |= SP_INFO_TOO_MANY;
-    sp_close(s);
-}
-
-static bool counts_idle(struct sp_srv *s, const struct sp_verb_rule *v)
-{
-    if (!v || !(v->flags & SP_F_IDLE) || s->policy->idle_commands_max == UINT32_MAX)
-        return false;
-    return s->idle++ >= (s->policy->idle_commands_max ? s->policy->idle_commands_max
-                                                      : (unsigned)SP_LIMIT_IDLE);
-}
-
 static void not_smtp(struct sp_srv *s)
 {
     say(s, SP_R_NOT_SMTP);
@@ -152,10 +137,8 @@ static bool command(struct sp_srv *s, struct sp_str line)
         not_smtp(s);
         return true;
     }
-    if (counts_idle(s, v)) {
-        too_idle(s);
+    if (v && (v->flags & SP_F_IDLE) && !sp_idle_again(s))
         return true;
-    }
     d = sp_rule_verb(s, v);
     if (d.reply != SP_R_NONE && s->grp)
         return false;
@@ -711,14 +694,11 @@ static void group_done(struct sp_srv *s, enum sp_srv_event_type e)
 {
     bool any = false;
 
-    for (size_t i = 0; s->grp && i < s->grp->n; i++) {
+    for (size_t i = 0; s->grp && i < s->grp->n; i++)
         any |= s->grp->slot[i].accepted;
-        if (!s->grp->slot[i].accepted)
-            s->idle += s->policy->idle_commands_max != UINT32_MAX;
-    }
     sp_group_free(s->grp);
     s->grp = NULL;
-    if (e == SP_SRV_END && !s->no_memory)
+    if (e == SP_SRV_END && !s->closing)
         sp_end_answered(s, any);
 }
 
@@ -745,7 +725,7 @@ static void answer_rest(struct sp_srv *s, const struct sp_reply *r)
 {
     enum sp_srv_event_type e = s->pend;
 
-    for (size_t i = 0; !s->no_memory && i < s->grp->n; i++)
+    for (size_t i = 0; s->grp && i < s->grp->n; i++)
         if (!s->grp->slot[i].done)
             (void)sp_group_answer(s, i, r);
     un_pend(s);
@@ -762,11 +742,10 @@ int sp_srv_rcpt(struct sp_srv *s, size_t index, const struct sp_reply *r)
     if (r && (r->code < 200 || r->code > 599 || r->code / 100 == 3))
         return -SP_EINPUT;
     rc = sp_group_answer(s, index, r);
-    if (rc < 0 || s->no_memory)
+    if (rc < 0 || s->closing)
         return rc;
     if (r && r->code == 421) {
         sp_close(s);
-        s->handed = false;
     } else if (s->grp->next == s->grp->n) {
         un_pend(s);
         group_done(s, e);

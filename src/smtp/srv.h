@@ -168,6 +168,8 @@ void sp_count_refusal(struct sp_srv *s, enum sp_r r);
 void sp_count_error(struct sp_srv *s);
 void sp_note(struct sp_srv *s, unsigned info, enum sp_r r, struct sp_str arg);
 void sp_close(struct sp_srv *s);
+/* One more command (or refused recipient) without progress; false: 421, closed. */
+bool sp_idle_again(struct sp_srv *s);
 void sp_progress(struct sp_srv *s);
 
 /* server.c: nothing of an answered command is left behind */

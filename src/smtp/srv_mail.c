@@ -453,7 +453,11 @@ int sp_group_answer(struct sp_srv *s, size_t i, const struct sp_reply *r)
         return 0;
     if (!at_end)
         s->txn->rcpts += g->slot[i].accepted;
-    while (!s->no_memory && g->next < g->n && g->slot[g->next].done)
-        send_slot(s, &g->slot[g->next++], at_end);
+    while (!s->closing && g->next < g->n && g->slot[g->next].done) {
+        struct sp_slot *slot = &g->slot[g->next++];
+
+        if (slot->accepted || at_end || sp_idle_again(s))
+            send_slot(s, slot, at_end);
+    }
     return 0;
 }

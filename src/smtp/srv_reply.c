@@ -135,6 +135,7 @@ void sp_say_challenge(struct sp_srv *s, struct sp_str token)
 void sp_close(struct sp_srv *s)
 {
     s->pend = SP_SRV_NOTHING;
+    s->handed = false;
     sp_srv_wipe(s, SP_AT_RSET);
     sp_set_mode(s, SP_IN_CLOSED);
     s->closing = true;
@@ -166,6 +167,22 @@ void sp_count_error(struct sp_srv *s)
     sp_say(s, SP_R_TOO_MANY_ERRORS, SP_LIT(""));
     s->infos |= SP_INFO_TOO_MANY;
     sp_close(s);
+}
+
+bool sp_idle_again(struct sp_srv *s)
+{
+    unsigned max = s->policy->idle_commands_max;
+
+    if (max == UINT32_MAX)
+        return true;
+    if (!sp_rule_over(s->idle, max, SP_LIMIT_IDLE)) {
+        s->idle++;
+        return true;
+    }
+    sp_say(s, SP_R_TOO_MANY_IDLE, (struct sp_str){"", 0});
+    s->infos |= SP_INFO_TOO_MANY;
+    sp_close(s);
+    return false;
 }
 
 void sp_progress(struct sp_srv *s)

@@ -199,13 +199,19 @@ static bool certificate_missing(enum verb v)
            v != V_QUIT;
 }
 
+static bool unknown(enum verb v)
+{
+    return v == V_UNKNOWN ||
+           (policy.kind == SP_SRV_LMTP ? IN(v, V_EHLO, V_HELO, V_XCLIENT)
+                                       : v == V_LHLO);
+}
+
 /* The refusal of a well-formed command, or 0. */
 static int refusal(enum verb v)
 {
     if (certificate_missing(v))
         return 554;
-    if (v == V_UNKNOWN ||
-        (policy.kind == SP_SRV_LMTP ? IN(v, V_EHLO, V_HELO, V_XCLIENT) : v == V_LHLO))
+    if (unknown(v))
         return 500;
     if (submission() && !m.tls &&
         !IN(v, V_EHLO, V_HELO, V_STARTTLS, V_RSET, V_NOOP, V_HELP, V_QUIT, V_XCLIENT,
@@ -585,11 +591,8 @@ static int predict(const struct move *v)
         count_errors(code, !owners_own(v, code));
         return code;
     }
-    if (counts_idle(v->verb) &&
-        !(policy.kind == SP_SRV_LMTP ? IN(verb, V_EHLO, V_HELO, V_XCLIENT)
-                                     : verb == V_LHLO) &&
-        policy.idle_commands_max != UINT32_MAX &&
-        m.idle++ >= policy.idle_commands_max) {
+    if (policy.idle_commands_max != UINT32_MAX && !unknown(verb) &&
+        counts_idle(v->verb) && m.idle++ >= policy.idle_commands_max) {
         m.closed = 1;
         forget_txn();
         return 421;
@@ -599,11 +602,15 @@ static int predict(const struct move *v)
         m.closed = 1;
     if (code == 0) {
         code = happens(v);
-        if (code == 550 && v->verb == V_RCPT && policy.idle_commands_max != UINT32_MAX)
-            m.idle++;
+        if (code == 550 && v->verb == V_RCPT &&
+            policy.idle_commands_max != UINT32_MAX &&
+            m.idle++ >= policy.idle_commands_max)
+            code = 421;
     }
-    if (code == 421)
+    if (code == 421) {
         m.closed = 1;
+        forget_txn();
+    }
     count_errors(code, !owners_own(v, code));
     return code;
 }

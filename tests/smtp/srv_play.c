@@ -292,17 +292,19 @@ static void give(struct player *p, const char *event)
 
 static void give_each(struct player *p, size_t n, const char *event)
 {
-    struct sp_reply r;
+    struct sp_reply r = {.code = 0};
+    int rc = 0;
 
-    for (size_t i = 0; i < n && !p->bad; i++) {
+    /* -SP_ESTATE in the middle: the answer before it closed the session */
+    for (size_t i = 0; i < n && rc == 0; i++) {
         const char *a = answer_for(p, event);
 
         if (!a || strcmp(a, "accept") == 0)
-            must(p, sp_srv_rcpt(p->s, i, NULL), event);
+            rc = sp_srv_rcpt(p->s, i, NULL);
         else if (parse_reply(a, &r))
-            must(p, sp_srv_rcpt(p->s, i, &r), event);
-        if (a && r.code == 421)
-            break;
+            rc = sp_srv_rcpt(p->s, i, &r);
+        if (i == 0 || rc != -SP_ESTATE)
+            must(p, rc, event);
     }
 }
 
