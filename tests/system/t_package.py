@@ -49,37 +49,37 @@ route nowhere {{
     lmtp = 127.0.0.1:9
 }}
 X
-echo secret-12345678 > /root/password
-chmod 600 /root/password
+echo secret-12345678 > /srv/password
+chmod 600 /srv/password
 cd /  # where the service's user may look
-sallyport user add --data /var/lib/sallyport alice --address alice@example.org --password-file /root/password
+sallyport user add --data /var/lib/sallyport alice --address alice@example.org --password-file /srv/password
 chown -R sallyport:sallyport /var/lib/sallyport
 start() {{
-    : > /root/log
-    sallyport serve --config /etc/sallyport/sallyport.conf 2>> /root/log &
+    : > /srv/log
+    sallyport serve --config /etc/sallyport/sallyport.conf 2>> /srv/log &
     server=$!
     n=0
-    until grep -q 'supervisor - ready' /root/log; do
+    until grep -q 'supervisor - ready' /srv/log; do
         n=$((n + 1))
-        [ $n -lt 100 ] || {{ cat /root/log; exit 1; }}
+        [ $n -lt 100 ] || {{ cat /srv/log; exit 1; }}
         sleep 0.1
     done
 }}
 start
-printf 'From: alice@example.org\nTo: bob@remote.test\nSubject: keep me\n\nkept\n' > /root/m
+printf 'From: alice@example.org\nTo: bob@remote.test\nSubject: keep me\n\nkept\n' > /srv/m
 apt-get -q -y install curl
-curl -sS smtp://127.0.0.1:{port} --ssl-reqd --insecure --user alice:secret-12345678 --mail-from alice@example.org --mail-rcpt bob@remote.test --crlf --upload-file /root/m
+curl -sS smtp://127.0.0.1:{port} --ssl-reqd --insecure --user alice:secret-12345678 --mail-from alice@example.org --mail-rcpt bob@remote.test --crlf --upload-file /srv/m
 sleep 1
 sallyport queue list --data /var/lib/sallyport | grep bob@remote.test
 kill $server
 wait $server
 
 echo '# kept' >> /etc/sallyport/sallyport.conf
-mkdir /root/new
-dpkg-deb -R {folder}/sallyport_*.deb /root/new
-sed -i 's/^Version: .*/&+next/' /root/new/DEBIAN/control
-dpkg-deb -b /root/new /root/next.deb
-DEBIAN_FRONTEND=noninteractive apt-get -q -y install /root/next.deb
+mkdir /srv/new
+dpkg-deb -R {folder}/sallyport_*.deb /srv/new
+sed -i 's/^Version: .*/&+next/' /srv/new/DEBIAN/control
+dpkg-deb -b /srv/new /srv/next.deb
+DEBIAN_FRONTEND=noninteractive apt-get -q -y install /srv/next.deb
 tail -n 1 /etc/sallyport/sallyport.conf | grep -q '# kept'
 start
 sallyport queue list --data /var/lib/sallyport | grep bob@remote.test
@@ -99,10 +99,10 @@ DEVELOP = r"""
 cd {folder}
 apt-get -q update
 apt-get -q -y install gcc libc6-dev pkg-config ./libsallyport0_*.deb ./libsallyport-dev_*.deb
-for h in /usr/include/sallyport/*.h; do echo "#include \"$h\""; done > /root/x.c
-echo 'int main(void) {{ return 0; }}' >> /root/x.c
-gcc -Wall -Werror $(pkg-config --cflags libsallyport) /root/x.c -o /root/x $(pkg-config --libs libsallyport)
-/root/x
+for h in /usr/include/sallyport/*.h; do echo "#include \"$h\""; done > /srv/x.c
+echo 'int main(void) {{ return 0; }}' >> /srv/x.c
+gcc -Wall -Werror $(pkg-config --cflags libsallyport) /srv/x.c -o /srv/x $(pkg-config --libs libsallyport)
+/srv/x
 """
 
 
