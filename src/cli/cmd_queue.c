@@ -8,6 +8,7 @@
 #include "err.h"
 #include "frame.h"
 #include "qcontrol.h"
+#include "wallclock.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -15,7 +16,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #define SP_OPT_FILTER                                                                      \
@@ -48,14 +48,6 @@ struct ask {
     uint64_t rows;
 };
 
-static uint64_t now_ms(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_REALTIME, &ts);
-    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 /* ---- rendering ---- */
 
 static void say(const char *s)
@@ -77,7 +69,7 @@ static long long num(json_t *j, const char *key)
 
 static void age(long long ms, char out[24])
 {
-    long long s = ((long long)now_ms() - ms) / 1000;
+    long long s = ((long long)sp_wall_ms() - ms) / 1000;
 
     if (s < 0)
         s = 0;
@@ -115,8 +107,8 @@ static void put_recipient(json_t *r, bool whole)
     printf("  %s", str(r, "status"));
     if (num(r, "attempts"))
         printf(", %lld attempt%s", num(r, "attempts"), num(r, "attempts") == 1 ? "" : "s");
-    if (num(r, "next_ms") > (long long)now_ms())
-        printf(", next in %llds", (num(r, "next_ms") - (long long)now_ms()) / 1000);
+    if (num(r, "next_ms") > (long long)sp_wall_ms())
+        printf(", next in %llds", (num(r, "next_ms") - (long long)sp_wall_ms()) / 1000);
     putchar('\n');
     if (last && !whole)
         put_attempt(last);
@@ -267,14 +259,14 @@ static void direct_row(void *arg, struct sp_str json)
 static int direct(struct ask *q, const char *dir, bool looking)
 {
     struct sp_spool_options o;
-    struct sp_qcontrol c = {.now_ms = now_ms(), .row = direct_row, .row_arg = q};
+    struct sp_qcontrol c = {.now_ms = sp_wall_ms(), .row = direct_row, .row_arg = q};
     struct sp_err err;
 
     sp_spool_defaults(&o);
     o.read_only = looking;
     o.no_thread = true;
     if (sp_become_owner(dir, &err) < 0 ||
-        sp_spool_open(dir, &o, now_ms(), &c.spool, &err) < 0)
+        sp_spool_open(dir, &o, sp_wall_ms(), &c.spool, &err) < 0)
         return sp_fail_err(&err);
     sp_qcontrol_run(&c, &q->m);
     sp_spool_close(c.spool);

@@ -16,6 +16,7 @@
 
 #include "role.h"
 #include "spool.h"
+#include "wallclock.h"
 
 enum { Q_PEERS_MAX = 128, Q_SPARES_A_PEER = 16, Q_ITEMS = SP_BATCH_MESSAGES };
 
@@ -70,7 +71,6 @@ struct q {
     uint64_t commits;
 };
 
-uint64_t q_now(void);
 struct q_peer *q_peer_find(struct q *q, Sp__Role role, unsigned instance);
 struct q_peer *q_peer_serial(struct q *q, uint64_t serial);
 /* Sends the spare files that the server still waits for, as far as there are places. */

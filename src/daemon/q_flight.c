@@ -115,7 +115,7 @@ static void own_outcome(struct q_flight *f, uint32_t index, Sp__Action action,
     r->index = index;
     r->action = action;
     r->attempt = a;
-    a->at_ms = q_now();
+    a->at_ms = sp_wall_ms();
     a->code = code;
     a->enhanced = (char *)(uintptr_t)enhanced;
     a->text = sp_arena_strndup(&f->arena, text, strlen(text));
@@ -139,7 +139,7 @@ static void settle(struct q *q, struct q_flight *f)
     o.n_rcpt = f->rcpts;
     o.host_down = f->host_down;
     f->settling = true;
-    if (sp_spool_plan(q->spool, &o, q_now(), &plan, &err) < 0) {
+    if (sp_spool_plan(q->spool, &o, sp_wall_ms(), &plan, &err) < 0) {
         /* Gone or taken over meanwhile (removed by an administrator): nothing to store. */
         if (err.code != SP_ENOENT)
             sp_log(SP_LOG_QUEUE_ERROR, f->id, SP_KVS("reason", err.text));
@@ -201,8 +201,8 @@ static void log_outcomes(const struct q_flight *f, const struct sp_plan *plan)
                  a ? a->enhanced : "", a ? a->text : "");
         if (action == SP__ACTION__ACTION_RETRY)
             snprintf(next, sizeof next, "%llus",
-                     (unsigned long long)(plan->due_ms > q_now()
-                                              ? (plan->due_ms - q_now()) / 1000
+                     (unsigned long long)(plan->due_ms > sp_wall_ms()
+                                              ? (plan->due_ms - sp_wall_ms()) / 1000
                                               : 0));
         sp_log(
             by_action[action].ev, f->id, SP_KVS("id", f->id),
@@ -234,7 +234,7 @@ void q_settle_done(struct q *q, const struct q_item *it, const struct sp_result 
     } else {
         /* It was not stored: deliver again later rather than lose it. */
         sp_spool_unlease(q->spool, f->job);
-        (void)sp_sched_retry(q->sched, f->job, q_now() + 60000);
+        (void)sp_sched_retry(q->sched, f->job, sp_wall_ms() + 60000);
     }
     sp_plan_free(it->plan);
     flight_free(q, f);
@@ -514,7 +514,7 @@ static bool launch(struct q *q, struct q_flight *f, struct sp_job *j)
     sp_free(mine);
     if (f->open == 0 && f->rcpts == 0) { /* nobody could take it: later */
         sp_spool_unlease(q->spool, f->job);
-        (void)sp_sched_retry(q->sched, f->job, q_now() + 1000);
+        (void)sp_sched_retry(q->sched, f->job, sp_wall_ms() + 1000);
         flight_free(q, f);
         return false;
     }
@@ -538,7 +538,7 @@ static bool claim(struct q *q, uint64_t job)
     }
     if (rc < 0) {
         sp_log(SP_LOG_QUEUE_ERROR, "", SP_KVS("reason", err.text));
-        (void)sp_sched_retry(q->sched, job, q_now() + 300000);
+        (void)sp_sched_retry(q->sched, job, sp_wall_ms() + 300000);
         return true;
     }
     f = flight_new(q, job, j->lease);
@@ -590,7 +590,7 @@ static void on_due(uv_timer_t *t)
 
 void q_dispatch(struct q *q)
 {
-    uint64_t job, due, now = q_now();
+    uint64_t job, due, now = sp_wall_ms();
     unsigned misses = 0;
 
     if (q->dispatching || q->role->draining || !everybody_greeted(q))

@@ -55,7 +55,7 @@ static void add(struct q *q, struct sp_notice_about *about, enum sp_owed_kind ow
     n = sp_notice_build(q->conf, what_of(owed), about, &q->arena, &env, &sub.content);
     if (n == 0) {
         sub.env = env;
-        n = sp_batch_notice(q->batch, settle, &sub, q_now(), &err);
+        n = sp_batch_notice(q->batch, settle, &sub, sp_wall_ms(), &err);
     }
     if (n >= 0)
         (void)q_item_add(q, Q_NOTICE, n);
@@ -97,7 +97,7 @@ void q_notices(struct q *q, struct sp_plan *plan, int settle)
     static const enum sp_owed_kind kinds[] = {SP_OWED_FAILURE, SP_OWED_DELAY,
                                               SP_OWED_SUCCESS, SP_OWED_POSTMASTER};
     struct sp_notice_about about = {
-        .env = plan->env, .id = plan->id, .now_ms = q_now()};
+        .env = plan->env, .id = plan->id, .now_ms = sp_wall_ms()};
     struct sp_job *j = NULL;
     struct sp_err err;
 

@@ -90,7 +90,7 @@ static void add(struct q_peer *p, const Sp__Submit *m, struct sp_str content,
 
     if (sp_batch_full(q->batch) || q->items >= Q_ITEMS)
         q_commit(q);
-    n = sp_batch_submit(q->batch, &sub, q_now(), &err);
+    n = sp_batch_submit(q->batch, &sub, sp_wall_ms(), &err);
     if (n < 0) {
         sp_log(SP_LOG_QUEUE_ERROR, "", SP_KVS("reason", err.text));
         refuse_err(p, m->tag, &err);

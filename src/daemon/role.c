@@ -14,6 +14,14 @@
 
 enum { CHANNEL_FD = 3, SETUP_MAX = 32 << 20 };
 
+struct sp_str sp_setup_file(const Sp__Setup *s, const char *path)
+{
+    for (size_t i = 0; path && i < s->n_file; i++)
+        if (strcmp(s->file[i]->path, path) == 0)
+            return sp_pb_str(s->file[i]->content);
+    return (struct sp_str){NULL, 0};
+}
+
 void sp_role_exit(struct sp_role *r, int status)
 {
     if (r->up)

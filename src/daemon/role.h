@@ -44,6 +44,8 @@ struct sp_role {
 
 /* argv after "role".  Returns the exit status. */
 int sp_role_main(const struct sp_role_ops *ops, unsigned instance);
+/* The content of a file that SETUP brought along; empty when path is NULL or not there. */
+struct sp_str sp_setup_file(const Sp__Setup *s, const char *path);
 void sp_role_exit(struct sp_role *r, int status); /* flushes; does not return */
 
 extern const struct sp_role_ops sp_role_server, sp_role_auth, sp_role_queue,

@@ -15,10 +15,10 @@
 #include "secret.h"
 #include "stored.h"
 #include "talk.h"
+#include "wallclock.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { CAPACITY = 200, IDLE_MS = 5000, PAUSE_MS = 5000, BLOCK = 65536 };
@@ -84,19 +84,6 @@ struct dlv {
     uv_timer_t drain;
 };
 
-static uint64_t now_ms(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_REALTIME, &ts);
-    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
-static struct sp_str pb(ProtobufCBinaryData d)
-{
-    return (struct sp_str){(char *)d.data, d.len};
-}
-
 /* ---- outcomes ---- */
 
 static char *keep(struct job *j, const char *s, size_t n)
@@ -123,7 +110,7 @@ static void add_outcome(struct job *j, size_t i, const struct sp_outcome_row *ro
     o->index = j->m->index[i];
     o->action = row->action;
     o->attempt = a;
-    a->at_ms = now_ms();
+    a->at_ms = sp_wall_ms();
     a->code = (uint32_t)reply->code;
     a->enhanced = reply->enh[0] ? keep(j, enhanced, strlen(enhanced))
                                 : (char *)(uintptr_t)row->enhanced;
@@ -187,13 +174,13 @@ static int begin(struct link *l, struct job *j, struct sp_err *err)
 {
     const Sp__Envelope *e = j->m->envelope;
     struct sp_mail mail = {
-        .path = pb(e->reverse_path),
+        .path = sp_pb_str(e->reverse_path),
         .body = body_of(e),
         .smtputf8 = e->smtputf8,
         .ret = e->ret == SP__DSN_RET__RET_FULL   ? SP_RET_FULL
                : e->ret == SP__DSN_RET__RET_HDRS ? SP_RET_HDRS
                                                  : SP_RET_UNSET,
-        .envid = pb(e->envid),
+        .envid = sp_pb_str(e->envid),
         .requiretls = e->requiretls,
     };
     struct sp_rcpt *rcpt = sp_alloc((e->n_rcpt + 1) * sizeof *rcpt);
@@ -202,9 +189,9 @@ static int begin(struct link *l, struct job *j, struct sp_err *err)
     if (!rcpt)
         return sp_err_nomem(err);
     for (size_t i = 0; i < e->n_rcpt; i++)
-        rcpt[i] = (struct sp_rcpt){.path = pb(e->rcpt[i]->address),
+        rcpt[i] = (struct sp_rcpt){.path = sp_pb_str(e->rcpt[i]->address),
                                    .notify = e->rcpt[i]->notify,
-                                   .orcpt = pb(e->rcpt[i]->orcpt)};
+                                   .orcpt = sp_pb_str(e->rcpt[i]->orcpt)};
     j->pieces = sp_stored_pieces(e, j->m->prefix.len, j->piece);
     j->at = 0;
     j->offset = 0;
@@ -552,18 +539,10 @@ static void dest_free(struct dest *x)
     sp_free(x);
 }
 
-static struct sp_str named_file(const Sp__Setup *s, const char *path)
-{
-    for (size_t i = 0; path && i < s->n_file; i++)
-        if (strcmp(s->file[i]->path, path) == 0)
-            return pb(s->file[i]->content);
-    return (struct sp_str){NULL, 0};
-}
-
 static int make_tls(struct dest *x, const Sp__Setup *s, struct sp_err *err)
 {
     const struct sp_conf_route *r = x->route;
-    struct sp_str ca = named_file(s, r->tls_ca);
+    struct sp_str ca = sp_setup_file(s, r->tls_ca);
     struct sp_tls_client_opts o = {
         .ca = {ca, r->tls_ca},
         .ca_path = ca.n ? NULL : r->tls_ca,
@@ -580,8 +559,8 @@ static int make_tls(struct dest *x, const Sp__Setup *s, struct sp_err *err)
         x->tls = rc < 0 ? NULL : sp_tls_ref(x->bare);
         return rc;
     }
-    o.cert = (struct sp_pem){named_file(s, r->client_certificate), r->client_certificate};
-    o.key = (struct sp_pem){named_file(s, r->client_key), r->client_key};
+    o.cert = (struct sp_pem){sp_setup_file(s, r->client_certificate), r->client_certificate};
+    o.key = (struct sp_pem){sp_setup_file(s, r->client_key), r->client_key};
     if (sp_cert_facts(o.cert.pem, &f, NULL) == 0)
         snprintf(x->cert_address, sizeof x->cert_address, "%s", f.address);
     return sp_tls_client(&o, &x->tls, err);
@@ -592,7 +571,7 @@ static struct dest *dest_new(struct dlv *d, struct sp_conf *conf,
                              struct sp_err *err)
 {
     struct dest *x = sp_alloc(sizeof *x);
-    struct sp_str password = named_file(s, r->password_file), line;
+    struct sp_str password = sp_setup_file(s, r->password_file), line;
 
     if (!x) {
         (void)sp_err_nomem(err);

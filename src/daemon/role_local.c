@@ -11,10 +11,10 @@
 #include "err.h"
 #include "maildir.h"
 #include "stored.h"
+#include "wallclock.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { CAPACITY = 16 };
@@ -42,14 +42,6 @@ struct task {
     bool done, said;
 };
 
-static uint64_t now_ms(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_REALTIME, &ts);
-    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 /* ---- one recipient ---- */
 
 static const char *keep(struct task *t, const char *s)
@@ -70,7 +62,7 @@ static void deliver(struct task *t, size_t i, Sp__RcptOutcome *o)
         .fd = t->fd,
         .id = t->job->id,
         .hostname = t->conf->hostname,
-        .now_ms = now_ms(),
+        .now_ms = sp_wall_ms(),
     };
     char path[SP_MAILDIR_PATH_MAX];
     struct sp_err err = {.text = ""};

@@ -8,21 +8,12 @@
 
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
     IDLE_MS = 1000,
     ARENA_MAX = 256 << 20,
 };
-
-uint64_t q_now(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_REALTIME, &ts);
-    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 struct q_peer *q_peer_find(struct q *q, Sp__Role role, unsigned instance)
 {
@@ -81,7 +72,7 @@ void q_commit(struct q *q)
 
     if (sp_batch_items(q->batch) == 0)
         return;
-    if (sp_spool_commit(q->spool, q->batch, q_now(), &err) < 0)
+    if (sp_spool_commit(q->spool, q->batch, sp_wall_ms(), &err) < 0)
         sp_log(SP_LOG_QUEUE_ERROR, "", SP_KVS("reason", err.text));
     q->commits++;
     for (size_t i = 0; i < n; i++) {
@@ -146,7 +137,7 @@ static void peer_free(struct q_peer *p)
 static int give_spare(struct q_peer *p, struct sp_spare **at, struct sp_err *err)
 {
     Sp__SpareFile m = SP__SPARE_FILE__INIT;
-    int fd, rc = sp_spare_new(p->q->spool, q_now(), at, err);
+    int fd, rc = sp_spare_new(p->q->spool, sp_wall_ms(), at, err);
 
     if (rc < 0) {
         *at = NULL;
@@ -291,7 +282,7 @@ static void on_idle(uv_timer_t *t)
     static uint64_t seen;
     struct sp_err err;
 
-    if (q->commits == seen && sp_spool_idle(q->spool, q_now(), &err) < 0)
+    if (q->commits == seen && sp_spool_idle(q->spool, sp_wall_ms(), &err) < 0)
         sp_log(SP_LOG_QUEUE_ERROR, "", SP_KVS("reason", err.text));
     seen = q->commits;
     if (!q->open_for_work) /* a delivery role never came back */
@@ -320,7 +311,7 @@ static int open_spool(struct q *q, const struct sp_conf *c, struct sp_err *err)
     int rc;
 
     spool_options(&o, c);
-    rc = sp_spool_open(c->data_directory, &o, q_now(), &q->spool, err);
+    rc = sp_spool_open(c->data_directory, &o, sp_wall_ms(), &q->spool, err);
     if (rc < 0)
         return rc;
     q->sched = sp_sched_new();
@@ -414,7 +405,7 @@ static int control_frame(struct sp_port *port, const struct sp_frame *f, struct 
     struct q *q = sp_port_arg(port);
     Sp__ControlDone done = SP__CONTROL_DONE__INIT;
     struct command cmd = {.q = q, .uid = sp_port_instance(port)};
-    struct sp_qcontrol c = {.spool = q->spool, .now_ms = q_now(), .row = row_out,
+    struct sp_qcontrol c = {.spool = q->spool, .now_ms = sp_wall_ms(), .row = row_out,
                             .row_arg = port, .change = control_change, .change_arg = &cmd};
     struct sp_arena arena;
     Sp__ControlRequest *m;

@@ -7,16 +7,7 @@
 
 #include <openssl/rand.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
-
-uint64_t srv_now_ms(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_REALTIME, &ts);
-    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 /* ---- the channel to auth ---- */
 

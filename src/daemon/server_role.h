@@ -16,6 +16,7 @@
 #include "conn.h"
 #include "listen.h"
 #include "role.h"
+#include "wallclock.h"
 
 #include <sallyport/server.h>
 
@@ -157,6 +158,5 @@ bool srv_spare_take(struct srv *srv, struct srv_spare *ret);
 void srv_spare_ask(struct srv *srv); /* also finds out whether the disk is still full */
 void srv_spare_drop(struct srv *srv, const struct srv_spare *spare);
 void srv_session_closed(struct srv *srv); /* one less; ends the process when draining */
-uint64_t srv_now_ms(void);                /* wall clock */
 
 #endif

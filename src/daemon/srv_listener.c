@@ -88,20 +88,6 @@ void srv_policy(struct sp_srv_policy *p, const struct sp_conf *c,
     p->rcpt_max = (unsigned)l->recipients_max;
 }
 
-static struct sp_str named_file(const Sp__Setup *s, const char *path)
-{
-    for (size_t i = 0; path && i < s->n_file; i++)
-        if (strcmp(s->file[i]->path, path) == 0)
-            return (struct sp_str){(char *)s->file[i]->content.data,
-                                   s->file[i]->content.len};
-    return (struct sp_str){NULL, 0};
-}
-
-static struct sp_str pb_str(ProtobufCBinaryData d)
-{
-    return (struct sp_str){(char *)d.data, d.len};
-}
-
 static int make_tls(struct srv_listener *x, const Sp__Setup *setup, struct sp_err *err)
 {
     const struct sp_conf_listener *l = x->l;
@@ -116,15 +102,15 @@ static int make_tls(struct srv_listener *x, const Sp__Setup *setup, struct sp_er
             const Sp__KeyPair *k = setup->key[j];
 
             if (strcmp(k->name, l->tls_certs[i]->head.name) == 0)
-                pairs[o.n_pairs++] = (struct sp_tls_pair){{pb_str(k->chain_pem), k->name},
-                                                          {pb_str(k->key_pem), k->name}};
+                pairs[o.n_pairs++] = (struct sp_tls_pair){{sp_pb_str(k->chain_pem), k->name},
+                                                          {sp_pb_str(k->key_pem), k->name}};
         }
     o.pairs = pairs;
     o.ask_client = l->client_certificates != SP_CONF_CERTS_OFF;
     o.send_ca_names = l->send_ca_names;
-    o.client_ca = (struct sp_pem){named_file(setup, l->client_ca), l->client_ca};
+    o.client_ca = (struct sp_pem){sp_setup_file(setup, l->client_ca), l->client_ca};
     o.use_crl = l->client_crl != NULL;
-    o.crl = (struct sp_pem){named_file(setup, l->client_crl), l->client_crl};
+    o.crl = (struct sp_pem){sp_setup_file(setup, l->client_crl), l->client_crl};
     rc = sp_tls_server(&o, &x->tls, err);
     sp_free(pairs);
     return rc;

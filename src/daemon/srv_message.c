@@ -135,7 +135,7 @@ static struct srv_message *message_new(void)
         return NULL;
     sp_arena_init(&m->arena, ENVELOPE_MAX);
     sp__envelope__init(&m->env);
-    sp_stored_defaults(&m->env, srv_now_ms());
+    sp_stored_defaults(&m->env, sp_wall_ms());
     sp_buf_init(&m->content, SRV_HEADER_MAX);
     m->spare.fd = -1;
     return m;

@@ -538,6 +538,11 @@ void *sp_frame_unpack(const struct sp_frame *f, struct sp_arena *arena)
     return sp_pb_unpack(rules[f->type].desc, f->meta, arena);
 }
 
+struct sp_str sp_pb_str(ProtobufCBinaryData d)
+{
+    return (struct sp_str){(char *)d.data, d.len};
+}
+
 int sp_pb_pack(const ProtobufCMessage *m, struct sp_buf *out)
 {
     size_t n = protobuf_c_message_get_packed_size(m);

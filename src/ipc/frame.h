@@ -129,6 +129,7 @@ void *sp_frame_unpack(const struct sp_frame *f, struct sp_arena *arena);
 void *sp_pb_unpack(const ProtobufCMessageDescriptor *d, struct sp_str octets,
                    struct sp_arena *arena);
 int sp_pb_pack(const ProtobufCMessage *m, struct sp_buf *out); /* appended */
+struct sp_str sp_pb_str(ProtobufCBinaryData d); /* the same octets, borrowed */
 
 const char *sp_msg_name(enum sp_msg type);
 const char *sp_role_name(Sp__Role role);
