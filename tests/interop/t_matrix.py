@@ -1,0 +1,121 @@
+#!/usr/bin/python3
+# sets: default
+"""The matrix of real peers counts, keeps and shows what its cells gave; the document in
+doc/ is made of the results beside it."""
+import matrix
+from matrix import *
+
+
+@contextlib.contextmanager
+def small(**functions):
+    """A matrix of one peer with these cells (want_name=function), run to its end."""
+    with work() as tmp:
+        kept = matrix.RESULTS, matrix.DOCUMENT, sys.argv
+        matrix.RESULTS, matrix.DOCUMENT = tmp / "r.json", tmp / "d.md"
+        sys.argv = sys.argv[:1]
+        m = Matrix("clients", runs=3)
+
+        @m.peer("P")
+        @contextlib.contextmanager
+        def _():
+            yield SimpleNamespace(version="P 1.0")
+
+        for name, function in functions.items():
+            want, _, column = name.partition("_")
+            if want == "none":
+                m.none("P", "row", column, function)
+            elif want == "cannot":
+                m.cell("P", "row", column, cannot="not in this program")(function)
+            else:
+                m.cell("P", "row", column, want=want)(function)
+        try:
+            yield m
+        finally:
+            matrix.RESULTS, matrix.DOCUMENT, sys.argv = kept
+
+
+def run_quietly(m):
+    """Exit status and the document."""
+    with open(os.devnull, "w") as out, contextlib.redirect_stdout(out):
+        try:
+            m.run()
+        except SystemExit as e:
+            return e.code, matrix.DOCUMENT.read_text()
+
+
+def fail(text):
+    raise Failed(text)
+
+
+@test("a cell passes when all of its runs do; one that fails at the third is shown with its words")
+def _():
+    with small(delivered_a=lambda p, n: "PLAIN",
+               delivered_b=lambda p, n: fail("lost: a|b") if n == 3 else "PLAIN") as m:
+        status, text = run_quietly(m)
+        check(status == 1, f"status {status}")
+        check("| P | row | ✓ PLAIN | ✗ 2/3 <sup>1</sup> |" in text, text)
+        check("1. lost: a\\|b" in text and "- P: P 1.0" in text, text)
+        check("of 2 cells that can work 1 do; 0 cannot" in text, text)
+
+
+@test("what cannot work must fail in the peer's words, and a cell without a run says why")
+def _():
+    with small(cannot_a=lambda p, n: fail("P: not in this program"), none_b="no option",
+               refused_c=lambda p, n: "535") as m:
+        status, text = run_quietly(m)
+        check(status == 0, f"status {status}")
+        check("| – <sup>1</sup> | – <sup>2</sup> | ✓ refused: 535 |" in text, text)
+        check("1. P: not in this program\n2. no option" in text, text)
+    for wrong in (lambda p, n: fail("another reason"), lambda p, n: "it works"):
+        with small(cannot_a=wrong) as m:
+            status, text = run_quietly(m)
+            check(status == 1 and "| ✗ 0/3 " in text, text)
+
+
+@test("a run with words replaces its own cells and leaves the others")
+def _():
+    with small(delivered_a=lambda p, n: "one", delivered_b=lambda p, n: "two") as m:
+        run_quietly(m)
+        m.cells[0].function = lambda p, n: "three"
+        sys.argv = ["t", "row, a"]
+        status, text = run_quietly(m)
+        check(status == 0 and "| ✓ three | ✓ two |" in text, text)
+        m.cells.pop()
+        sys.argv = ["t"]
+        status, text = run_quietly(m)
+        check("✓ two" not in text, f"a cell that is no more stands in the document:\n{text}")
+
+
+@test("a peer that cannot be had skips its cells and keeps what was found before")
+def _():
+    with small(delivered_a=lambda p, n: "one") as m:
+        run_quietly(m)
+
+        @m.peer("P")
+        @contextlib.contextmanager
+        def _():
+            raise Skipped("no network")
+            yield
+        status, text = run_quietly(m)
+        check(status == 0 and "| ✓ one |" in text, text)
+
+
+@test("a peer that does not start is a failure")
+def _():
+    with small(delivered_a=lambda p, n: "one") as m:
+        @m.peer("P")
+        @contextlib.contextmanager
+        def _():
+            raise Failed("ended with 1")
+            yield
+        check(run_quietly(m)[0] == 1, "no failure")
+
+
+@test("doc/interoperability.md is what doc/interoperability.json says")
+def _():
+    if not matrix.RESULTS.exists():
+        skip("no results yet")
+    check(matrix.DOCUMENT.read_text() == document(read()), "run tests/interop/matrix.py")
+
+
+run()
