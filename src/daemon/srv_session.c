@@ -320,9 +320,11 @@ static int ask_challenge(struct srv_session *s, const struct sp_srv_event *ev)
     m.listener = (char *)(uintptr_t)s->listener->l->head.name;
     m.client_address = s->address;
     m.binding = &cb;
-    m.plus_listed = s->listener->policy.mechs_tls &
-                    (SP_MECH_BIT(SP_MECH_SCRAM_SHA_256_PLUS) |
-                     SP_MECH_BIT(SP_MECH_SCRAM_SHA_1_PLUS));
+    /* Without a binding none was listed, and a client may truly say that it saw none. */
+    m.plus_listed = (cb.exporter.len || cb.unique.len) &&
+                    s->listener->policy.mechs_tls &
+                        (SP_MECH_BIT(SP_MECH_SCRAM_SHA_256_PLUS) |
+                         SP_MECH_BIT(SP_MECH_SCRAM_SHA_1_PLUS));
     return ask_auth(s, SP_MSG_AUTH_START, &m.base);
 }
 

@@ -16,8 +16,10 @@ static int put_gs2(struct sp_sasl *s, const struct sp_buf **ret_data)
 
     *ret_data = NULL;
     if (s->mech->plus) {
-        *ret_data = s->exporter.n ? &s->exporter : &s->unique;
-        rc = sp_buf_puts(b, s->exporter.n ? "p=tls-exporter," : "p=tls-unique,");
+        /* tls-unique exists up to TLS 1.2, and there it is the one that everybody knows
+         * (RFC 5802 6.1); tls-exporter takes its place in TLS 1.3 (RFC 9266 3). */
+        *ret_data = s->unique.n ? &s->unique : &s->exporter;
+        rc = sp_buf_puts(b, s->unique.n ? "p=tls-unique," : "p=tls-exporter,");
     } else if ((s->exporter.n || s->unique.n) && !s->plus_listed) {
         rc = sp_buf_puts(b, "y,"); /* we could; did the server really not offer it? */
     } else {

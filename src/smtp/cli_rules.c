@@ -56,11 +56,17 @@ const struct sp_mech_trait *sp_cli_mech(enum sp_mech m)
 
 int sp_cli_mech_choose(uint32_t offered, unsigned held, enum sp_place place)
 {
-    for (int m = 0; m < SP_MECHS; m++)
-        if (offered & SP_MECH_BIT(m) && (mechs[m].needs & ~held) == 0 &&
-            mechs[m].places & 1u << place)
-            return m;
-    return -1;
+    /* Whatever binds the channel comes first, whichever hash it has: a man in the middle
+     * who takes SCRAM-SHA-256-PLUS alone out of the list would else get an exchange that
+     * he can pass on. */
+    for (unsigned bound = SP_HELD_BINDING;; bound = 0) {
+        for (int m = 0; m < SP_MECHS; m++)
+            if (offered & SP_MECH_BIT(m) && (mechs[m].needs & ~held) == 0 &&
+                (mechs[m].needs & bound) == bound && mechs[m].places & 1u << place)
+                return m;
+        if (!bound)
+            return -1;
+    }
 }
 
 enum sp_auth_outcome sp_cli_auth_reply(int code, bool clear_with_starttls)

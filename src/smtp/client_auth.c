@@ -515,7 +515,10 @@ void sp_cs_auth_event(const struct sp_cli *c, struct sp_cli_event *ev)
     ev->u.auth.mech = (enum sp_mech)c->mech;
     ev->u.auth.first = !c->auth_said || c->mech == SP_MECH_PLAIN;
     ev->u.auth.challenge = sp_buf_view(&c->challenge);
-    ev->u.auth.plus_offered = (sp_cs_caps(c)->mechs & plus) != 0;
+    /* One that was listed and then refused as unknown (504) is not offered: gs2 "y" tells
+     * a server that did list it (RFC 5802 6). */
+    ev->u.auth.plus_offered =
+        (sp_cs_caps(c)->mechs & plus & ~(c->tried & ~SP_MECH_BIT(c->mech))) != 0;
     ev->u.auth.has_binding = c->binding;
     ev->u.auth.step = c->mech == SP_MECH_LOGIN && c->steps ? c->steps - 1u : 0;
 }

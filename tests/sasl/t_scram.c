@@ -325,8 +325,16 @@ TEST("the client says y when it could bind, p when it may, n when it cannot")
               memcmp(out.p, row[i].begins, strlen(row[i].begins)) == 0);
         sp_sasl_free(c);
     }
+    /* TLS 1.2 has both: the one that everybody knows */
+    struct sp_sasl_binding both = EXP;
+    both.unique = UNI.unique;
+    struct sp_sasl *c = client("SCRAM-SHA-1-PLUS", "user", "x", &both, true);
+    struct sp_str said = {0};
+    CHECK(sp_sasl_step(c, said, &said) == SP_SASL_CONTINUE);
+    CHECK(said.n > 14 && memcmp(said.p, "p=tls-unique,,", 14) == 0);
+    sp_sasl_free(c);
+    c = NULL;
     struct sp_sasl_client_opts o = {.user = cs("u"), .password = cs("p")};
-    struct sp_sasl *c = NULL;
     CHECK_INT(sp_sasl_client_new(cs("SCRAM-SHA-1-PLUS"), &o, &c, NULL), -SP_EINPUT);
     o.user = cs("");
     CHECK_INT(sp_sasl_client_new(cs("SCRAM-SHA-1"), &o, &c, NULL), -SP_EINPUT);

@@ -69,6 +69,13 @@ TEST("mechanisms: strongest first of what is held")
         SP_MECH_PLAIN);
     CHECK_INT(sp_cli_mech_choose(M(LOGIN), SP_HELD_PASSWORD, SP_PLACE_VERIFIED),
               SP_MECH_LOGIN);
+    /* one -PLUS taken out of the list by a man in the middle: the other still binds */
+    CHECK_INT(sp_cli_mech_choose(M(SCRAM_SHA_1_PLUS) | M(SCRAM_SHA_256) | M(PLAIN),
+                                 SP_HELD_PASSWORD | SP_HELD_BINDING, SP_PLACE_VERIFIED),
+              SP_MECH_SCRAM_SHA_1_PLUS);
+    CHECK_INT(sp_cli_mech_choose(M(SCRAM_SHA_1_PLUS) | M(SCRAM_SHA_256),
+                                 SP_HELD_PASSWORD, SP_PLACE_VERIFIED),
+              SP_MECH_SCRAM_SHA_256);
     CHECK_INT(sp_cli_mech_choose(all, 0, SP_PLACE_VERIFIED), -1);
     CHECK_INT(sp_cli_mech_choose(0, 31, SP_PLACE_VERIFIED), -1);
 }
