@@ -79,7 +79,9 @@ static struct sp_verdict param_envid(const struct sp_param_rule *p, struct sp_st
     return ALLOWED;
 }
 
-/* RFC 4954 5.  The text is ours, so decoding in place is ours to do. */
+/* RFC 4954 5.  The text is ours, so decoding in place is ours to do.  A name that is no
+ * address (Dovecot's submission service sends its user's) says as little as "<>": nothing
+ * is decided by it, so the mail is not refused for it. */
 static struct sp_verdict param_auth(const struct sp_param_rule *p, struct sp_str v,
                                     struct sp_mail *m)
 {
@@ -90,10 +92,8 @@ static struct sp_verdict param_auth(const struct sp_param_rule *p, struct sp_str
         return bad_value(p);
     m->auth = (struct sp_str){v.p, (size_t)n};
     m->has_auth = true;
-    if (sp_str_is(m->auth, "<>"))
+    if (!sp_is_address(m->auth, &high))
         m->auth.n = 0;
-    else if (!sp_is_address(m->auth, &high))
-        return bad_value(p);
     return ALLOWED;
 }
 

@@ -1,4 +1,4 @@
-# MAIL AUTH=: xtext decoded, "<>" is empty, bad xtext 501 5.5.4 (RFC 4954 5)
+# MAIL AUTH=: xtext decoded, "<>" and what is no address are empty, bad xtext 501 5.5.4 (RFC 4954 5)
 server
 S: 220 mx.example.org ESMTP
 C: EHLO client.example
@@ -22,5 +22,7 @@ C: RSET
 S: 250 2.0.0 Ok
 C: MAIL FROM:<alice@example.org> AUTH=e+3
 S: 501 5.5.4 Bad value, the form is AUTH=<> or an address in xtext
+# Dovecot's submission service sends the bare name of its own user.
 C: MAIL FROM:<alice@example.org> AUTH=alice
-S: 501 5.5.4 Bad value, the form is AUTH=<> or an address in xtext
+S: 250 2.1.0 Sender ok
+= mail <alice@example.org> auth=
