@@ -28,7 +28,9 @@ static void list_sub(const struct sp_command *cmd, FILE *out)
 void sp_command_help(const struct sp_command *cmd, const char *path, FILE *out)
 {
     fprintf(out, "%s - %s\n\nusage: %s %s\n", path, cmd->summary, path,
-            cmd->usage ? cmd->usage : cmd->sub ? "COMMAND [OPTION ...]" : "[OPTION ...]");
+            cmd->usage ? cmd->usage
+            : cmd->sub ? "COMMAND [OPTION ...]"
+                       : "[OPTION ...]");
     if (cmd->sub) {
         fputs("\ncommands:\n", out);
         list_sub(cmd, out);
@@ -62,8 +64,8 @@ static const struct sp_option *by_letter(const struct sp_command *cmd, int c)
 
 enum { LONG_BASE = 1000, HELP = 999 };
 
-static int collect(const struct sp_command *cmd, int argc, char **argv, struct sp_args *a,
-                   bool *ret_help)
+static int collect(const struct sp_command *cmd, int argc, char **argv,
+                   struct sp_args *a, bool *ret_help)
 {
     struct option longs[64] = {{"help", no_argument, NULL, HELP}};
     char shorts[160] = "+h";
@@ -71,8 +73,8 @@ static int collect(const struct sp_command *cmd, int argc, char **argv, struct s
     int c;
 
     for (const struct sp_option *o = cmd->options; o && o->name && n < 62; o++, n++) {
-        longs[n] = (struct option){o->name, o->arg ? required_argument : no_argument, NULL,
-                                   (int)(LONG_BASE + (o - cmd->options))};
+        longs[n] = (struct option){o->name, o->arg ? required_argument : no_argument,
+                                   NULL, (int)(LONG_BASE + (o - cmd->options))};
         if (o->letter && s < sizeof shorts - 3) {
             shorts[s++] = o->letter;
             if (o->arg)
@@ -82,9 +84,10 @@ static int collect(const struct sp_command *cmd, int argc, char **argv, struct s
     if (!cmd->sub)
         shorts[0] = '-'; /* options may stand behind other words */
     optind = 0;
-    while ((c = getopt_long(argc, argv, cmd->sub ? shorts : shorts + 1, longs, NULL)) != -1) {
-        const struct sp_option *o = c >= LONG_BASE ? &cmd->options[c - LONG_BASE]
-                                                   : by_letter(cmd, c);
+    while ((c = getopt_long(argc, argv, cmd->sub ? shorts : shorts + 1, longs, NULL)) !=
+           -1) {
+        const struct sp_option *o =
+            c >= LONG_BASE ? &cmd->options[c - LONG_BASE] : by_letter(cmd, c);
 
         if (c == 'h' || c == HELP) {
             *ret_help = true;
@@ -100,7 +103,8 @@ static int collect(const struct sp_command *cmd, int argc, char **argv, struct s
     return 0;
 }
 
-int sp_command_run(const struct sp_command *cmd, const char *path, int argc, char **argv)
+int sp_command_run(const struct sp_command *cmd, const char *path, int argc,
+                   char **argv)
 {
     struct sp_args a = {.cmd = cmd};
     bool help = false;
@@ -201,10 +205,12 @@ int sp_fail_err(const struct sp_err *err)
         enum sp_code code;
         int status;
     } by_code[] = {
-        {SP_EDENIED, EX_NOPERM}, {SP_ENOENT, EX_NOINPUT},  {SP_EEXIST, EX_CANTCREAT},
-        {SP_EINPUT, EX_DATAERR}, {SP_EIO, EX_IOERR},       {SP_EAGAIN, EX_TEMPFAIL},
-        {SP_ENOMEM, EX_OSERR},   {SP_EVERSION, EX_CONFIG}, {SP_ENOSPC, EX_IOERR},
-        {SP_ETIMEDOUT, EX_TEMPFAIL}, {SP_ECLOSED, EX_TEMPFAIL},
+        {SP_EDENIED, EX_NOPERM},   {SP_ENOENT, EX_NOINPUT},
+        {SP_EEXIST, EX_CANTCREAT}, {SP_EINPUT, EX_DATAERR},
+        {SP_EIO, EX_IOERR},        {SP_EAGAIN, EX_TEMPFAIL},
+        {SP_ENOMEM, EX_OSERR},     {SP_EVERSION, EX_CONFIG},
+        {SP_ENOSPC, EX_IOERR},     {SP_ETIMEDOUT, EX_TEMPFAIL},
+        {SP_ECLOSED, EX_TEMPFAIL},
     };
     int status = EX_SOFTWARE;
 
@@ -222,7 +228,8 @@ int sp_usage_error(const struct sp_args *a, const char *fmt, ...)
     va_start(ap, fmt);
     vfprintf(stderr, fmt, ap);
     va_end(ap);
-    fprintf(stderr, "\nusage: %s %s\n", a->cmd->name, a->cmd->usage ? a->cmd->usage : "");
+    fprintf(stderr, "\nusage: %s %s\n", a->cmd->name,
+            a->cmd->usage ? a->cmd->usage : "");
     return EX_USAGE;
 }
 
@@ -244,8 +251,8 @@ int sp_read_file(const char *path, size_t max, struct sp_buf *out, struct sp_err
         if (!room || cap == 0) {
             close(fd);
             sp_buf_free(out);
-            return sp_err_set(err, SP_CLASS_PEER, SP_ELIMIT, "%s is larger than %zu octets",
-                              path, max);
+            return sp_err_set(err, SP_CLASS_PEER, SP_ELIMIT,
+                              "%s is larger than %zu octets", path, max);
         }
         n = read(fd, room, cap);
         if (n > 0)
@@ -391,7 +398,8 @@ struct sp_conf *sp_load_conf(const struct sp_args *a, int *ret_status)
     return c;
 }
 
-const char *sp_data_dir(const struct sp_args *a, struct sp_conf **ret_conf, int *ret_status)
+const char *sp_data_dir(const struct sp_args *a, struct sp_conf **ret_conf,
+                        int *ret_status)
 {
     const char *dir = sp_arg(a, "data");
 
@@ -407,11 +415,12 @@ int sp_become_owner(const char *data_dir, struct sp_err *err)
     struct stat st;
 
     if (stat(data_dir, &st) < 0)
-        return sp_err_sys(err, SP_CLASS_PEER, SP_ENOENT, "no data directory %s", data_dir);
+        return sp_err_sys(err, SP_CLASS_PEER, SP_ENOENT, "no data directory %s",
+                          data_dir);
     if (geteuid() != 0 || st.st_uid == 0)
         return 0;
     if (setgroups(0, NULL) < 0 || setgid(st.st_gid) < 0 || setuid(st.st_uid) < 0)
-        return sp_err_sys(err, SP_CLASS_BUG, SP_EDENIED, "cannot become the owner of %s",
-                          data_dir);
+        return sp_err_sys(err, SP_CLASS_BUG, SP_EDENIED,
+                          "cannot become the owner of %s", data_dir);
     return 0;
 }

@@ -31,12 +31,12 @@ struct sp_option {
 
 struct sp_command {
     const char *name;
-    const char *summary; /* one line */
-    const char *usage;   /* behind "sallyport NAME " */
-    const char *more;    /* further help; may be NULL */
-    const struct sp_option *options;        /* may be NULL */
+    const char *summary;             /* one line */
+    const char *usage;               /* behind "sallyport NAME " */
+    const char *more;                /* further help; may be NULL */
+    const struct sp_option *options; /* may be NULL */
     int (*run)(const struct sp_args *a);
-    const struct sp_command *const *sub;    /* subcommands, NULL-terminated; or NULL */
+    const struct sp_command *const *sub; /* subcommands, NULL-terminated; or NULL */
 };
 
 enum { SP_ARGS_MAX = 256 };
@@ -53,7 +53,8 @@ struct sp_args {
 };
 
 /* argv[0] is the command's own name.  Returns the exit status of what ran. */
-int sp_command_run(const struct sp_command *cmd, const char *path, int argc, char **argv);
+int sp_command_run(const struct sp_command *cmd, const char *path, int argc,
+                   char **argv);
 void sp_command_help(const struct sp_command *cmd, const char *path, FILE *out);
 
 const char *sp_arg(const struct sp_args *a, const char *name); /* the last; NULL */
@@ -79,7 +80,8 @@ int sp_read_file(const char *path, size_t max, struct sp_buf *out, struct sp_err
  * are shown.  NULL: *ret_status says how to end. */
 struct sp_conf *sp_load_conf(const struct sp_args *a, int *ret_status);
 /* --data DIR, else the configuration's. */
-const char *sp_data_dir(const struct sp_args *a, struct sp_conf **ret_conf, int *ret_status);
+const char *sp_data_dir(const struct sp_args *a, struct sp_conf **ret_conf,
+                        int *ret_status);
 /* Started by root, work as the owner of the data directory from here on, so that files
  * made there are the service's. */
 int sp_become_owner(const char *data_dir, struct sp_err *err);
@@ -88,10 +90,22 @@ int sp_become_owner(const char *data_dir, struct sp_err *err);
 int sp_sendmail_main(const char *name, int argc, char **argv);
 
 #define SP_CONFIG_PATH "/etc/sallyport/sallyport.conf"
-#define SP_OPT_CONFIG {"config", 'c', "FILE", "configuration (default " SP_CONFIG_PATH ")"}
-#define SP_OPT_DATA {"data", 'd', "DIR", "data directory (default: the configuration's)"}
-#define SP_OPT_JSON {"json", 'j', NULL, "JSON instead of text"}
-#define SP_OPT_END {NULL, 0, NULL, NULL}
+#define SP_OPT_CONFIG                                                                  \
+    {                                                                                  \
+        "config", 'c', "FILE", "configuration (default " SP_CONFIG_PATH ")"            \
+    }
+#define SP_OPT_DATA                                                                    \
+    {                                                                                  \
+        "data", 'd', "DIR", "data directory (default: the configuration's)"            \
+    }
+#define SP_OPT_JSON                                                                    \
+    {                                                                                  \
+        "json", 'j', NULL, "JSON instead of text"                                      \
+    }
+#define SP_OPT_END                                                                     \
+    {                                                                                  \
+        NULL, 0, NULL, NULL                                                            \
+    }
 
 extern const struct sp_command sp_cmd_main, sp_cmd_serve, sp_cmd_send, sp_cmd_queue,
     sp_cmd_user, sp_cmd_cert, sp_cmd_config, sp_cmd_bench, sp_cmd_completion;

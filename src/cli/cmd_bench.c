@@ -37,9 +37,9 @@ struct bench;
 struct worker {
     struct bench *b;
     struct sp_talk *talk;
-    uint64_t left;     /* messages, or sessions */
-    uint64_t dot_ns;   /* when the last octet was given to the engine */
-    size_t at;         /* of the message */
+    uint64_t left;   /* messages, or sessions */
+    uint64_t dot_ns; /* when the last octet was given to the engine */
+    size_t at;       /* of the message */
     bool open, ended;
 };
 
@@ -213,8 +213,8 @@ static void start(struct worker *w)
 
 /* ---- preparing ---- */
 
-static int number(const struct sp_args *a, const char *name, uint64_t usual, uint64_t max,
-                  uint64_t *ret)
+static int number(const struct sp_args *a, const char *name, uint64_t usual,
+                  uint64_t max, uint64_t *ret)
 {
     const char *s = sp_arg(a, name);
 
@@ -241,8 +241,8 @@ static int make_message(struct bench *b)
                         "Message-ID: <load@%s>\r\n\r\n",
                         from, to, b->t.helo);
     while (m.n < b->size) {
-        static const char line[] =
-            "The quick brown fox jumps over the lazy dog and runs on to 76 octets.....\r\n";
+        static const char line[] = "The quick brown fox jumps over the lazy dog and "
+                                   "runs on to 76 octets.....\r\n";
         size_t n = b->size - m.n < sizeof line - 1 ? b->size - m.n : sizeof line - 1;
 
         if (n < 3)
@@ -254,7 +254,9 @@ static int make_message(struct bench *b)
     b->text_n = m.n;
     b->us = sp_alloc((b->connections * b->messages + 1) * sizeof *b->us);
     b->w = sp_alloc(b->connections * sizeof *b->w);
-    return b->rcpt && b->us && b->w && m.n >= b->size ? 0 : sp_fail(EX_OSERR, "out of memory");
+    return b->rcpt && b->us && b->w && m.n >= b->size
+               ? 0
+               : sp_fail(EX_OSERR, "out of memory");
 }
 
 /* ---- reporting ---- */
@@ -312,15 +314,16 @@ static int report(struct bench *b)
                s, (unsigned long long)b->sent, (double)b->sent / s,
                (unsigned long long)b->sessions, (double)b->sessions / s,
                (unsigned long long)b->refused, (unsigned long long)b->failed,
-               percentile(b, .5), percentile(b, .9), percentile(b, .99), percentile(b, 1),
-               cpu);
+               percentile(b, .5), percentile(b, .9), percentile(b, .99),
+               percentile(b, 1), cpu);
     else
         printf("%llu messages in %.2f s: %.0f messages/s, %.0f sessions/s\n"
                "dot to reply: p50 %.2f  p90 %.2f  p99 %.2f  max %.2f ms\n"
                "refused %llu, failed %llu, client CPU %.2f s\n",
-               (unsigned long long)b->sent, s, (double)b->sent / s, (double)b->sessions / s,
-               percentile(b, .5), percentile(b, .9), percentile(b, .99), percentile(b, 1),
-               (unsigned long long)b->refused, (unsigned long long)b->failed, cpu);
+               (unsigned long long)b->sent, s, (double)b->sent / s,
+               (double)b->sessions / s, percentile(b, .5), percentile(b, .9),
+               percentile(b, .99), percentile(b, 1), (unsigned long long)b->refused,
+               (unsigned long long)b->failed, cpu);
     if (b->first_error[0])
         fprintf(stderr, "sallyport: first error: %s\n", b->first_error);
     return b->stopping ? 130 : b->refused || b->failed ? EX_TEMPFAIL : 0;

@@ -18,25 +18,32 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define SP_OPT_FILTER                                                                      \
-    {"user", 'u', "NAME", "only mail of this account"},                                    \
-        {"from", 'f', "ADDRESS", "only from this reverse-path"},                           \
-        {"to", 't', "ADDRESS", "only to this recipient"},                                  \
-        {"domain", 'D', "DOMAIN", "only to recipients at this domain"},                    \
-        {"older", 0, "SECONDS", "only mail older than this"},                              \
-    {                                                                                      \
-        "newer", 0, "SECONDS", "only mail newer than this"                                 \
+#define SP_OPT_FILTER                                                                  \
+    {"user", 'u', "NAME", "only mail of this account"},                                \
+        {"from", 'f', "ADDRESS", "only from this reverse-path"},                       \
+        {"to", 't', "ADDRESS", "only to this recipient"},                              \
+        {"domain", 'D', "DOMAIN", "only to recipients at this domain"},                \
+        {"older", 0, "SECONDS", "only mail older than this"},                          \
+    {                                                                                  \
+        "newer", 0, "SECONDS", "only mail newer than this"                             \
     }
 
 static const struct sp_option list_options[] = {
-    SP_OPT_CONFIG, SP_OPT_DATA, SP_OPT_JSON, SP_OPT_FILTER,
-    {"state", 's', "STATE", "queued, held, deferred, active, or finished (the history)"},
+    SP_OPT_CONFIG,
+    SP_OPT_DATA,
+    SP_OPT_JSON,
+    SP_OPT_FILTER,
+    {"state", 's', "STATE",
+     "queued, held, deferred, active, or finished (the history)"},
     {"limit", 'n', "N", "at most so many"},
     SP_OPT_END};
 static const struct sp_option show_options[] = {SP_OPT_CONFIG, SP_OPT_DATA, SP_OPT_JSON,
                                                 SP_OPT_END};
 static const struct sp_option change_options[] = {
-    SP_OPT_CONFIG, SP_OPT_DATA, SP_OPT_JSON, SP_OPT_FILTER,
+    SP_OPT_CONFIG,
+    SP_OPT_DATA,
+    SP_OPT_JSON,
+    SP_OPT_FILTER,
     {"all", 'a', NULL, "all of it, when neither an id nor a filter is given"},
     SP_OPT_END};
 
@@ -106,7 +113,8 @@ static void put_recipient(json_t *r, bool whole)
     say(str(r, "address"));
     printf("  %s", str(r, "status"));
     if (num(r, "attempts"))
-        printf(", %lld attempt%s", num(r, "attempts"), num(r, "attempts") == 1 ? "" : "s");
+        printf(", %lld attempt%s", num(r, "attempts"),
+               num(r, "attempts") == 1 ? "" : "s");
     if (num(r, "next_ms") > (long long)sp_wall_ms())
         printf(", next in %llds", (num(r, "next_ms") - (long long)sp_wall_ms()) / 1000);
     putchar('\n');
@@ -117,8 +125,9 @@ static void put_recipient(json_t *r, bool whole)
 
 static void put_facts(json_t *j)
 {
-    static const char *const keys[] = {"listener", "session", "client", "helo", "with",
-                                       "tls", "login", "mechanism", "message_id"};
+    static const char *const keys[] = {"listener", "session",   "client",
+                                       "helo",     "with",      "tls",
+                                       "login",    "mechanism", "message_id"};
 
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
         if (*str(j, keys[i])) {
@@ -156,7 +165,8 @@ static void put_row(struct ask *q, struct sp_str text)
         printf("    damaged: %s\n", str(j, "damaged"));
     if (q->whole)
         put_facts(j);
-    json_array_foreach(json_object_get(j, "recipients"), i, r) put_recipient(r, q->whole);
+    json_array_foreach(json_object_get(j, "recipients"), i, r)
+        put_recipient(r, q->whole);
     json_decref(j);
 }
 
@@ -191,7 +201,8 @@ static int connect_control(const char *path)
 }
 
 /* 1: done, *ret_status is the answer's; 0: go on; <0: broken. */
-static int take_frames(struct ask *q, struct sp_chan *ch, int *ret_status, struct sp_err *err)
+static int take_frames(struct ask *q, struct sp_chan *ch, int *ret_status,
+                       struct sp_err *err)
 {
     struct sp_frame f;
     struct sp_arena arena;
@@ -293,7 +304,8 @@ static char *opt(const struct sp_args *a, const char *name)
 
 static int run(const struct sp_args *a, const char *command, bool looking)
 {
-    struct ask q = {.a = a, .json = sp_arg_given(a, "json"),
+    struct ask q = {.a = a,
+                    .json = sp_arg_given(a, "json"),
                     .whole = strcmp(command, "queue.show") == 0};
     struct sp_conf *c = NULL;
     char path[4200];
@@ -340,7 +352,8 @@ static int run_show(const struct sp_args *a)
 
 static int change(const struct sp_args *a, const char *command)
 {
-    static const char *const filters[] = {"user", "from", "to", "domain", "older", "newer"};
+    static const char *const filters[] = {"user",   "from",  "to",
+                                          "domain", "older", "newer"};
     bool some = a->n_rest > 0 || sp_arg_given(a, "all");
 
     for (size_t i = 0; i < sizeof filters / sizeof filters[0]; i++)
@@ -371,12 +384,14 @@ static int run_remove(const struct sp_args *a)
 }
 
 #define Q_SUB(id, n, s, u, o, r)                                                       \
-    static const struct sp_command id = {.name = n, .summary = s, .usage = u, .options = o, \
-                                         .run = r}
-Q_SUB(c_list, "list", "what is in the queue", "[FILTER ...] [--json]", list_options, run_list);
-Q_SUB(c_show, "show", "one message with everything that happened to it", "ID ... [--json]",
-      show_options, run_show);
-Q_SUB(c_retry, "retry", "try now", "ID ... | FILTER ... | --all", change_options, run_retry);
+    static const struct sp_command id = {                                              \
+        .name = n, .summary = s, .usage = u, .options = o, .run = r}
+Q_SUB(c_list, "list", "what is in the queue", "[FILTER ...] [--json]", list_options,
+      run_list);
+Q_SUB(c_show, "show", "one message with everything that happened to it",
+      "ID ... [--json]", show_options, run_show);
+Q_SUB(c_retry, "retry", "try now", "ID ... | FILTER ... | --all", change_options,
+      run_retry);
 Q_SUB(c_hold, "hold", "keep it until it is released", "ID ... | FILTER ... | --all",
       change_options, run_hold);
 Q_SUB(c_release, "release", "let held mail go on", "ID ... | FILTER ... | --all",
@@ -384,9 +399,10 @@ Q_SUB(c_release, "release", "let held mail go on", "ID ... | FILTER ... | --all"
 Q_SUB(c_remove, "remove", "delete it, without a bounce", "ID ... | FILTER ... | --all",
       change_options, run_remove);
 
-static const struct sp_command *const subs[] = {&c_list,    &c_show,   &c_retry, &c_hold,
-                                                &c_release, &c_remove, NULL};
+static const struct sp_command *const subs[] = {
+    &c_list, &c_show, &c_retry, &c_hold, &c_release, &c_remove, NULL};
 
 const struct sp_command sp_cmd_queue = {
-    .name = "queue", .summary = "the queue: list, show, retry, hold, release, remove",
+    .name = "queue",
+    .summary = "the queue: list, show, retry, hold, release, remove",
     .sub = subs};

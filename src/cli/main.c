@@ -29,9 +29,10 @@ const struct sp_command sp_cmd_serve = {
     .name = "serve",
     .summary = "run the message submission server",
     .usage = "[--config FILE]",
-    .more = "Runs in the foreground and logs to standard error.\n"
-            "SIGHUP reads configuration and certificates anew, SIGTERM and SIGINT end it\n"
-            "after what is in flight.\n",
+    .more =
+        "Runs in the foreground and logs to standard error.\n"
+        "SIGHUP reads configuration and certificates anew, SIGTERM and SIGINT end it\n"
+        "after what is in flight.\n",
     .options = serve_options,
     .run = serve,
 };
@@ -67,8 +68,8 @@ static int main_run(const struct sp_args *a)
 }
 
 static const struct sp_command *const commands[] = {
-    &sp_cmd_serve, &sp_cmd_send, &sp_cmd_queue, &sp_cmd_user, &sp_cmd_cert, &sp_cmd_config, &sp_cmd_bench,
-    &sp_cmd_completion, NULL,
+    &sp_cmd_serve,  &sp_cmd_send,  &sp_cmd_queue,      &sp_cmd_user, &sp_cmd_cert,
+    &sp_cmd_config, &sp_cmd_bench, &sp_cmd_completion, NULL,
 };
 
 const struct sp_command sp_cmd_main = {

@@ -17,7 +17,8 @@
 #include "talk.h"
 
 #define SP_OPT_TARGET                                                                  \
-    {"server", 's', "URL", "smtp://HOST[:587], smtps://HOST[:465], lmtp://HOST:PORT, lmtp:/PATH"}, \
+    {"server", 's', "URL",                                                             \
+     "smtp://HOST[:587], smtps://HOST[:465], lmtp://HOST:PORT, lmtp:/PATH"},           \
         {"user", 'u', "NAME", "log in as this account"},                               \
         {"password-file", 'P', "FILE", "password: first line of FILE"},                \
         {"password-command", 0, "COMMAND", "password: what COMMAND prints"},           \
@@ -30,7 +31,8 @@
         {"ca", 0, "FILE", "trust these CAs instead of the system's"},                  \
         {"server-pin", 0, "SHA256", "trust this certificate or key and no CA"},        \
         {"tls-name", 0, "NAME", "verify this name instead of HOST"},                   \
-        {"opportunistic", 0, NULL, "send mail, never a password, without TLS if there is none"}, \
+        {"opportunistic", 0, NULL,                                                     \
+         "send mail, never a password, without TLS if there is none"},                 \
         {"insecure-clear-password", 0, NULL, "send passwords even without TLS"},       \
         {"insecure-no-verify", 0, NULL, "believe any server"},                         \
         {"no-tls", 0, NULL, "no TLS at all (loopback only)"},                          \
