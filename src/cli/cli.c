@@ -1,6 +1,7 @@
 /* cli.c - see cli.h. */
 #include "cli.h"
 
+#include "conf_in.h"
 #include "err.h"
 #include "secret.h"
 
@@ -52,27 +53,129 @@ void sp_command_help(const struct sp_command *cmd, const char *path, FILE *out)
         fprintf(out, "\n%s", cmd->more);
 }
 
+/* ---- what was meant ---- */
+
+static int no_command(const struct sp_command *cmd, const char *path, const char *word)
+{
+    struct conf_nearest near = {.want = sp_str(word)};
+
+    for (size_t i = 0; cmd->sub && cmd->sub[i]; i++)
+        conf_near(&near, cmd->sub[i]->name);
+    fputs("sallyport: there is no command `", stderr);
+    sp_say_text(stderr, sp_str(word));
+    if (near.best)
+        fprintf(stderr, "`; did you mean `%s %s`?\n", path, near.best);
+    else
+        fprintf(stderr, "`; `%s --help` lists them\n", path);
+    return EX_USAGE;
+}
+
+static const struct sp_command *find_sub(const struct sp_command *cmd, const char *word)
+{
+    for (size_t i = 0; cmd->sub && cmd->sub[i]; i++)
+        if (strcmp(cmd->sub[i]->name, word) == 0)
+            return cmd->sub[i];
+    return NULL;
+}
+
+/* `sallyport help user add`: words are what stands behind "help". */
+static int help_about(const struct sp_command *cmd, const char *path,
+                      char *const *words, size_t n)
+{
+    char whole[200];
+
+    snprintf(whole, sizeof whole, "%s", path);
+    for (size_t i = 0; i < n; i++) {
+        const struct sp_command *sub = find_sub(cmd, words[i]);
+        size_t len = strlen(whole);
+
+        if (!sub)
+            return no_command(cmd, whole, words[i]);
+        snprintf(whole + len, sizeof whole - len, " %s", words[i]);
+        cmd = sub;
+    }
+    sp_command_help(cmd, whole, stdout);
+    return 0;
+}
+
+/* A word that begins with two hyphens and is no option, or the beginning of several. */
+static void no_long_option(const struct sp_command *cmd, struct sp_str word)
+{
+    static const char *const secrets[] = {"password", "passwd", "pass", "token"};
+    struct sp_str rest = word,
+                  name = sp_str_cut(&rest, '='); /* the value stays unsaid */
+    struct conf_nearest near = {.want = name};
+    bool has_secret = false;
+    size_t begin = 0;
+
+    fputs("sallyport: --", stderr);
+    sp_say_text(stderr, name);
+    for (const struct sp_option *o = cmd->options; o && o->name; o++) {
+        has_secret = has_secret || strcmp(o->name, "password-file") == 0;
+        conf_near(&near, o->name);
+        if (strncmp(o->name, name.p, name.n) == 0 && name.n)
+            fprintf(stderr, "%s--%s", begin++ ? ", " : " may mean ", o->name);
+    }
+    if (begin == 0)
+        fputs(" is no option", stderr);
+    for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++)
+        if (has_secret && sp_str_is(name, secrets[i])) {
+            fputs("; a secret is never taken from the command line, where other users "
+                  "can read it\n",
+                  stderr);
+            return;
+        }
+    if (begin == 0 && near.best)
+        fprintf(stderr, "; did you mean --%s?", near.best);
+    fputc('\n', stderr);
+}
+
 /* ---- parsing ---- */
 
-static const struct sp_option *by_letter(const struct sp_command *cmd, int c)
+enum { LONG_BASE = 1000, HELP = 999, OPTIONS_MAX = 62 };
+
+static const struct sp_option *by_value(const struct sp_command *cmd, int c)
 {
+    if (c >= LONG_BASE)
+        return &cmd->options[c - LONG_BASE];
     for (const struct sp_option *o = cmd->options; o && o->name; o++)
-        if (o->letter == c)
+        if (o->letter && o->letter == c)
             return o;
     return NULL;
 }
 
-enum { LONG_BASE = 1000, HELP = 999 };
+/* getopt_long() has found a mistake: c is '?' or ':', the rest is in its globals. */
+static int say_mistake(const struct sp_command *cmd, int c, const char *word)
+{
+    const struct sp_option *o = optopt ? by_value(cmd, optopt) : NULL;
+
+    if (c == ':' && o)
+        fprintf(stderr, "sallyport: --%s wants a value: %s, %s\n", o->name, o->arg,
+                o->help);
+    else if (optopt == HELP || (o && optopt >= LONG_BASE))
+        fprintf(stderr, "sallyport: --%s takes no value\n", o ? o->name : "help");
+    else if (optopt) {
+        char letter = (char)optopt;
+
+        fputs("sallyport: there is no option -", stderr);
+        sp_say_text(stderr, (struct sp_str){&letter, 1});
+        fputc('\n', stderr);
+    } else
+        no_long_option(cmd,
+                       sp_str(word && strncmp(word, "--", 2) == 0 ? word + 2 : ""));
+    return -1;
+}
 
 static int collect(const struct sp_command *cmd, int argc, char **argv,
                    struct sp_args *a, bool *ret_help)
 {
-    struct option longs[64] = {{"help", no_argument, NULL, HELP}};
-    char shorts[160] = "+h";
-    size_t n = 1, s = 2;
+    struct option longs[OPTIONS_MAX + 2] = {{"help", no_argument, NULL, HELP}};
+    char shorts[3 * OPTIONS_MAX] = "+:h";
+    size_t n = 1, s = 3;
     int c;
 
-    for (const struct sp_option *o = cmd->options; o && o->name && n < 62; o++, n++) {
+    for (const struct sp_option *o = cmd->options; o && o->name && n < OPTIONS_MAX;
+         o++, n++) {
         longs[n] = (struct option){o->name, o->arg ? required_argument : no_argument,
                                    NULL, (int)(LONG_BASE + (o - cmd->options))};
         if (o->letter && s < sizeof shorts - 3) {
@@ -81,21 +184,20 @@ static int collect(const struct sp_command *cmd, int argc, char **argv,
                 shorts[s++] = ':';
         }
     }
-    if (!cmd->sub)
-        shorts[0] = '-'; /* options may stand behind other words */
     optind = 0;
+    opterr = 0;
+    /* Options may stand behind other words, but not behind the name of a subcommand. */
     while ((c = getopt_long(argc, argv, cmd->sub ? shorts : shorts + 1, longs, NULL)) !=
            -1) {
-        const struct sp_option *o =
-            c >= LONG_BASE ? &cmd->options[c - LONG_BASE] : by_letter(cmd, c);
-
         if (c == 'h' || c == HELP) {
             *ret_help = true;
             return 0;
         }
-        if (!o || a->n_given == SP_ARGS_MAX)
-            return -1;
-        a->given[a->n_given].option = o;
+        if (c == '?' || c == ':')
+            return say_mistake(cmd, c, optind > 0 ? argv[optind - 1] : NULL);
+        if (a->n_given == SP_ARGS_MAX)
+            return sp_fail(-1, "more than %d options", SP_ARGS_MAX);
+        a->given[a->n_given].option = by_value(cmd, c);
         a->given[a->n_given++].value = optarg;
     }
     a->rest = argv + optind;
@@ -106,12 +208,13 @@ static int collect(const struct sp_command *cmd, int argc, char **argv,
 int sp_command_run(const struct sp_command *cmd, const char *path, int argc,
                    char **argv)
 {
-    struct sp_args a = {.cmd = cmd};
+    struct sp_args a = {.cmd = cmd, .path = path};
+    const struct sp_command *sub;
     bool help = false;
     char below[200];
 
     if (collect(cmd, argc, argv, &a, &help) < 0) {
-        fprintf(stderr, "Try `%s --help`.\n", path);
+        fprintf(stderr, "`%s --help` lists the options.\n", path);
         return EX_USAGE;
     }
     if (help) {
@@ -126,14 +229,13 @@ int sp_command_run(const struct sp_command *cmd, const char *path, int argc,
         sp_command_help(cmd, path, stderr);
         return EX_USAGE;
     }
-    for (size_t i = 0; cmd->sub[i]; i++)
-        if (strcmp(cmd->sub[i]->name, a.rest[0]) == 0) {
-            snprintf(below, sizeof below, "%s %s", path, a.rest[0]);
-            return sp_command_run(cmd->sub[i], below, (int)a.n_rest, (char **)a.rest);
-        }
-    fprintf(stderr, "sallyport: there is no command `%s`; try `%s --help`\n", a.rest[0],
-            path);
-    return EX_USAGE;
+    sub = find_sub(cmd, a.rest[0]);
+    if (!sub && strcmp(a.rest[0], "help") == 0)
+        return help_about(cmd, path, a.rest + 1, a.n_rest - 1);
+    if (!sub)
+        return no_command(cmd, path, a.rest[0]);
+    snprintf(below, sizeof below, "%s %s", path, a.rest[0]);
+    return sp_command_run(sub, below, (int)a.n_rest, (char **)a.rest);
 }
 
 const char *sp_arg_nth(const struct sp_args *a, const char *name, size_t i)
@@ -205,12 +307,10 @@ int sp_fail_err(const struct sp_err *err)
         enum sp_code code;
         int status;
     } by_code[] = {
-        {SP_EDENIED, EX_NOPERM},   {SP_ENOENT, EX_NOINPUT},
-        {SP_EEXIST, EX_CANTCREAT}, {SP_EINPUT, EX_DATAERR},
-        {SP_EIO, EX_IOERR},        {SP_EAGAIN, EX_TEMPFAIL},
-        {SP_ENOMEM, EX_OSERR},     {SP_EVERSION, EX_CONFIG},
-        {SP_ENOSPC, EX_IOERR},     {SP_ETIMEDOUT, EX_TEMPFAIL},
-        {SP_ECLOSED, EX_TEMPFAIL},
+        {SP_EDENIED, EX_NOPERM}, {SP_ENOENT, EX_NOINPUT},     {SP_EEXIST, EX_CANTCREAT},
+        {SP_EINPUT, EX_DATAERR}, {SP_EIO, EX_IOERR},          {SP_EAGAIN, EX_TEMPFAIL},
+        {SP_ENOMEM, EX_OSERR},   {SP_ELIMIT, EX_DATAERR},     {SP_EVERSION, EX_CONFIG},
+        {SP_ENOSPC, EX_IOERR},   {SP_ETIMEDOUT, EX_TEMPFAIL}, {SP_ECLOSED, EX_TEMPFAIL},
     };
     int status = EX_SOFTWARE;
 
@@ -228,21 +328,38 @@ int sp_usage_error(const struct sp_args *a, const char *fmt, ...)
     va_start(ap, fmt);
     vfprintf(stderr, fmt, ap);
     va_end(ap);
-    fprintf(stderr, "\nusage: %s %s\n", a->cmd->name,
+    fprintf(stderr, "\nusage: %s %s\n", a->path ? a->path : a->cmd->name,
             a->cmd->usage ? a->cmd->usage : "");
     return EX_USAGE;
 }
 
+void sp_output_lost(void)
+{
+    /* A reader that has seen enough (`| head`) is no mistake to speak of. */
+    if (errno != EPIPE)
+        fprintf(stderr, "sallyport: cannot write the output%s%s\n", errno ? ": " : "",
+                errno ? strerror(errno) : "");
+    clearerr(stdout);
+}
+
 /* ---- files and secrets ---- */
+
+/* Not there, not for us, not a file: what sysexits.h calls no input. */
+static bool no_input(int e)
+{
+    return e == ENOENT || e == EACCES || e == EPERM || e == EISDIR || e == ENOTDIR ||
+           e == ELOOP;
+}
 
 int sp_read_file(const char *path, size_t max, struct sp_buf *out, struct sp_err *err)
 {
     int fd = strcmp(path, "-") == 0 ? dup(0) : open(path, O_RDONLY | O_CLOEXEC);
     ssize_t n = 1;
+    int rc = 0;
 
     sp_buf_init(out, max);
     if (fd < 0)
-        return sp_err_sys(err, SP_CLASS_PEER, errno == ENOENT ? SP_ENOENT : SP_EIO,
+        return sp_err_sys(err, SP_CLASS_PEER, no_input(errno) ? SP_ENOENT : SP_EIO,
                           "cannot open %s", path);
     while (n > 0) {
         char *room = sp_buf_room(out, max - out->n < 65536 ? max - out->n : 65536);
@@ -259,9 +376,10 @@ int sp_read_file(const char *path, size_t max, struct sp_buf *out, struct sp_err
             out->n += (size_t)n;
     }
     if (n < 0)
-        (void)sp_err_sys(err, SP_CLASS_TEMPORARY, SP_EIO, "cannot read %s", path);
+        rc = sp_err_sys(err, SP_CLASS_TEMPORARY, no_input(errno) ? SP_ENOENT : SP_EIO,
+                        "cannot read %s", path);
     close(fd);
-    return n < 0 ? -SP_EIO : 0;
+    return rc;
 }
 
 /* One line, without its end. */
@@ -350,6 +468,15 @@ static int ask(const char *prompt, struct sp_buf *out, struct sp_err *err)
     return ok ? 0 : sp_err_set(err, SP_CLASS_PEER, SP_EDENIED, "interrupted");
 }
 
+/* Where it came from: an empty secret is never what was meant. */
+static int nothing_in(struct sp_buf *out, struct sp_err *err, const char *where,
+                      const char *what)
+{
+    if (out->n)
+        return 0;
+    return sp_err_set(err, SP_CLASS_PEER, SP_ENOENT, "%s%s", where, what);
+}
+
 int sp_read_secret(const struct sp_args *a, const char *file_option,
                    const char *command_option, const char *variable, const char *prompt,
                    struct sp_buf *out, struct sp_err *err)
@@ -357,22 +484,28 @@ int sp_read_secret(const struct sp_args *a, const char *file_option,
     const char *file = file_option ? sp_arg(a, file_option) : NULL;
     const char *command = command_option ? sp_arg(a, command_option) : NULL;
     const char *env = variable ? getenv(variable) : NULL;
+    int rc;
 
     if (file) {
-        int rc = sp_read_file(file, 65536, out, err);
-
+        rc = sp_read_file(file, 65536, out, err);
         if (rc == 0)
             first_line(out);
-        return rc;
+        return rc ? rc
+                  : nothing_in(out, err, file,
+                               " holds no secret: its first line is empty");
     }
-    if (command)
-        return from_command(command, out, err);
-    if (env) {
+    if (command) {
+        rc = from_command(command, out, err);
+        return rc ? rc : nothing_in(out, err, command, " printed no secret");
+    }
+    if (env && *env) {
         sp_buf_init(out, 65536);
         return sp_buf_puts(out, env);
     }
-    return prompt ? ask(prompt, out, err)
-                  : sp_err_set(err, SP_CLASS_PEER, SP_ENOENT, "no password was given");
+    if (!prompt)
+        return sp_err_set(err, SP_CLASS_PEER, SP_ENOENT, "no password was given");
+    rc = ask(prompt, out, err);
+    return rc ? rc : nothing_in(out, err, "nothing was typed", "");
 }
 
 /* ---- configuration ---- */

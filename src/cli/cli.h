@@ -43,6 +43,7 @@ enum { SP_ARGS_MAX = 256 };
 
 struct sp_args {
     const struct sp_command *cmd;
+    const char *path; /* "sallyport user add"; NULL: the command's name */
     struct {
         const struct sp_option *option;
         const char *value;
@@ -66,6 +67,8 @@ const char *sp_arg_nth(const struct sp_args *a, const char *name, size_t i);
 int sp_fail(int status, const char *fmt, ...) SP_PRINTF(2, 3);
 int sp_fail_err(const struct sp_err *err); /* status by class and code */
 int sp_usage_error(const struct sp_args *a, const char *fmt, ...) SP_PRINTF(2, 3);
+/* Says that standard output (the errno of it) could not be written; forgets the mistake. */
+void sp_output_lost(void);
 /* What may come from anywhere, for a terminal or a file. */
 void sp_say_text(FILE *out, struct sp_str s);
 

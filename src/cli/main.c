@@ -3,6 +3,7 @@
 #include "role.h"
 #include "supervisor.h"
 
+#include <errno.h>
 #include <string.h>
 
 /* ---- serve ---- */
@@ -80,15 +81,28 @@ const struct sp_command sp_cmd_main = {
     .sub = commands,
 };
 
-int main(int argc, char **argv)
+static int run_as(const char *name, int argc, char **argv)
 {
-    const char *name = argc > 0 ? strrchr(argv[0], '/') : NULL;
-
-    name = name ? name + 1 : argc > 0 ? argv[0] : "sallyport";
-    if (argc > 1 && strcmp(argv[1], "role") == 0)
-        return role_main(argc, argv);
     if (strcmp(name, "sendmail") == 0 || strcmp(name, "mailq") == 0 ||
         strcmp(name, "newaliases") == 0)
         return sp_sendmail_main(name, argc, argv);
     return sp_command_run(&sp_cmd_main, "sallyport", argc, argv);
+}
+
+int main(int argc, char **argv)
+{
+    const char *name = argc > 0 ? strrchr(argv[0], '/') : NULL;
+    int status;
+
+    name = name ? name + 1 : argc > 0 ? argv[0] : "sallyport";
+    if (argc > 1 && strcmp(argv[1], "role") == 0)
+        return role_main(argc, argv);
+    status = run_as(name, argc, argv);
+    /* What was printed may only now meet a full disk. */
+    errno = 0;
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        sp_output_lost();
+        status = status ? status : EX_IOERR;
+    }
+    return status;
 }
