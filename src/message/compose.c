@@ -45,9 +45,11 @@ static bool any_8bit(struct sp_str s)
 
 /* ---- Added fields -------------------------------------------------------------------- */
 
-/* RFC 2047 in UTF-8 and base64; each word is whole characters, 75 octets at most. */
+/* RFC 2047 in base64; each word is whole characters of UTF-8, 75 octets at most.  What
+ * is no UTF-8 is called so (RFC 1428 2): a guess would make it wrong for good. */
 static int put_encoded(struct sp_buf *b, struct sp_str s)
 {
+    const char *charset = sp_utf8_valid(s) ? "utf-8" : "unknown-8bit";
     int rc = 0;
 
     while (s.n && rc == 0) {
@@ -57,7 +59,7 @@ static int put_encoded(struct sp_buf *b, struct sp_str s)
         while (n < s.n && n > 38 && ((unsigned char)s.p[n] & 0xc0) == 0x80)
             n--;
         text[sp_base64_encode(s.p, n, text, sizeof text)] = '\0';
-        rc = sp_buf_printf(b, "=?utf-8?B?%s?=%s", text, n < s.n ? "\r\n " : "");
+        rc = sp_buf_printf(b, "=?%s?B?%s?=%s", charset, text, n < s.n ? "\r\n " : "");
         s = (struct sp_str){s.p + n, s.n - n};
     }
     return rc;
@@ -200,9 +202,8 @@ static void complete_from(struct sp_compose *c, struct out *o)
         return;
     puts_(o, "From: ");
     if (c->o->from_name.n && o->rc == 0) {
-        o->rc = any_8bit(c->o->from_name) && sp_utf8_valid(c->o->from_name)
-                    ? put_encoded(o->b, c->o->from_name)
-                    : sp_out_phrase(o->b, c->o->from_name);
+        o->rc = any_8bit(c->o->from_name) ? put_encoded(o->b, c->o->from_name)
+                                          : sp_out_phrase(o->b, c->o->from_name);
         puts_(o, " ");
     }
     if (o->rc == 0)
@@ -311,6 +312,39 @@ static int choose_encoding(struct sp_compose *c)
     return 0;
 }
 
+/* Fields in which an encoded word is no text but a mistake (RFC 2047 5), besides those
+ * whose names say it: Content-Type and the like. */
+static const char *const structured[] = {
+    "Message-ID",  "In-Reply-To",    "References",
+    "Date",        "Received",       "Return-Path",
+    "Resent-Date", "DKIM-Signature", "Resent-Message-ID"};
+
+/* The field without folds and with encoded words; false: it has to stay as it is. */
+static bool put_encoded_field(struct out *o, const struct sp_field *f)
+{
+    size_t start = o->b->n;
+    struct sp_buf line;
+
+    if (is_content_field(f->name) || IS_ONE_OF(f->name, structured))
+        return false;
+    sp_buf_init(&line, SP_COMPOSE_HEADER_MAX);
+    for (size_t i = 0; i < f->value.n && o->rc == 0; i++)
+        if (f->value.p[i] != '\r' && f->value.p[i] != '\n')
+            o->rc = sp_buf_put(&line, f->value.p + i, 1);
+    if (o->rc == 0)
+        o->rc = sp_buf_str(o->b, f->name);
+    puts_(o, ": ");
+    if (o->rc == 0)
+        o->rc = put_value(o->b, f->name, sp_str_trim(sp_buf_view(&line)));
+    puts_(o, "\r\n");
+    sp_buf_free(&line);
+    if (o->rc != -SP_EINPUT)
+        return true;
+    o->rc = 0; /* no list of addresses */
+    o->b->n = start;
+    return false;
+}
+
 /* A header line over 998 octets gets folds before blanks it has: a script's To field
  * with a hundred addresses.  Unfolded it is the same. */
 static void put_field(struct out *o, const struct sp_field *f)
@@ -336,6 +370,12 @@ static void put_field(struct out *o, const struct sp_field *f)
         o->rc = sp_buf_put(o->b, f->raw.p + start, f->raw.n - start);
 }
 
+/* SMTPUTF8 is about UTF-8: other octets above 127 are taken by nobody. */
+static bool to_be_encoded(const struct sp_compose *c, const struct sp_field *f)
+{
+    return any_8bit(f->raw) && (c->o->encode_header || !sp_utf8_valid(f->raw));
+}
+
 static void put_sent_fields(struct sp_compose *c, struct out *o)
 {
     struct sp_header_iter it;
@@ -343,7 +383,7 @@ static void put_sent_fields(struct sp_compose *c, struct out *o)
 
     sp_header_start(&it, sp_buf_view(&c->fields));
     while (o->rc == 0 && sp_header_next(&it, &f))
-        if (is_sent(c, &f))
+        if (is_sent(c, &f) && !(to_be_encoded(c, &f) && put_encoded_field(o, &f)))
             put_field(o, &f);
 }
 
@@ -611,18 +651,50 @@ static void open_part(struct sp_compose *c, struct out *o,
     c->attach_at = 0;
 }
 
-/* 57 octets make a line of 76; 700 lines are a good 54 KB. */
-static void put_part(struct sp_compose *c, struct out *o, struct sp_str octets)
-{
-    for (int i = 0; i < 700 && c->attach_at < octets.n && o->rc == 0; i++) {
-        char line[SP_BASE64_LEN(57)];
-        size_t n = octets.n - c->attach_at < 57 ? octets.n - c->attach_at : 57;
-        int len = sp_base64_encode(octets.p + c->attach_at, n, line, sizeof line);
+enum { PART_LINES = 280 }; /* 57 octets make a line of 76: a good 21 KB */
 
-        o->rc = sp_buf_put(o->b, line, (size_t)len);
-        puts_(o, "\r\n");
-        c->attach_at += n;
+/* The next octets of it; fewer than cap only at its end. */
+static ssize_t next_octets(const struct sp_compose *c, const struct sp_attachment *a,
+                           char *buf, size_t cap)
+{
+    uint64_t at = c->attach_at;
+    size_t n = 0;
+
+    if (!a->read) {
+        n = a->octets.n - at < cap ? (size_t)(a->octets.n - at) : cap;
+        if (n)
+            memcpy(buf, a->octets.p + at, n);
+        return (ssize_t)n;
     }
+    while (n < cap) { /* a short read is not the end */
+        ssize_t k = a->read(a->arg, at + n, buf + n, cap - n);
+
+        if (k <= 0)
+            return k < 0 ? k : (ssize_t)n;
+        n += (size_t)k;
+    }
+    return (ssize_t)n;
+}
+
+/* True when it is through. */
+static bool put_part(struct sp_compose *c, struct out *o, const struct sp_attachment *a)
+{
+    char octets[57 * PART_LINES];
+    ssize_t n = next_octets(c, a, octets, sizeof octets);
+
+    if (n < 0)
+        o->rc = sp_err_sys(&c->err, SP_CLASS_TEMPORARY, SP_EIO, "cannot read %.*s",
+                           (int)(a->name.n > 200 ? 200 : a->name.n), a->name.p);
+    for (ssize_t at = 0; at < n && o->rc == 0; at += 57) {
+        char line[SP_BASE64_LEN(57)];
+        size_t len = n - at < 57 ? (size_t)(n - at) : 57;
+
+        o->rc = sp_buf_put(
+            o->b, line, (size_t)sp_base64_encode(octets + at, len, line, sizeof line));
+        puts_(o, "\r\n");
+    }
+    c->attach_at += n > 0 ? (uint64_t)n : 0;
+    return n < (ssize_t)sizeof octets;
 }
 
 static int more_parts(struct sp_compose *c, struct sp_buf *out)
@@ -640,8 +712,7 @@ static int more_parts(struct sp_compose *c, struct sp_buf *out)
     a = &c->o->attach[c->attach_i];
     if (!c->attach_open)
         open_part(c, &o, a);
-    put_part(c, &o, a->octets);
-    if (c->attach_at == a->octets.n) {
+    if (put_part(c, &o, a)) {
         c->attach_i++;
         c->attach_open = false;
     }

@@ -29,6 +29,8 @@
 #include "buf.h"
 #include "header.h"
 
+#include <sys/types.h>
+
 /* ---- Any text to a message with CRLF line ends ------------------------------------- */
 
 /*
@@ -77,12 +79,19 @@ struct sp_attachment {
     struct sp_str name;   /* file name; directories are cut off */
     struct sp_str type;   /* media type; empty: by the name's ending */
     struct sp_str octets; /* any size: encoded as sp_compose_end() is called */
+    /* Instead of octets: puts at most cap of those from `at` on into buf.  0 at the end,
+     * -1 with errno when they cannot be read. */
+    ssize_t (*read)(void *arg, uint64_t at, char *buf, size_t cap);
+    void *arg;
 };
 
 struct sp_compose_opts {
     const struct sp_norm *facts; /* of a first pass; NULL: the body goes as it is, and
                                     text in front of attachments is called UTF-8 */
     bool dot_ends;
+    bool encode_header; /* what is not ASCII in the message's own header becomes encoded
+                           words (RFC 2047), for a server without SMTPUTF8; addresses
+                           and structured fields stay */
     const struct sp_str *add; /* "Name: value"; replaces a field that may stand once
                                     (RFC 5322 3.6), else stands beside others */
     size_t add_n;
@@ -113,7 +122,8 @@ struct sp_compose {
     int encoding;
     bool multipart;
     char boundary[48];
-    size_t attach_i, attach_at;
+    size_t attach_i;
+    uint64_t attach_at;
     bool attach_open, body_ended, closed;
     size_t qp_column;
     char qp_blank;

@@ -4,6 +4,9 @@
 #include "alloc.h"
 #include "compose.h"
 
+#include <errno.h>
+#include <string.h>
+
 #define NOW  1795338215000u
 #define DATE "Date: Sun, 22 Nov 2026 09:03:35 +0000\r\n"
 #define ID   "Message-ID: <1a2027f1e58.00000000000000000000000000000000@h.example>\r\n"
@@ -495,6 +498,110 @@ TEST("a large attachment comes in pieces and decodes to itself")
     sp_buf_free(&all);
     sp_free(octets);
     sp_free(back);
+}
+
+struct slow_file {
+    const char *octets;
+    size_t n, fails_at;
+};
+
+/* Gives a few octets at a time, as a pipe does. */
+static ssize_t read_slowly(void *arg, uint64_t at, char *buf, size_t cap)
+{
+    struct slow_file *f = arg;
+    size_t n = f->n - at < 1000 ? (size_t)(f->n - at) : 1000;
+
+    if (f->fails_at && at >= f->fails_at) {
+        errno = EIO;
+        return -1;
+    }
+    n = n < cap ? n : cap;
+    memcpy(buf, f->octets + at, n);
+    return (ssize_t)n;
+}
+
+TEST("an attachment that is read piece by piece is encoded as one that lies in memory")
+{
+    struct sp_compose_opts o = plain_opts();
+    /* A line, and what is encoded in one go, and each a little less or more. */
+    static const size_t sizes[] = {0,
+                                   1,
+                                   56,
+                                   57,
+                                   58,
+                                   57 * 280 - 1,
+                                   57 * 280,
+                                   57 * 280 + 1,
+                                   57 * 280 * 2,
+                                   57 * 280 * 2 + 1};
+    static char octets[57 * 280 * 2 + 1];
+    struct slow_file file = {.octets = octets};
+    struct sp_attachment a = {.name = sp_str("f.bin")};
+    struct sp_buf want = {.p = NULL}, got = {.p = NULL};
+    struct sp_compose c;
+
+    for (size_t i = 0; i < sizeof octets; i++)
+        octets[i] = (char)(i * 37 + i / 256);
+    o.attach = &a;
+    o.attach_n = 1;
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        a.octets = (struct sp_str){octets, sizes[i]};
+        a.read = NULL;
+        CHECK_INT(compose(FULL "\nx\n", &o, 100, &c, &want), 0);
+        sp_compose_free(&c);
+        file.n = sizes[i];
+        a.read = read_slowly;
+        a.arg = &file;
+        CHECK_INT(compose(FULL "\nx\n", &o, 100, &c, &got), 0);
+        sp_compose_free(&c);
+        CHECK(got.n == want.n && memcmp(got.p, want.p, got.n) == 0);
+    }
+    file.fails_at = 20000;
+    CHECK_INT(compose(FULL "\nx\n", &o, 100, &c, &got), -SP_EIO);
+    CHECK(strstr(c.err.text, "cannot read f.bin: ") != NULL);
+    sp_compose_free(&c);
+    sp_buf_free(&want);
+    sp_buf_free(&got);
+}
+
+TEST("a header in UTF-8 is sent as it is, or in encoded words where that is asked for")
+{
+    static const char in[] = FULL "Subject: Gr\xc3\xbc\xc3\x9f"
+                                  "e\n fold\nReply-To: J\xc3\xb6 <j@b.org>\n"
+                                  "Content-Type: text/plain; x=\"\xc3\xb6\"\n"
+                                  "References: <\xc3\xb6@x>\nX-A: plain\n\n";
+    struct sp_compose_opts o = plain_opts();
+    struct sp_buf b = {.p = NULL};
+    struct sp_compose c;
+
+    CHECK_INT(compose(in, &o, 100, &c, &b), 0);
+    CHECK(c.header_8bit && strstr(sp_buf_cstr(&b), "Subject: Gr\xc3\xbc\xc3\x9f"
+                                                   "e\r\n fold\r\n") != NULL);
+    sp_compose_free(&c);
+    sp_buf_free(&b);
+    o.encode_header = true;
+    expect(in, &o,
+           FULL "Subject: =?utf-8?B?R3LDvMOfZSBmb2xk?=\r\n"
+                "Reply-To: =?utf-8?B?SsO2?= <j@b.org>\r\n"
+                "Content-Type: text/plain; x=\"\xc3\xb6\"\r\n"
+                "References: <\xc3\xb6@x>\r\nX-A: plain\r\n\r\n");
+    expect(FULL "Subject: \xc3\xb6\nCc: not \xc3\xb6 addresses\n\n", &o,
+           FULL "Subject: =?utf-8?B?w7Y=?=\r\nCc: not \xc3\xb6 addresses\r\n\r\n");
+    CHECK_INT(
+        compose(FULL "Subject: \xc3\xb6\nCc: \xc3\xb6 <a@b.org>\n\n", &o, 100, &c, &b),
+        0);
+    CHECK(!c.header_8bit);
+    sp_compose_free(&c);
+    sp_buf_free(&b);
+}
+
+TEST("a header that is neither ASCII nor UTF-8 is never sent raw")
+{
+    struct sp_compose_opts o = plain_opts();
+
+    expect(FULL "Subject: Gr\xfc\xdf"
+                "e\nX-A: \xc3\xb6\n\n",
+           &o, FULL "Subject: =?unknown-8bit?B?R3L832U=?=\r\nX-A: \xc3\xb6\r\n\r\n");
 }
 
 TEST("no file name and no media type breaks out of its field")
