@@ -40,6 +40,8 @@ struct sp_tls {
     bool ended_by_peer;     /* its alert or FIN ended the handshake */
     /* client */
     bool verified, cert_asked, cert_sent;
+    bool refused; /* we refused its certificate; OpenSSL then forgets it */
+    uint8_t refused_sha256[32], refused_spki[32];
     char *host, *why_not;
     /* server: the last verdict, so that judging at every MAIL costs nothing */
     struct sp_tls_verdict *verdict;

@@ -111,6 +111,11 @@ int sp_tls_verify_server(X509_STORE_CTX *s, void *arg)
         if (!t->verified)
             say_chain(t, s);
     }
+    if (!t->verified) { /* whoever asks what it was will compare fingerprints */
+        t->refused = leaf &&
+                     X509_digest(leaf, EVP_sha256(), t->refused_sha256, NULL) == 1 &&
+                     sp_tls_spki_sha256(leaf, t->refused_spki);
+    }
     if (t->verified || t->ctx->must_verify)
         return t->verified;
     X509_STORE_CTX_set_error(s, X509_V_OK);
@@ -281,6 +286,10 @@ void sp_tls_facts_of(struct sp_tls *t, int64_t now, struct sp_tls_facts *f)
     if (x) {
         (void)X509_digest(x, EVP_sha256(), f->cert_sha256, NULL);
         (void)sp_tls_spki_sha256(x, f->spki_sha256);
+    } else if (t->refused) {
+        f->peer_cert = true;
+        memcpy(f->cert_sha256, t->refused_sha256, sizeof f->cert_sha256);
+        memcpy(f->spki_sha256, t->refused_spki, sizeof f->spki_sha256);
     }
     if (t->ctx->client) {
         f->verified = t->verified;
