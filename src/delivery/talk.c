@@ -31,6 +31,7 @@ struct sp_talk {
     struct sp_sasl *sasl;
     struct sockaddr_storage *addresses;
     bool busy, closing, failed, want_body, in_transaction, bare, fresh;
+    bool no_secret; /* the caller could not give the one that was asked for */
     bool reconnect; /* when the connection is closed, open another */
     bool unproved;  /* a challenge mechanism began and its last step was not taken */
     bool last;      /* closed() comes next, in this very call */
@@ -240,11 +241,15 @@ static int challenge(struct sp_talk *t, const struct sp_cli_event *ev,
 static int ask_secret(struct sp_talk *t, enum sp_talk_secret what, struct sp_buf *out,
                       struct sp_err *err)
 {
+    int rc;
+
     if (!t->o.secret)
         return sp_err_set(err, SP_CLASS_PEER, SP_ENOENT,
                           "there is no password to send");
     sp_buf_init(out, TOKEN_MAX);
-    return t->o.secret(t->o.secret_arg, what, t->fresh, out, err);
+    rc = t->o.secret(t->o.secret_arg, what, t->fresh, out, err);
+    t->no_secret = rc < 0;
+    return rc;
 }
 
 static bool is_token(enum sp_mech m)
@@ -285,12 +290,31 @@ static int answer_auth(struct sp_talk *t, const struct sp_cli_event *ev,
     return rc == 0 && is_challenge(m) ? challenge(t, ev, err) : rc;
 }
 
+/* The caller has none after all: that is no refusal of the server's, and no reason to
+ * try another mechanism. */
+static void fail_no_secret(struct sp_talk *t, const struct sp_err *err)
+{
+    struct sp_talk_failure f = {.cls = err->cls,
+                                .stage = SP_STAGE_AUTH,
+                                .words = err->text,
+                                .need_login = true,
+                                .in_transaction = t->in_transaction};
+
+    fail(t, &f);
+    t->closing = true;
+    sp_conn_abort(t->conn);
+}
+
 static void do_auth(struct sp_talk *t, const struct sp_cli_event *ev)
 {
     struct sp_err err = {.cls = SP_CLASS_BUG, .text = "the credentials cannot be sent"};
 
     if (answer_auth(t, ev, &err) >= 0)
         return;
+    if (t->no_secret) {
+        fail_no_secret(t, &err);
+        return;
+    }
     t->unproved = false; /* it ends here, or another mechanism begins */
     (void)sp_cli_auth_cancel(t->engine, sp_str(err.text));
 }

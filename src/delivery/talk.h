@@ -41,7 +41,7 @@ struct sp_talk_opts {
     struct sp_cli_options cli;
     struct sp_tls_ctx *tls;      /* with our certificate when there is one */
     struct sp_tls_ctx *tls_bare; /* the same without it, for RECONNECT; NULL: never */
-    /* Fills `out` with the password or token; <0: the error goes to failed(). */
+    /* Fills `out` with the password or token; <0: the session ends with this error. */
     int (*secret)(void *arg, enum sp_talk_secret what, bool fresh, struct sp_buf *out,
                   struct sp_err *err);
     void *secret_arg;
