@@ -19,6 +19,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,7 +28,6 @@ enum {
     RCPT_MAX = 50000,
     HEADERS_MAX = 200,
     ATTACH_MAX = 100,
-    ATTACHMENT_MAX = 256 << 20,
     BAR_FROM = 1 << 20,
     SEEN = 1 << 17 /* more than twice RCPT_MAX */
 };
@@ -54,6 +54,13 @@ static const struct sp_option options[] = {
     SP_OPT_END,
 };
 
+/* Something that can be read from its beginning as often as it takes. */
+struct source {
+    const char *path;
+    int fd;
+    off_t from; /* standard input may have been read from already */
+};
+
 struct send {
     const struct sp_args *a;
     struct sp_target t;
@@ -62,13 +69,15 @@ struct send {
     struct sp_talk *talk;
     uv_signal_t stop;
     const struct sp_send_more *more;
-    int in, out;   /* files: as given, as it is sent */
-    off_t in_from; /* standard input may have been read from already */
-    uint64_t size, at;
+    struct source in;
+    int out; /* the file with what is sent */
+    uint64_t in_size, size, at;
     struct sp_str header[HEADERS_MAX];
     struct sp_attachment attach[ATTACH_MAX];
-    struct sp_buf attached[ATTACH_MAX];
+    struct source attached[ATTACH_MAX];
     size_t attachments;
+    struct sp_norm facts; /* about the input */
+    struct sp_compose_opts compose;
     struct sp_buf fields; /* the finished header, Bcc included */
     struct sp_rcpt *rcpt;
     size_t n_rcpt;
@@ -78,31 +87,39 @@ struct send {
     unsigned notify;
     int status;
     bool done; /* the outcome is known and was said */
-    bool dot;  /* the end of the message was given: it may be on its way */
+    bool failed;
+    bool dot; /* the end of the message was given: it may be on its way */
     bool bar, stopped;
-    unsigned percent; /* of the bar, as shown */
+    bool header_8bit;  /* of the message: UTF-8 */
+    bool utf8_address; /* of the envelope */
+    const char *step;  /* of --quit-after; NULL */
+    unsigned percent;  /* of the bar, as shown */
     char login[300], pin[40];
 };
 
 /* ---- the message ---- */
 
+/* An unnamed file.  Not in /tmp by itself: that may be memory, and a message large. */
 static int temporary(struct sp_err *err)
 {
-    const char *dir = getenv("TMPDIR");
-    char path[4096];
-    int fd;
+    const char *dirs[] = {getenv("TMPDIR"), "/var/tmp", "/tmp"};
+    const char *dir = NULL;
+    int fd = -1;
 
-    dir = dir && *dir ? dir : "/tmp";
-    fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (fd >= 0)
-        return fd;
-    snprintf(path, sizeof path, "%s/sallyport.XXXXXX", dir);
-    fd = mkostemp(path, O_CLOEXEC);
-    if (fd < 0)
-        return sp_err_sys(err, SP_CLASS_TEMPORARY, SP_EIO, "cannot make a file in %s",
-                          dir);
-    (void)unlink(path);
-    return fd;
+    for (size_t i = 0; fd < 0 && i < 3; i++) {
+        char path[4096];
+
+        if (!dirs[i] || !*dirs[i])
+            continue;
+        dir = dirs[i];
+        fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+        snprintf(path, sizeof path, "%s/sallyport.XXXXXX", dir);
+        if (fd < 0 && (fd = mkostemp(path, O_CLOEXEC)) >= 0)
+            (void)unlink(path);
+    }
+    return fd >= 0 ? fd
+                   : sp_err_sys(err, SP_CLASS_TEMPORARY, SP_EIO,
+                                "cannot make a file in %s", dir);
 }
 
 static int write_all(int fd, const char *p, size_t n, struct sp_err *err)
@@ -121,55 +138,87 @@ static int write_all(int fd, const char *p, size_t n, struct sp_err *err)
     return 0;
 }
 
-/* Standard input, or the file named, as something that can be read twice. */
-static int open_input(struct send *s, struct sp_err *err)
+/* Not there, not for us, or a directory: the user named the wrong thing. */
+static int no_input(struct sp_err *err, const char *path)
 {
-    static char block[BLOCK];
-    const char *path = s->a->n_rest ? s->a->rest[0] : "-";
-    int fd = strcmp(path, "-") == 0 ? dup(0) : open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n;
+    bool wrong = errno == ENOENT || errno == EACCES || errno == EPERM ||
+                 errno == EISDIR || errno == ENOTDIR || errno == ELOOP;
 
-    if (fd < 0)
-        return sp_err_sys(err, SP_CLASS_PEER, SP_ENOENT, "cannot open %s", path);
-    s->in_from = lseek(fd, 0, SEEK_CUR);
-    if (s->in_from >= 0 && !isatty(fd)) {
-        s->in = fd;
-        return 0;
-    }
-    s->in_from = 0;
-    if (isatty(fd))
-        fputs("Type the message, then Ctrl-D.\n", stderr);
-    s->in = temporary(err);
-    if (s->in < 0) {
-        close(fd);
-        return s->in;
-    }
-    while ((n = read(fd, block, sizeof block)) > 0)
-        if (write_all(s->in, block, (size_t)n, err) < 0)
-            break;
-    close(fd);
-    if (n < 0)
-        return sp_err_sys(err, SP_CLASS_TEMPORARY, SP_EIO, "cannot read %s", path);
-    return n == 0 ? 0 : -SP_EIO;
+    return sp_err_sys(err, wrong ? SP_CLASS_PEER : SP_CLASS_TEMPORARY,
+                      wrong ? SP_ENOENT : SP_EIO, "cannot read %s",
+                      strcmp(path, "-") == 0 ? "standard input" : path);
 }
 
-static int read_attachments(struct send *s, struct sp_err *err)
+/* What comes from a pipe or a terminal goes into a file first. */
+static int keep(struct source *in, struct sp_err *err)
 {
-    for (size_t i = 0; i < sp_arg_count(s->a, "attach"); i++) {
-        const char *path = sp_arg_nth(s->a, "attach", i);
-        int rc;
+    static char block[BLOCK];
+    int fd = in->fd, rc = 0;
+    ssize_t n;
 
-        if (i == ATTACH_MAX)
-            return sp_err_set(err, SP_CLASS_PEER, SP_ELIMIT, "more than %d attachments",
-                              ATTACH_MAX);
-        rc = sp_read_file(path, ATTACHMENT_MAX, &s->attached[i], err);
-        if (rc < 0)
-            return rc;
-        s->attach[i] = (struct sp_attachment){.name = sp_str(path),
-                                              .octets = sp_buf_view(&s->attached[i])};
-        s->attachments++;
+    in->from = 0;
+    if (isatty(fd))
+        fputs("Type the message, then Ctrl-D.\n", stderr);
+    in->fd = temporary(err);
+    if (in->fd < 0)
+        rc = in->fd;
+    while (rc == 0 && (n = read(fd, block, sizeof block)) != 0)
+        if (n > 0)
+            rc = write_all(in->fd, block, (size_t)n, err);
+        else if (errno != EINTR)
+            rc = no_input(err, in->path);
+    close(fd);
+    return rc;
+}
+
+/* "-": standard input. */
+static int open_source(const char *path, struct source *ret, struct sp_err *err)
+{
+    struct stat st;
+
+    ret->path = path;
+    ret->fd = strcmp(path, "-") == 0 ? fcntl(0, F_DUPFD_CLOEXEC, 3)
+                                     : open(path, O_RDONLY | O_CLOEXEC);
+    if (ret->fd < 0)
+        return no_input(err, path);
+    if (fstat(ret->fd, &st) == 0 && S_ISDIR(st.st_mode)) {
+        errno = EISDIR;
+        return no_input(err, path);
     }
-    return 0;
+    ret->from = lseek(ret->fd, 0, SEEK_CUR);
+    return ret->from >= 0 && !isatty(ret->fd) ? 0 : keep(ret, err);
+}
+
+static ssize_t read_source(void *arg, uint64_t at, char *buf, size_t cap)
+{
+    struct source *in = arg;
+    ssize_t n;
+
+    do
+        n = pread(in->fd, buf, cap, in->from + (off_t)at);
+    while (n < 0 && errno == EINTR);
+    return n;
+}
+
+/* All are opened before anything else happens: a name that is wrong is said at once. */
+static int open_attachments(struct send *s, struct sp_err *err)
+{
+    size_t n = sp_arg_count(s->a, "attach");
+    int rc = 0;
+
+    if (n > ATTACH_MAX)
+        return sp_err_set(err, SP_CLASS_PEER, SP_ELIMIT, "more than %d attachments",
+                          ATTACH_MAX);
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        const char *path = sp_arg_nth(s->a, "attach", i);
+
+        s->attached[i].fd = -1;
+        s->attachments = i + 1;
+        s->attach[i] = (struct sp_attachment){
+            .name = sp_str(path), .read = read_source, .arg = &s->attached[i]};
+        rc = open_source(path, &s->attached[i], err);
+    }
+    return rc;
 }
 
 static int flush(struct send *s, struct sp_buf *out, struct sp_err *err)
@@ -187,26 +236,24 @@ static int each_block(struct send *s,
                       void *arg, struct sp_err *err)
 {
     static char block[BLOCK];
-    off_t at = s->in_from;
+    uint64_t at = 0;
     ssize_t n;
     int rc = 0;
 
-    while (rc >= 0 && (n = pread(s->in, block, sizeof block, at)) != 0) {
-        if (n < 0 && errno == EINTR)
-            continue;
+    while (rc >= 0 && (n = read_source(&s->in, at, block, sizeof block)) != 0) {
         if (n < 0)
-            return sp_err_sys(err, SP_CLASS_TEMPORARY, SP_EIO,
-                              "cannot read the message");
-        at += n;
+            return no_input(err, s->in.path);
+        at += (uint64_t)n;
         rc = feed(s, (struct sp_str){block, (size_t)n}, arg);
     }
+    s->in_size = at;
     return rc;
 }
 
 static int look(struct send *s, struct sp_str in, void *arg)
 {
-    (void)s;
-    return sp_norm_feed(arg, in, NULL);
+    (void)arg;
+    return sp_norm_feed(&s->facts, in, NULL);
 }
 
 struct making {
@@ -237,12 +284,13 @@ static struct sp_str from_address(const struct send *s)
     return from && strcmp(from, "<>") != 0 ? sp_str(from) : (struct sp_str){NULL, 0};
 }
 
-static int compose_options(struct send *s, struct sp_compose_opts *o,
-                           struct sp_err *err)
+static int compose_options(struct send *s, struct sp_err *err)
 {
+    struct sp_compose_opts *o = &s->compose;
     time_t now = time(NULL);
     struct tm tm;
 
+    o->facts = &s->facts;
     o->add = s->header;
     o->attach = s->attach;
     o->attach_n = s->attachments;
@@ -276,37 +324,55 @@ static int compose_rest(struct send *s, struct making *m, struct sp_err *err)
     return rc;
 }
 
+/* The second pass.  It may be made again with other options: Date and Message-ID stay. */
 static int compose(struct send *s, struct sp_err *err)
 {
-    static struct sp_norm facts;
     static struct making m;
-    struct sp_compose_opts o = {.facts = &facts};
-    int rc = compose_options(s, &o, err);
+    int rc;
 
-    if (rc < 0)
-        return rc;
-    sp_norm_init(&facts);
-    facts.dot_ends = o.dot_ends;
-    rc = each_block(s, look, &facts, err);
-    if (rc >= 0)
-        rc = sp_norm_end(&facts, NULL);
-    s->out = rc >= 0 ? temporary(err) : -1;
+    if (s->out >= 0)
+        close(s->out);
+    s->size = 0;
+    s->out = temporary(err);
     if (s->out < 0)
-        return -SP_EIO;
+        return s->out;
     m.err = err;
-    sp_compose_init(&m.c, &o);
+    sp_compose_init(&m.c, &s->compose);
     sp_buf_init(&m.out, 8 << 20);
     rc = each_block(s, make, &m, err);
     if (rc >= 0)
         rc = compose_rest(s, &m, err);
     if (rc >= 0) {
+        sp_buf_free(&s->fields);
         sp_buf_init(&s->fields, SP_COMPOSE_HEADER_MAX);
         rc = sp_buf_str(&s->fields, sp_buf_view(&m.c.fields));
         s->mail.body = m.c.body_8bit ? SP_BODY_8BITMIME : SP_BODY_UNSET;
-        s->mail.smtputf8 = m.c.header_8bit;
+        s->header_8bit = m.c.header_8bit;
     }
     sp_compose_free(&m.c);
     sp_buf_free(&m.out);
+    return rc;
+}
+
+/* The first pass: what kind of message is it? */
+static int examine(struct send *s, struct sp_err *err)
+{
+    int rc = compose_options(s, err);
+
+    if (rc < 0)
+        return rc;
+    sp_norm_init(&s->facts);
+    s->facts.dot_ends = s->compose.dot_ends;
+    rc = each_block(s, look, NULL, err);
+    if (rc >= 0)
+        rc = sp_norm_end(&s->facts, NULL);
+    /* A program that failed in front of the pipe should not mail that it did; those that
+     * call sendmail expect it to take anything. */
+    if (rc >= 0 && s->in_size == 0 && !s->more->rcpt && !s->attachments &&
+        !s->compose.add_n)
+        return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT,
+                          "the message is empty; to send one without a text give it "
+                          "a --header or an --attach");
     return rc;
 }
 
@@ -368,7 +434,7 @@ static int add_rcpt(struct send *s, struct sp_str text, struct sp_err *err)
         return sp_err_nomem(err);
     s->rcpt[s->n_rcpt++] = (struct sp_rcpt){.path = text, .notify = s->notify};
     *at = (uint32_t)s->n_rcpt;
-    s->mail.smtputf8 |= not_ascii(text);
+    s->utf8_address |= not_ascii(text);
     return 0;
 }
 
@@ -487,7 +553,7 @@ static int sender(struct send *s, struct sp_err *err)
         return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "`%s` is no sender address",
                           from);
     s->mail.path = sp_arena_copy(&s->names, sp_addr_text(&a));
-    s->mail.smtputf8 |= not_ascii(s->mail.path);
+    s->utf8_address |= not_ascii(s->mail.path);
     return 0;
 }
 
@@ -543,12 +609,32 @@ static int quit_after(struct send *s)
     for (size_t i = 0; i < n; i++)
         if (sp_str_caseis(name, steps[i].name)) {
             s->t.talk.cli.quit_after = steps[i].stage;
+            s->step = steps[i].name;
             return 0;
         }
-    return sp_usage_error(s->a, "--quit-after: there is no step `%s`", name.p);
+    return sp_usage_error(
+        s->a,
+        "--quit-after: there is no step `%s`; the steps are greeting, "
+        "ehlo, tls, ehlo-tls, auth, mail and rcpt",
+        name.p);
 }
 
 /* ---- the session ---- */
+
+/* Text in UTF-8 must not need a server that knows SMTPUTF8: where it does not, the header
+ * is written in encoded words.  An address in UTF-8 cannot be written otherwise. */
+static int suit_server(struct send *s, struct sp_talk *t, struct sp_err *err)
+{
+    bool knows = sp_cli_extensions(sp_talk_engine(t)) & SP_EXT_SMTPUTF8;
+    int rc = 0;
+
+    if (s->header_8bit && !knows && !s->utf8_address) {
+        s->compose.encode_header = true;
+        rc = compose(s, err);
+    }
+    s->mail.smtputf8 = s->header_8bit || s->utf8_address;
+    return rc;
+}
 
 static void on_ready(struct sp_talk *t, enum sp_cli_login login, enum sp_mech mech,
                      struct sp_str words, struct sp_str pin, void *arg)
@@ -567,9 +653,18 @@ static void on_ready(struct sp_talk *t, enum sp_cli_login login, enum sp_mech me
         sp_talk_quit(t);
         return;
     }
+    if (s->t.talk.cli.quit_after && s->t.talk.cli.quit_after < SP_STAGE_MAIL) {
+        s->status =
+            sp_fail(EX_UNAVAILABLE,
+                    "this session has no step `%s`; stopped before MAIL", s->step);
+        s->done = true;
+        sp_talk_quit(t);
+        return;
+    }
     s->at = 0; /* once more after a reconnect, from the beginning */
     s->dot = false;
-    if (sp_talk_mail(t, &s->mail, s->rcpt, s->n_rcpt, s->size, &err) == 0)
+    if (suit_server(s, t, &err) >= 0 &&
+        sp_talk_mail(t, &s->mail, s->rcpt, s->n_rcpt, s->size, &err) == 0)
         return;
     s->status = sp_fail_err(&err);
     s->done = true;
@@ -585,9 +680,9 @@ static void bar(struct send *s)
     if (!s->bar || percent == s->percent)
         return;
     s->percent = percent;
-    fprintf(stderr, "\r[%.*s%*s] %3u %%", (int)done,
+    fprintf(stderr, "\r[%.*s%*s] %3u %%%s", (int)done,
             "########################################", (int)(WIDTH - done), "",
-            percent);
+            percent, percent == 100 ? ", waiting for the reply" : "");
     fflush(stderr);
 }
 
@@ -769,6 +864,11 @@ static void on_sent(struct sp_talk *t, const struct sp_cli_event *ev, void *arg)
         sent_json(s, t, ev);
     else if (ev->u.sent.accepted && !sp_arg_given(s->a, "quiet"))
         say_accepted(s, t, &ev->u.sent.reply);
+    /* The message is with the server: a status that says "failed" because this line could
+     * not be written would have scripts send it again. */
+    errno = 0;
+    if (fflush(stdout) != 0)
+        sp_output_lost();
 }
 
 /* A server that cannot be verified: how to go on, were it the right one. */
@@ -782,11 +882,17 @@ static void say_trust(struct sp_talk *t)
     if (facts.peer_cert)
         (void)sp_hex_encode(facts.cert_sha256, sizeof facts.cert_sha256, hex,
                             sizeof hex);
-    fprintf(stderr,
-            "  --ca FILE trusts the authority that issued its certificate\n"
-            "  --server-pin SHA256 trusts one certificate, whose fingerprint its "
-            "administrator told%s%s\n",
-            hex[0] ? "; it showed " : "", hex);
+    if (hex[0])
+        fprintf(
+            stderr,
+            "  If it is the right server, this trusts exactly the certificate that it "
+            "showed:\n"
+            "      --server-pin %s\n"
+            "  Compare the fingerprint first with what its administrator says, by "
+            "telephone or on\n"
+            "  paper: whoever sits between you and the server would show one too.\n",
+            hex);
+    fputs("  --ca FILE trusts the authority that issued its certificate.\n", stderr);
 }
 
 static void on_failed(struct sp_talk *t, const struct sp_talk_failure *f, void *arg)
@@ -796,7 +902,7 @@ static void on_failed(struct sp_talk *t, const struct sp_talk_failure *f, void *
     clear_bar(s);
     if (s->done) /* trouble at QUIT changes nothing */
         return;
-    s->done = true;
+    s->done = s->failed = true;
     fprintf(stderr, "sallyport: ");
     sp_say_text(stderr, sp_str(f->words));
     fputc('\n', stderr);
@@ -808,12 +914,23 @@ static void on_failed(struct sp_talk *t, const struct sp_talk_failure *f, void *
                              f->auth_rejected || f->need_login);
 }
 
+static void say_stopped(const struct send *s)
+{
+    if (sp_arg_given(s->a, "json"))
+        print_json(json_pack("{s:b,s:s,s:s,s:s}", "accepted", 0, "stopped_after",
+                             s->step, "login", s->login, "pin", s->pin));
+    else if (!sp_arg_given(s->a, "quiet"))
+        printf("stopped after %s, as asked; nothing was sent\n", s->step);
+}
+
 static void on_closed(void *arg)
 {
     struct send *s = arg;
 
     s->talk = NULL;
-    if (!s->done && !s->stopped && !s->t.talk.cli.quit_after)
+    if (s->step && !s->stopped && !s->failed && s->status == 0)
+        say_stopped(s);
+    else if (!s->done && !s->stopped)
         s->status = sp_fail(EX_SOFTWARE, "the session ended without a result");
     if (!uv_is_closing((uv_handle_t *)&s->stop))
         uv_close((uv_handle_t *)&s->stop, NULL);
@@ -879,10 +996,12 @@ static int talk(struct send *s)
 static int prepare(struct send *s)
 {
     struct sp_err err = {.cls = SP_CLASS_PEER, .code = SP_EINPUT, .text = ""};
-    int rc = open_input(s, &err);
+    int rc = open_attachments(s, &err);
 
     if (rc >= 0)
-        rc = read_attachments(s, &err);
+        rc = open_source(s->a->n_rest ? s->a->rest[0] : "-", &s->in, &err);
+    if (rc >= 0)
+        rc = examine(s, &err);
     if (rc >= 0)
         rc = compose(s, &err);
     if (rc >= 0)
@@ -894,12 +1013,13 @@ static int prepare(struct send *s)
 
 static void cleanup(struct send *s)
 {
-    if (s->in >= 0)
-        close(s->in);
+    if (s->in.fd >= 0)
+        close(s->in.fd);
     if (s->out >= 0)
         close(s->out);
     for (size_t i = 0; i < s->attachments; i++)
-        sp_buf_free(&s->attached[i]);
+        if (s->attached[i].fd >= 0)
+            close(s->attached[i].fd);
     sp_buf_free(&s->fields);
     sp_free(s->rcpt);
     sp_arena_reset(&s->names);
@@ -915,7 +1035,7 @@ int sp_send_run(const struct sp_args *given, const struct sp_send_more *more)
 
     s.a = &a;
     s.more = more;
-    s.in = s.out = -1;
+    s.in.fd = s.out = -1;
     if (given->n_rest > 1)
         return sp_usage_error(given, "one message at a time: `%s` is too much",
                               given->rest[1]);

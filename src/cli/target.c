@@ -4,6 +4,7 @@
 #include "alloc.h"
 #include "certmap.h"
 #include "err.h"
+#include "netaddr.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -30,9 +31,18 @@ static int host_port(const struct sp_args *a, struct sp_str s, char *host, size_
                      uint16_t *port)
 {
     struct sp_str h = s, p = {NULL, 0};
+    struct sockaddr_storage literal;
     uint64_t v;
 
-    if (s.n && s.p[0] == '[') {
+    if (memchr(s.p, '@', s.n) || memchr(s.p, '/', s.n))
+        return sp_usage_error(
+            a,
+            "`%s`: only a host and a port belong here; a user name goes "
+            "into --user",
+            s.p);
+    if (sp_addr_literal(s.p, 0, &literal) > 0) { /* "::1" needs no brackets */
+        h = s.p[0] == '[' ? (struct sp_str){s.p + 1, s.n - 2} : s;
+    } else if (s.n && s.p[0] == '[') {
         const char *end = memchr(s.p, ']', s.n);
 
         if (!end)
@@ -179,10 +189,32 @@ static int contexts(const struct sp_args *a, struct sp_target *t)
     return rc < 0 ? sp_fail_err(&err) : 0;
 }
 
+/* What says nothing by itself: to ignore it would send mail without a login. */
+static int lonely(const struct sp_args *a)
+{
+    static const struct {
+        const char *option, *needs;
+    } pairs[] = {
+        {"password-file", "user"}, {"password-command", "user"},
+        {"token-file", "user"},    {"token-command", "user"},
+        {"key", "certificate"},    {"certificate-login", "certificate"},
+    };
+
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
+        if (sp_arg_given(a, pairs[i].option) && !sp_arg_given(a, pairs[i].needs))
+            return sp_usage_error(a, "--%s needs --%s", pairs[i].option,
+                                  pairs[i].needs);
+    return 0;
+}
+
 static int login(const struct sp_args *a, struct sp_target *t)
 {
     const char *how = sp_arg(a, "certificate-login");
     struct sp_cli_options *c = &t->talk.cli;
+    int rc = lonely(a);
+
+    if (rc)
+        return rc;
 
     c->authcid = sp_arg(a, "user");
     c->have_certificate = sp_arg_given(a, "certificate");
