@@ -299,6 +299,26 @@ static int mdoc_option(const struct sp_option *o, struct sp_buf *out)
     return rc ? rc : sp_buf_puts(out, ".\n");
 }
 
+int sp_clidoc_keys(const struct sp_option *options, struct sp_buf *out)
+{
+    int rc = 0;
+
+    for (const struct sp_option *o = options; rc == 0 && o->name; o++) {
+        rc = sp_buf_puts(out, ".It Cm ");
+        if (rc == 0)
+            rc = put_mdoc(out, o->name);
+        if (rc == 0)
+            rc = sp_buf_puts(out, o->arg ? " No = Ar " : " No = Cm yes No or Cm no\n");
+        if (rc == 0 && o->arg && (rc = put_mdoc(out, o->arg)) == 0)
+            rc = sp_buf_puts(out, "\n");
+        if (rc == 0)
+            rc = put_mdoc(out, o->help);
+        if (rc == 0)
+            rc = sp_buf_puts(out, ".\n");
+    }
+    return rc;
+}
+
 static int mdoc_command(const struct sp_command *cmd, const char *path,
                         struct sp_buf *out)
 {

@@ -23,6 +23,8 @@ enum { SP_CLIDOC_MAX = 1024 * 1024, SP_CLIDOC_DEPTH = 4 };
 
 int sp_clidoc_bash(const struct sp_command *root, struct sp_buf *out);
 int sp_clidoc_zsh(const struct sp_command *root, struct sp_buf *out);
+/* Options as keys of a file, a list item each: `.It server = URL`. */
+int sp_clidoc_keys(const struct sp_option *options, struct sp_buf *out);
 int sp_clidoc_mdoc(const struct sp_command *root, struct sp_buf *out);
 
 #endif

@@ -13,9 +13,9 @@
 
 enum { FILE_MAX = 1 << 20, ARENA_MAX = 4 << 20, PATH_LEN = 4096 };
 
-static const struct sp_option keys[] = {
+const struct sp_option sp_account_keys[] = {
     SP_OPT_TARGET,
-    {"from", 'f', "ADDRESS", ""},
+    {"from", 'f', "ADDRESS", "reverse-path; also From when the message has none"},
     SP_OPT_END,
 };
 
@@ -140,7 +140,7 @@ static void open_account(struct reading *r, struct sp_str rest)
 
 static const struct sp_option *find_key(struct sp_str name)
 {
-    for (const struct sp_option *o = keys; o->name; o++)
+    for (const struct sp_option *o = sp_account_keys; o->name; o++)
         if (sp_str_is(name, o->name))
             return o;
     return NULL;
@@ -154,7 +154,7 @@ static const struct sp_option *known_key(struct reading *r, struct sp_str word)
 
     if (o)
         return o;
-    for (o = keys; o->name; o++)
+    for (o = sp_account_keys; o->name; o++)
         conf_near(&near, o->name);
     help = sp_str_is(word, "password")
                ? "a password does not belong into this file: password-command or "

@@ -1,5 +1,6 @@
 /*
- * accounts.h - named accounts: options of `send` that are kept in a file.
+ * accounts.h - named accounts: options of `send` that are kept in a file.  For users it
+ * is described in sallyport-accounts.conf(5).
  *
  *     account default {
  *         server = smtp://mail.example.org
@@ -42,6 +43,8 @@ struct sp_accounts {
     struct sp_arena arena;
     struct sp_conf_errors errs; /* all of the file's, with line and column */
 };
+
+extern const struct sp_option sp_account_keys[]; /* what an account may hold */
 
 void sp_accounts_init(struct sp_accounts *s);
 void sp_accounts_free(struct sp_accounts *s);

@@ -1,4 +1,5 @@
 /* cmd_completion.c - `sallyport completion`: what shells need, from the command tables. */
+#include "accounts.h"
 #include "clidoc.h"
 
 #include <string.h>
@@ -28,14 +29,18 @@ static int all_words(const struct sp_command *root, struct sp_buf *out)
     return words(root, root->name, out);
 }
 
+static int account_keys(const struct sp_command *root, struct sp_buf *out)
+{
+    (void)root;
+    return sp_clidoc_keys(sp_account_keys, out);
+}
+
 static const struct {
     const char *name;
     int (*make)(const struct sp_command *root, struct sp_buf *out);
 } forms[] = {
-    {"words", all_words},
-    {"bash", sp_clidoc_bash},
-    {"zsh", sp_clidoc_zsh},
-    {"mdoc", sp_clidoc_mdoc},
+    {"words", all_words},     {"bash", sp_clidoc_bash},        {"zsh", sp_clidoc_zsh},
+    {"mdoc", sp_clidoc_mdoc}, {"mdoc-accounts", account_keys},
 };
 
 static int run(const struct sp_args *a)
@@ -50,8 +55,7 @@ static int run(const struct sp_args *a)
     for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++)
         if (strcmp(form, forms[i].name) == 0)
             status = forms[i].make(&sp_cmd_main, &out) == 0 ? 0 : EX_OSERR;
-    if (status == 0 &&
-        (fwrite(out.p, 1, out.n, stdout) != out.n || fflush(stdout) != 0))
+    if (status == 0 && fwrite(out.p, 1, out.n, stdout) != out.n)
         status = EX_IOERR;
     sp_buf_free(&out);
     return status == EX_USAGE ? sp_usage_error(a, "there is no form `%s`", form)
@@ -63,6 +67,6 @@ const struct sp_command sp_cmd_completion = {
     .summary = "print what shells need to complete commands and options",
     .usage = "[bash|zsh|words]",
     .more = "For the running shell: source <(sallyport completion bash)\n"
-            "mdoc prints the commands as they stand in the manual page.\n",
+            "mdoc and mdoc-accounts print what stands in the manual pages.\n",
     .run = run,
 };

@@ -1070,15 +1070,11 @@ const struct sp_command sp_cmd_send = {
     .name = "send",
     .summary = "submit a message",
     .usage = "[--server URL] [--from ADDRESS] [--to ADDRESS ...] [FILE]",
-    .more =
-        "The message is FILE or standard input.  What it lacks (Date, Message-ID, "
-        "From,\n"
-        "MIME) is completed, Bcc is removed.  TLS is used and the server verified "
-        "unless\n"
-        "an option says otherwise.  ~/.config/sallyport/accounts.conf holds options "
-        "in\n"
-        "accounts, `account NAME { server = smtp://... }`; without --server it is the\n"
-        "account `default`.  Exit status: sysexits.h.\n",
+    .more = "The message is FILE or standard input.  What it lacks (Date, Message-ID,\n"
+            "From, MIME) is completed, Bcc is removed.  TLS is used and the server\n"
+            "verified unless an option says otherwise.  Without --server the account\n"
+            "`default` of accounts.conf is used, see sallyport-accounts.conf(5).\n"
+            "Exit status: sysexits.h, see sallyport(1).\n",
     .options = options,
     .run = run,
 };
