@@ -17,7 +17,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CAPACITY = 16 };
+enum {
+    CAPACITY = 16,
+    CLOCK_SLACK_MS = 5000, /* the clock may have been set back a little */
+};
 
 struct local {
     struct sp_role *role;
@@ -26,6 +29,7 @@ struct local {
     struct task *tasks;
     struct sp_arena arena;
     uv_timer_t drain;
+    uint64_t started_ms; /* what is older may have been delivered by one that died */
 };
 
 struct task {
@@ -63,6 +67,8 @@ static void deliver(struct task *t, size_t i, Sp__RcptOutcome *o)
         .id = t->job->id,
         .hostname = t->conf->hostname,
         .now_ms = sp_wall_ms(),
+        .again = t->job->attempt > 1 ||
+                 t->job->envelope->received_ms <= t->l->started_ms + CLOCK_SLACK_MS,
     };
     char path[SP_MAILDIR_PATH_MAX];
     struct sp_err err = {.text = ""};
@@ -78,11 +84,13 @@ static void deliver(struct task *t, size_t i, Sp__RcptOutcome *o)
     }
     o->attempt->at_ms = m.now_ms;
     o->attempt->stage = (char *)(uintptr_t)"maildir";
-    if (rc == 0) {
+    if (rc >= 0) {
         o->action = SP__ACTION__ACTION_DELIVERED;
         o->attempt->code = 250;
         o->attempt->enhanced = (char *)(uintptr_t)"2.1.5";
-        o->attempt->text = (char *)(uintptr_t)"delivered";
+        o->attempt->text =
+            (char *)(uintptr_t)(rc == SP_MAILDIR_BEFORE ? "it had been delivered before"
+                                                        : "delivered");
         return;
     }
     o->attempt->text = (char *)(uintptr_t)keep(t, err.text);
@@ -277,6 +285,7 @@ static int on_setup(struct sp_role *r, const Sp__Setup *s, struct sp_conf *conf,
         if (!l)
             return sp_err_nomem(err);
         l->role = r;
+        l->started_ms = sp_wall_ms();
         sp_arena_init(&l->arena, 1 << 20);
         uv_timer_init(&r->loop, &l->drain);
         l->drain.data = l;

@@ -6,6 +6,7 @@
 #include "text.h"
 #include "trace.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -266,30 +267,91 @@ static int write_tmp(const char *tmp, const struct sp_maildir_mail *m, struct sp
     return rc;
 }
 
+/* ---- the name ---- */
+
+static uint64_t hash_of(struct sp_str s)
+{
+    uint64_t h = 0xcbf29ce484222325u;
+
+    for (size_t i = 0; i < s.n; i++)
+        h = (h ^ (unsigned char)s.p[i]) * 0x100000001b3u;
+    return h;
+}
+
+/* The same for the same message and recipient, however often it is delivered: that is how
+ * a repetition is known.  A colon or slash would break Maildir's own syntax.  Returns how
+ * much of it does not change with the host name. */
+static size_t make_name(const struct sp_maildir_mail *m, char *name, size_t cap)
+{
+    int fixed = snprintf(name, cap, "%llu.%.64s_R%016llx.",
+                         (unsigned long long)m->env->received_ms / 1000, m->id,
+                         (unsigned long long)hash_of(m->to));
+
+    snprintf(name + fixed, cap - (size_t)fixed, "%.100s", m->hostname);
+    for (char *c = name; *c; c++)
+        if (*c == '/' || *c == ':')
+            *c = '_';
+    return (size_t)fixed;
+}
+
+/* Programs that read mail move it to cur/ and append flags. */
+static bool in_cur(const char *path, const char *name, size_t fixed)
+{
+    char folder[SP_MAILDIR_PATH_MAX + 8];
+    struct dirent *e;
+    bool found = false;
+    DIR *d;
+
+    snprintf(folder, sizeof folder, "%s/cur", path);
+    d = opendir(folder);
+    while (d && !found && (e = readdir(d)))
+        found = strncmp(e->d_name, name, fixed) == 0;
+    if (d)
+        closedir(d);
+    return found;
+}
+
+/* ---- delivery ---- */
+
+/* A second name for what is in tmp/, never over something that is there. */
+static int give_name(const char *tmp, const char *new, struct sp_err *err)
+{
+    if (link(tmp, new) == 0 || errno == EEXIST) {
+        (void)unlink(tmp);
+        return 0;
+    }
+    if (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS && errno != EMLINK)
+        return trouble(err, "move", tmp);
+    /* A file system without links.  Nobody else delivers this message to this recipient
+     * now, and who did before was looked for. */
+    return rename(tmp, new) < 0 ? trouble(err, "move", tmp) : 0;
+}
+
 int sp_maildir_deliver(const char *path, const struct sp_maildir_mail *m,
                        struct sp_err *err)
 {
-    char name[300], tmp[SP_MAILDIR_PATH_MAX + 320], new[SP_MAILDIR_PATH_MAX + 320],
+    char name[300], tmp[SP_MAILDIR_PATH_MAX + 340], new[SP_MAILDIR_PATH_MAX + 320],
         folder[SP_MAILDIR_PATH_MAX + 8];
     static atomic_uint count; /* of all threads: two parts of one message may meet here */
+    size_t fixed = make_name(m, name, sizeof name);
+    struct stat st;
     int rc = make_maildir(path, err);
 
     if (rc < 0)
         return rc;
-    /* Unique by queue id and process; a colon or slash would break Maildir's own syntax. */
-    snprintf(name, sizeof name, "%llu.%s_P%d_%u.%.100s", (unsigned long long)m->now_ms / 1000,
-             m->id, (int)getpid(), atomic_fetch_add(&count, 1), m->hostname);
-    for (char *c = name; *c; c++)
-        if (*c == '/' || *c == ':')
-            *c = '_';
-    snprintf(tmp, sizeof tmp, "%s/tmp/%s", path, name);
+    snprintf(tmp, sizeof tmp, "%s/tmp/P%d_%u.%s", path, (int)getpid(),
+             atomic_fetch_add(&count, 1), name);
     snprintf(new, sizeof new, "%s/new/%s", path, name);
     snprintf(folder, sizeof folder, "%s/new", path);
+    /* The name may have been given just before a crash, and not be on the disk. */
+    if (lstat(new, &st) == 0)
+        return sync_folder(folder, err) < 0 ? -SP_EIO : SP_MAILDIR_BEFORE;
+    if (m->again && in_cur(path, name, fixed))
+        return SP_MAILDIR_BEFORE;
     rc = write_tmp(tmp, m, err);
-    if (rc < 0)
-        return rc;
-    if (rename(tmp, new) < 0) {
-        rc = trouble(err, "move", tmp);
+    if (rc == 0)
+        rc = give_name(tmp, new, err);
+    if (rc < 0) {
         (void)unlink(tmp);
         return rc;
     }

@@ -8,6 +8,11 @@
  * success it is on stable storage, after a crash it is there whole or not at all.  Lines
  * end in LF, as programs that read Maildirs expect.
  *
+ * A repetition is recognised: the file's name comes from queue id and recipient, and a
+ * message that has it already, in new/ or cur/, is not delivered a second time.  This is
+ * what makes a crash between the delivery and the note of it harmless, unless the reader
+ * has deleted the message or moved it to another folder meanwhile.
+ *
  * Errors: SP_CLASS_TEMPORARY (disk full, no permission: try again) or SP_CLASS_PEER (the
  * address cannot name a mailbox: bounce).
  */
@@ -34,8 +39,14 @@ struct sp_maildir_mail {
     const char *id;       /* queue id: part of the file's name */
     const char *hostname;
     uint64_t now_ms;
+    /* It may have been delivered before, by a process that died: cur/ is looked through,
+     * which costs a reading of that folder.  new/ is looked at in any case. */
+    bool again;
 };
-/* Makes the Maildir where it is not there (the folder above it, too). */
+/* The result for what was there already. */
+enum { SP_MAILDIR_BEFORE = 1 };
+/* Makes the Maildir where it is not there (the folder above it, too).  0, or
+ * SP_MAILDIR_BEFORE, or an error. */
 int sp_maildir_deliver(const char *path, const struct sp_maildir_mail *m,
                        struct sp_err *err);
 

@@ -37,10 +37,10 @@ int fsync(int fd)
     return (int)syscall(SYS_fsync, fd);
 }
 
-int rename(const char *from, const char *to)
+int link(const char *from, const char *to)
 {
-    note("move", false);
-    return (int)syscall(SYS_renameat, AT_FDCWD, from, AT_FDCWD, to);
+    note("name", false);
+    return (int)syscall(SYS_linkat, AT_FDCWD, from, AT_FDCWD, to, 0);
 }
 
 /* ---- paths ---- */
@@ -167,20 +167,26 @@ static int files(const char *folder, char *out, size_t cap)
     return n;
 }
 
-static int deliver(const char *content, int fd, size_t n)
+struct how {
+    const char *id, *to, *hostname;
+    bool again;
+};
+
+static int deliver_as(const struct how *how, const char *content, int fd, size_t n)
 {
     Sp__Envelope env = SP__ENVELOPE__INIT;
     struct sp_err err;
     char path[100];
     struct sp_maildir_mail m = {
         .env = &env,
-        .to = SP_LIT("bob@example.org"),
+        .to = sp_str(how->to),
         .prefix = SP_LIT("Received: here\r\n"),
         .content = {content, content ? n : 0},
         .fd = fd,
-        .id = "01ID",
-        .hostname = "mail:example/org",
+        .id = how->id,
+        .hostname = how->hostname,
         .now_ms = 1700000000000,
+        .again = how->again,
     };
 
     sp_stored_defaults(&env, 1700000000000);
@@ -189,6 +195,17 @@ static int deliver(const char *content, int fd, size_t n)
     env.header_size = 0;
     snprintf(path, sizeof path, "%s/box", base);
     return sp_maildir_deliver(path, &m, &err);
+}
+
+/* Another message each time. */
+static int deliver(const char *content, int fd, size_t n)
+{
+    static unsigned count;
+    char id[20];
+
+    snprintf(id, sizeof id, "01ID%u", count++);
+    return deliver_as(&(struct how){id, "bob@example.org", "mail:example/org", false}, content,
+                      fd, n);
 }
 
 static const char mail[] = "Subject: x\r\n\r\na\rb\r\nlast\r";
@@ -214,7 +231,7 @@ TEST("the octets are on the disk before the name, the name before we say so")
     CHECK(strncmp(steps, "sync-folder sync-folder ", 24) == 0); /* folders were made */
     steps[0] = '\0';
     CHECK_INT(deliver(mail, -1, sizeof mail - 1), 0);
-    CHECK_STR(steps, "sync move sync-folder ");
+    CHECK_STR(steps, "sync name sync-folder ");
     end();
 }
 
@@ -238,12 +255,71 @@ TEST("a name that could not be synced is no success")
     end();
 }
 
-TEST("copies of one message in one second do not replace each other")
+/* The only name in new/, moved to cur/ as a mail reader does it. */
+static void read_it(void)
+{
+    char command[200];
+
+    snprintf(command, sizeof command,
+             "cd %s/box/new && for f in *; do mv \"$f\" \"../cur/$f:2,S\"; done", base);
+    CHECK_INT(system(command), 0);
+}
+
+TEST("messages that come in one second do not replace each other")
 {
     begin();
     for (int i = 0; i < 5; i++)
         CHECK_INT(deliver(mail, -1, sizeof mail - 1), 0);
     CHECK_INT(files("new", NULL, 0), 5);
+    end();
+}
+
+TEST("the same message for the same recipient is there once, however often it is brought")
+{
+    struct how h = {"01SAME", "bob@example.org", "mail.example.org", false};
+
+    begin();
+    CHECK_INT(deliver_as(&h, mail, -1, sizeof mail - 1), 0);
+    CHECK_INT(deliver_as(&h, mail, -1, sizeof mail - 1), SP_MAILDIR_BEFORE);
+    CHECK_INT(files("new", NULL, 0), 1);
+    CHECK_INT(files("tmp", NULL, 0), 0);
+    h.to = "alice@example.org"; /* another recipient whose mail goes to the same place */
+    CHECK_INT(deliver_as(&h, mail, -1, sizeof mail - 1), 0);
+    h.id = "01OTHER";
+    CHECK_INT(deliver_as(&h, mail, -1, sizeof mail - 1), 0);
+    CHECK_INT(files("new", NULL, 0), 3);
+    end();
+}
+
+TEST("one that was read meanwhile is recognised too, under a new host name as well")
+{
+    struct how h = {"01SAME", "bob@example.org", "mail.example.org", false};
+
+    begin();
+    CHECK_INT(deliver_as(&h, mail, -1, sizeof mail - 1), 0);
+    read_it();
+    h.again = true;
+    CHECK_INT(deliver_as(&h, mail, -1, sizeof mail - 1), SP_MAILDIR_BEFORE);
+    h.hostname = "mx.example.org";
+    CHECK_INT(deliver_as(&h, mail, -1, sizeof mail - 1), SP_MAILDIR_BEFORE);
+    h.id = "01OTHER";
+    CHECK_INT(deliver_as(&h, mail, -1, sizeof mail - 1), 0);
+    CHECK_INT(files("cur", NULL, 0), 1);
+    CHECK_INT(files("new", NULL, 0), 1);
+    end();
+}
+
+TEST("one that was found there is on the disk before we say so")
+{
+    struct how h = {"01SAME", "bob@example.org", "mail.example.org", true};
+
+    begin();
+    CHECK_INT(deliver_as(&h, mail, -1, sizeof mail - 1), 0);
+    steps[0] = '\0';
+    CHECK_INT(deliver_as(&h, mail, -1, sizeof mail - 1), SP_MAILDIR_BEFORE);
+    CHECK_STR(steps, "sync-folder ");
+    fail_sync = 1;
+    CHECK(deliver_as(&h, mail, -1, sizeof mail - 1) < 0);
     end();
 }
 
