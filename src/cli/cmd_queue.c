@@ -262,9 +262,10 @@ static int over_socket(struct ask *q, int fd)
 
 /* ---- without a server ---- */
 
-static void direct_row(void *arg, struct sp_str json)
+static int direct_row(void *arg, struct sp_str json)
 {
     put_row(arg, json);
+    return 0;
 }
 
 static int direct(struct ask *q, const char *dir, bool looking)

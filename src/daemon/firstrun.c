@@ -34,6 +34,11 @@ static int writable(const char *path, uid_t uid, struct sp_err *err)
 
     if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
         return sp_err_set(err, SP_CLASS_PEER, SP_EIO, "%s is no directory", path);
+    if (access(path, W_OK) < 0 && errno == EROFS)
+        return sp_err_set(err, SP_CLASS_PEER, SP_EDENIED,
+                          "the data directory %s is on a read-only file system: mount it for "
+                          "writing, or choose another with `data-directory`",
+                          path);
     if (geteuid() == 0 ? st.st_uid != uid && uid != 0 : access(path, W_OK | X_OK) < 0)
         return sp_err_set(err, SP_CLASS_PEER, SP_EDENIED,
                           "the data directory %s does not belong to the service's user: "

@@ -5,6 +5,7 @@
  *     q_submit.c    mail from servers into the batch
  *     q_flight.c    jobs out to delivery and local, outcomes back into the batch
  *     q_notice.c    bounces and warnings that an outcome owes
+ *     q_admin.c     the control socket
  *     qcontrol.c    commands of administrators (also used without a server)
  *
  * Everything that one turn of the loop brings goes into one batch and is committed once,
@@ -44,6 +45,7 @@ struct q_item {
     enum q_item_kind kind;
     int number; /* in the batch */
     uint64_t tag;
+    uint64_t until_ms; /* Q_SUBMIT: the server gives up then; 0: never */
     uint64_t serial; /* of the server's channel: it may be gone when the commit is done */
     struct q_flight *flight;
     struct sp_plan *plan;
@@ -83,7 +85,10 @@ struct q_item *q_item_add(struct q *q, enum q_item_kind kind, int number);
 
 /* q_submit.c */
 int q_submit(struct q_peer *p, const struct sp_frame *f, struct sp_err *err);
-void q_submit_done(struct q *q, const struct q_item *it, const struct sp_result *r);
+void q_submit_done(const struct q_item *it, const struct sp_result *r, bool taken_back);
+void q_submit_drop_late(struct q *q); /* before a commit */
+/* After it: true when the message went out of the queue again. */
+bool q_submit_take_back(struct q *q, const struct q_item *it, const struct sp_result *r);
 void q_submit_answer(struct q *q); /* one frame a server for all of a commit */
 
 /* q_flight.c */
@@ -95,5 +100,8 @@ void q_peer_lost(struct q_peer *p); /* its jobs are nobody's now */
 
 /* q_notice.c: adds what the plan owes to the batch, behind item number `settle`. */
 void q_notices(struct q *q, struct sp_plan *plan, int settle);
+
+/* q_admin.c: a control socket; one of another address takes the place of the one before. */
+int q_admin_listen(struct sp_role *r, const Sp__ListenerFd *m, int fd, struct sp_err *err);
 
 #endif

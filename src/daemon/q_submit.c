@@ -7,6 +7,43 @@
 
 #include <string.h>
 
+static uint64_t now_ms(void)
+{
+    return uv_hrtime() / 1000000;
+}
+
+/* What was stopped or slow for too long must not be stored behind the client's back: the
+ * server says 451 for it, and the client sends it again. */
+void q_submit_drop_late(struct q *q)
+{
+    for (size_t i = 0; i < q->items; i++)
+        if (q->item[i].kind == Q_SUBMIT && q->item[i].until_ms &&
+            now_ms() > q->item[i].until_ms)
+            sp_batch_drop(q->batch, q->item[i].number);
+}
+
+/* It was stored, but the disk took so long that the server has said 451 or is about to.
+ * Nobody has been given the message yet. */
+bool q_submit_take_back(struct q *q, const struct q_item *it, const struct sp_result *r)
+{
+    struct sp_batch *b;
+    struct sp_err err = {.text = "out of memory"};
+    bool gone;
+
+    if (!it->until_ms || now_ms() < it->until_ms + SP_SUBMIT_GRACE_MS / 2 || r->duplicate)
+        return false;
+    b = sp_batch_new(q->spool);
+    gone = b && sp_batch_control(b, SP_CONTROL_REMOVE, r->message, 0, &err) >= 0 &&
+           sp_spool_commit(q->spool, b, sp_wall_ms(), &err) == 0;
+    sp_batch_free(b);
+    sp_log(SP_LOG_WARNING, "",
+           SP_KVS("reason", gone ? "stored, but too late to say so: taken back"
+                                 : "stored, but too late to say so, and it cannot be taken "
+                                   "back: the client may send a second copy"),
+           SP_KVS("id", r->id), SP_KVS("cause", gone ? "" : err.text));
+    return gone;
+}
+
 struct done_list {
     Sp__Submitted row[Q_ITEMS * 2];
     Sp__Submitted *ptr[Q_ITEMS * 2];
@@ -15,16 +52,15 @@ struct done_list {
 };
 static struct done_list done; /* of the commit being answered */
 
-void q_submit_done(struct q *q, const struct q_item *it, const struct sp_result *r)
+void q_submit_done(const struct q_item *it, const struct sp_result *r, bool taken_back)
 {
     Sp__Submitted *m = &done.row[done.n];
 
-    (void)q;
     sp__submitted__init(m);
     m->tag = it->tag;
-    m->code = (uint32_t)r->code;
-    m->enhanced = (char *)(uintptr_t)r->enhanced;
-    m->text = (char *)(uintptr_t)r->text;
+    m->code = taken_back ? 451 : (uint32_t)r->code;
+    m->enhanced = (char *)(uintptr_t)(taken_back ? "4.3.0" : r->enhanced);
+    m->text = (char *)(uintptr_t)(taken_back ? "it took too long; try again later" : r->text);
     m->id = (char *)(uintptr_t)r->id;
     m->duplicate = r->duplicate;
     done.serial[done.n++] = it->serial;
@@ -98,6 +134,7 @@ static void add(struct q_peer *p, const Sp__Submit *m, struct sp_str content,
     }
     it = q_item_add(q, Q_SUBMIT, n);
     it->tag = m->tag;
+    it->until_ms = m->until_ms;
     it->serial = p->serial;
     q_want_commit(q);
 }

@@ -10,8 +10,6 @@
 #include <string.h>
 #include <sysexits.h>
 
-enum { LIST_MAX = 100000 };
-
 static json_t *text(const void *p, size_t n)
 {
     struct sp_buf b;
@@ -111,28 +109,32 @@ static json_t *view(const struct sp_view *v, bool whole)
     return j;
 }
 
+static void fail(struct sp_qcontrol *c, int code, const char *why)
+{
+    c->exit_code = code;
+    snprintf(c->text, sizeof c->text, "%s", why);
+}
+
 static void put(struct sp_qcontrol *c, json_t *j)
 {
     char *s = json_dumps(j, JSON_COMPACT);
 
     json_decref(j);
-    if (!s)
-        return;
-    c->row(c->row_arg, sp_str(s));
+    if (!s || c->row(c->row_arg, sp_str(s)) < 0)
+        fail(c, EX_SOFTWARE, "the answer is too large to pass on: ask for less of it");
     c->count++;
     free(s);
 }
 
+/* 1: not now, the list goes on behind this one. */
 static int one_row(void *arg, const struct sp_view *v)
 {
-    put(arg, view(v, false));
-    return 0;
-}
+    struct sp_qcontrol *c = arg;
 
-static void fail(struct sp_qcontrol *c, int code, const char *why)
-{
-    c->exit_code = code;
-    snprintf(c->text, sizeof c->text, "%s", why);
+    put(c, view(v, false));
+    c->after = v->message;
+    c->more = c->enough && c->enough(c->row_arg);
+    return c->more || c->exit_code;
 }
 
 static void fail_err(struct sp_qcontrol *c, int rc, const struct sp_err *err)
@@ -143,16 +145,23 @@ static void fail_err(struct sp_qcontrol *c, int rc, const struct sp_err *err)
 
 static void list(struct sp_qcontrol *c, const Sp__ControlRequest *m)
 {
-    Sp__QueueFilter all = SP__QUEUE_FILTER__INIT, *f = m->filter ? m->filter : &all;
+    Sp__QueueFilter f = SP__QUEUE_FILTER__INIT;
+    bool finished;
     struct sp_err err;
     int rc;
 
-    if (f->limit == 0 || f->limit > LIST_MAX)
-        f->limit = LIST_MAX;
-    rc = strcmp(f->state, "finished") == 0
-             ? (f->state = (char *)(uintptr_t)"",
-                sp_spool_scan_history(c->spool, f, 0, c->now_ms, one_row, c, &err))
-             : sp_spool_scan(c->spool, f, 0, c->now_ms, one_row, c, &err);
+    if (m->filter)
+        f = *m->filter;
+    finished = strcmp(f.state, "finished") == 0;
+    if (finished)
+        f.state = (char *)(uintptr_t)"";
+    if (f.limit) { /* of all pieces together */
+        if (c->count >= f.limit)
+            return;
+        f.limit -= c->count;
+    }
+    rc = finished ? sp_spool_scan_history(c->spool, &f, c->after, c->now_ms, one_row, c, &err)
+                  : sp_spool_scan(c->spool, &f, c->after, c->now_ms, one_row, c, &err);
     if (rc < 0)
         fail_err(c, rc, &err);
 }
@@ -237,9 +246,12 @@ void sp_qcontrol_run(struct sp_qcontrol *c, const Sp__ControlRequest *m)
         {"queue.remove", SP_CONTROL_REMOVE},
     };
 
-    c->exit_code = 0;
-    c->text[0] = '\0';
-    c->count = 0;
+    if (!c->more) {
+        c->exit_code = 0;
+        c->text[0] = '\0';
+        c->count = c->after = 0;
+    }
+    c->more = false;
     if (strcmp(m->command, "queue.list") == 0) {
         list(c, m);
         return;

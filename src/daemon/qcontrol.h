@@ -5,6 +5,10 @@
  * The same code answers over the control socket and, without a running server, in the
  * command line under the data directory's lock.  Rows are JSON objects; the command line
  * renders them for people.
+ *
+ *     sp_qcontrol_run(&c, request);
+ *     while (c.more)                        only with `enough`, only for queue.list
+ *         sp_qcontrol_run(&c, request);     later, when there is room: it goes on
  */
 #ifndef SP_QCONTROL_H
 #define SP_QCONTROL_H
@@ -14,10 +18,16 @@
 struct sp_qcontrol {
     struct sp_spool *spool;
     uint64_t now_ms;
-    void (*row)(void *arg, struct sp_str json); /* NUL-terminated as well */
+    /* NUL-terminated as well.  <0: it cannot be passed on, which the outcome says. */
+    int (*row)(void *arg, struct sp_str json);
+    /* Asked after each row of a list: true interrupts it, and `more` says so.  NULL: a
+     * list is never interrupted. */
+    bool (*enough)(void *arg);
     void *row_arg;
     sp_change_fn *change; /* for the schedule; NULL without one */
     void *change_arg;
+    bool more;      /* run it again with the same request; `after` is where it goes on */
+    uint64_t after; /* 0 at the beginning */
     /* The outcome */
     int exit_code; /* sysexits.h */
     char text[500];

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 enum { CHANNEL_FD = 3, SETUP_MAX = 32 << 20 };
@@ -30,10 +31,12 @@ void sp_role_exit(struct sp_role *r, int status)
     _exit(status);
 }
 
-static void fatal(struct sp_role *r, const char *reason)
+/* The status becomes the supervisor's when the service was just being started. */
+static void fatal(struct sp_role *r, const struct sp_err *why)
 {
-    sp_log(SP_LOG_FATAL, "", SP_KVS("reason", reason));
-    sp_role_exit(r, 1);
+    sp_log(SP_LOG_FATAL, "", SP_KVS("reason", why->text));
+    sp_role_exit(r, why->code == SP_ENOSPC || why->code == SP_EAGAIN ? EX_TEMPFAIL
+                                                                     : EX_IOERR);
 }
 
 static void answer(struct sp_role *r, uint64_t generation, const char *problem)
@@ -107,6 +110,16 @@ static int on_peer(struct sp_role *r, struct sp_port *p, const Sp__PeerFd *m,
     return r->ops->peer(r, m->role, m->instance, fd, err);
 }
 
+static int on_shared(struct sp_role *r, struct sp_port *p, const Sp__SharedFd *m,
+                     struct sp_err *err)
+{
+    int fd = sp_port_take_fd(p);
+
+    if (fd < 0 || !r->ops->shared)
+        return bad(err, "shared memory");
+    return r->ops->shared(r, m->parts, fd, err);
+}
+
 static int on_frame(struct sp_port *p, const struct sp_frame *f, struct sp_err *err)
 {
     struct sp_role *r = sp_port_arg(p);
@@ -125,6 +138,9 @@ static int on_frame(struct sp_port *p, const struct sp_frame *f, struct sp_err *
     case SP_MSG_PEER:
         rc = on_peer(r, p, m, err);
         break;
+    case SP_MSG_SHARED:
+        rc = on_shared(r, p, m, err);
+        break;
     case SP_MSG_DRAIN:
         r->draining = true;
         if (r->ops->drain)
@@ -138,7 +154,7 @@ static int on_frame(struct sp_port *p, const struct sp_frame *f, struct sp_err *
     }
     sp_arena_reset(&r->arena);
     if (rc < 0 && !r->ready)
-        fatal(r, err->text);
+        fatal(r, err);
     return rc;
 }
 

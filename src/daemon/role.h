@@ -15,6 +15,9 @@
 #include "conf.h"
 #include "port.h"
 
+/* How long behind Submit.until_ms the server still waits for the queue's answer. */
+enum { SP_SUBMIT_GRACE_MS = 4000 };
+
 struct sp_role;
 
 struct sp_role_ops {
@@ -25,6 +28,7 @@ struct sp_role_ops {
                  struct sp_err *err);
     /* All below may be NULL where the role has no such thing.  fd is given away. */
     int (*listener)(struct sp_role *r, const Sp__ListenerFd *l, int fd, struct sp_err *err);
+    int (*shared)(struct sp_role *r, unsigned parts, int fd, struct sp_err *err);
     int (*peer)(struct sp_role *r, Sp__Role peer, unsigned instance, int fd,
                 struct sp_err *err);
     /* Finish what is in flight within so many seconds, then sp_role_exit(r, 0). */

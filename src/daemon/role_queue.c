@@ -3,11 +3,9 @@
 
 #include "alloc.h"
 #include "err.h"
-#include "qcontrol.h"
 #include "qid.h"
 
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
@@ -72,16 +70,19 @@ void q_commit(struct q *q)
 
     if (sp_batch_items(q->batch) == 0)
         return;
+    q_submit_drop_late(q);
     if (sp_spool_commit(q->spool, q->batch, sp_wall_ms(), &err) < 0)
         sp_log(SP_LOG_QUEUE_ERROR, "", SP_KVS("reason", err.text));
     q->commits++;
     for (size_t i = 0; i < n; i++) {
         const struct sp_result *r = sp_batch_result(q->batch, q->item[i].number);
+        bool submit = q->item[i].kind == Q_SUBMIT,
+             gone = submit && r->code == 250 && q_submit_take_back(q, &q->item[i], r);
 
-        for (size_t j = 0; r->code == 250 && j < r->nchange; j++)
+        for (size_t j = 0; !gone && r->code == 250 && j < r->nchange; j++)
             (void)sp_change_apply(&r->change[j], q->sched);
-        if (q->item[i].kind == Q_SUBMIT)
-            q_submit_done(q, &q->item[i], r);
+        if (submit)
+            q_submit_done(&q->item[i], r, gone);
     }
     q_submit_answer(q);
     for (size_t i = 0; i < n; i++)
@@ -367,123 +368,6 @@ static int on_setup(struct sp_role *r, const Sp__Setup *s, struct sp_conf *conf,
     return 0;
 }
 
-/* ---- administrators ---- */
-
-static void row_out(void *arg, struct sp_str json)
-{
-    Sp__ControlRow m = SP__CONTROL_ROW__INIT;
-
-    m.json = (char *)(uintptr_t)json.p;
-    (void)sp_port_say(arg, SP_MSG_ROW, &m.base);
-    /* An administrator's terminal may be slow; the limit of the list keeps this bounded. */
-    sp_port_flush(arg);
-}
-
-/* One command of an administrator. */
-struct command {
-    struct q *q;
-    bool removes;
-    uint64_t last; /* the message that was logged last: its jobs follow one another */
-    unsigned uid;
-};
-
-static void control_change(void *arg, const struct sp_change *c)
-{
-    struct command *cmd = arg;
-    char id[SP_QID_MAX];
-
-    (void)sp_change_apply(c, cmd->q->sched);
-    if (!cmd->removes || c->kind != SP_CHANGE_GONE || c->message == cmd->last)
-        return;
-    cmd->last = c->message;
-    sp_qid_format(c->message, id);
-    sp_log(SP_LOG_REMOVED, id, SP_KVS("id", id), SP_KVU("uid", cmd->uid));
-}
-
-static int control_frame(struct sp_port *port, const struct sp_frame *f, struct sp_err *err)
-{
-    struct q *q = sp_port_arg(port);
-    Sp__ControlDone done = SP__CONTROL_DONE__INIT;
-    struct command cmd = {.q = q, .uid = sp_port_instance(port)};
-    struct sp_qcontrol c = {.spool = q->spool, .now_ms = sp_wall_ms(), .row = row_out,
-                            .row_arg = port, .change = control_change, .change_arg = &cmd};
-    struct sp_arena arena;
-    Sp__ControlRequest *m;
-
-    sp_arena_init(&arena, 1 << 20);
-    m = sp_frame_unpack(f, &arena);
-    if (!m) {
-        sp_arena_reset(&arena);
-        return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "malformed request");
-    }
-    q_commit(q);
-    cmd.removes = strcmp(m->command, "queue.remove") == 0;
-    sp_qcontrol_run(&c, m);
-    sp_log(SP_LOG_CONTROL, "", SP_KVS("command", m->command), SP_KVU("count", c.count),
-           SP_KVU("uid", cmd.uid));
-    done.exit_code = (uint32_t)c.exit_code;
-    done.text = c.text;
-    done.count = c.count;
-    (void)sp_port_say(port, SP_MSG_DONE, &done.base);
-    sp_arena_reset(&arena);
-    q_dispatch(q);
-    return 0;
-}
-
-static void control_gone(struct sp_port *port, const struct sp_err *why)
-{
-    (void)port;
-    (void)why;
-}
-
-static const struct sp_port_ops control_ops = {.frame = control_frame, .gone = control_gone};
-
-struct control_socket {
-    uv_poll_t poll;
-    struct q *q;
-};
-
-static void on_control(uv_poll_t *h, int status, int events)
-{
-    struct control_socket *cs = h->data;
-    struct ucred who = {.uid = (uid_t)-1};
-    socklen_t n = sizeof who;
-    struct sp_err err;
-    int lfd, fd;
-
-    if (status < 0 || !(events & UV_READABLE) || uv_fileno((uv_handle_t *)h, &lfd) < 0)
-        return;
-    /* Who may connect is decided by the mode and group of the socket file. */
-    while ((fd = accept4(lfd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
-        (void)getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n);
-        /* Administrators have no instances; the number of this port is the user. */
-        (void)sp_port_new(&cs->q->role->loop, fd, SP__ROLE__ROLE_QUEUE,
-                          SP__ROLE__ROLE_CONTROL, who.uid, &control_ops, cs->q, &err);
-    }
-}
-
-static int on_listener(struct sp_role *r, const Sp__ListenerFd *m, int fd,
-                       struct sp_err *err)
-{
-    static struct control_socket *have;
-    struct q *q = r->self;
-
-    (void)m;
-    if (have) { /* named again after a reload */
-        close(fd);
-        return 0;
-    }
-    have = sp_alloc(sizeof *have);
-    if (!have || uv_poll_init(&r->loop, &have->poll, fd) < 0) {
-        close(fd);
-        return sp_err_nomem(err);
-    }
-    have->q = q;
-    have->poll.data = have;
-    uv_poll_start(&have->poll, UV_READABLE, on_control);
-    return 0;
-}
-
 /* ---- the end ---- */
 
 static void drain_step(uv_timer_t *t)
@@ -509,7 +393,7 @@ static void on_drain(struct sp_role *r, unsigned seconds)
 const struct sp_role_ops sp_role_queue = {
     .role = SP__ROLE__ROLE_QUEUE,
     .setup = on_setup,
-    .listener = on_listener,
+    .listener = q_admin_listen,
     .peer = on_peer,
     .drain = on_drain,
 };

@@ -279,6 +279,11 @@ static int on_setup(struct sp_role *r, const Sp__Setup *s, struct sp_conf *conf,
     if (!srv || !v)
         return sp_err_nomem(err);
     r->self = srv;
+    if (s->cookie_key.len != sizeof srv->cookie) {
+        sp_free(v);
+        return sp_err_set(err, SP_CLASS_BUG, SP_EINPUT, "supervisor: bad key");
+    }
+    memcpy(srv->cookie, s->cookie_key.data, sizeof srv->cookie);
     for (; n < conf->n_listeners; n++) {
         v[n] = srv_listener_new(conf, &conf->listeners[n], s, err);
         if (!v[n]) {
@@ -293,6 +298,16 @@ static int on_setup(struct sp_role *r, const Sp__Setup *s, struct sp_conf *conf,
     srv->conf = sp_conf_ref(conf);
     drop_sockets(srv, false);
     return 0;
+}
+
+static int on_shared(struct sp_role *r, unsigned parts, int fd, struct sp_err *err)
+{
+    struct srv *srv = r->self;
+
+    if (!srv->count)
+        srv->count = sp_count_map(fd, parts, r->instance, srv->cookie, err);
+    close(fd);
+    return srv->count ? 0 : -(int)err->code;
 }
 
 /* ---- the end ---- */
@@ -328,6 +343,7 @@ const struct sp_role_ops sp_role_server = {
     .role = SP__ROLE__ROLE_SERVER,
     .setup = on_setup,
     .listener = on_listener,
+    .shared = on_shared,
     .peer = on_peer,
     .drain = on_drain,
 };

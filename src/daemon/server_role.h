@@ -16,6 +16,7 @@
 #include "conn.h"
 #include "listen.h"
 #include "role.h"
+#include "srv_count.h"
 #include "wallclock.h"
 
 #include <sallyport/server.h>
@@ -25,6 +26,7 @@ enum {
     SRV_HEADER_MAX = 512 << 10,
     SRV_INLINE_MAX = 65536,   /* larger content goes into a file of the queue's */
     SRV_SPARES_WANTED = 4,
+    SRV_ANSWER_MS = 110 * 1000, /* every reply within 120 s */
 };
 
 struct srv_message;
@@ -78,6 +80,8 @@ struct srv {
     struct srv_session *want_spare;
     uv_timer_t drain_timer;
     int zone_minutes;
+    uint8_t cookie[SP_COUNT_KEY];
+    struct sp_count *count; /* of sessions, over all server processes */
 };
 
 enum srv_wait {
@@ -108,7 +112,11 @@ struct srv_session {
     bool tls_clear; /* a clear first line on a TLS port: answer in clear */
     uint64_t fresh_turn;
     struct srv_session *next_fresh, *next_spare;
-    uint64_t opened_ms, login_by_ms, deadline_ms;
+    uint64_t opened_ms, login_by_ms;
+    uint64_t stored_by_ms; /* SRV_WAIT_QUEUE: the queue stores nothing after it */
+    unsigned overdue;      /* how often that was over, see on_deadline() */
+
+    struct sp_count_mark on_listener, from_address;
 
     /* Who it is.  `who` lives in who_arena; NULL until a login. */
     struct sp_arena who_arena;

@@ -525,6 +525,9 @@ static int submit(struct srv_session *s, const struct sp_buf *prefix)
     sub.prefix = (ProtobufCBinaryData){prefix->n, (uint8_t *)prefix->p};
     sub.content_in_frame = !m->in_file;
     sub.spare = m->spare.id;
+    s->stored_by_ms = uv_now(&s->srv->role->loop) + SRV_ANSWER_MS;
+    s->overdue = 0;
+    sub.until_ms = s->stored_by_ms;
     if (m->in_file || m->content.n == 0)
         return sp_port_say(s->srv->queue, SP_MSG_SUBMIT, &sub.base);
     /* The octets are given away, also when it fails. */
@@ -676,7 +679,7 @@ void srv_message_stored(struct srv *srv, const Sp__Submitted *r)
 
     if (s && s->wait == SRV_WAIT_QUEUE && message_tag(s) == r->tag)
         stored(s, r);
-    else if (r->code == 250) /* the client heard 451: it may send a second copy */
+    else if (r->code == 250) /* the client heard 451, against all care: see q_submit.c */
         sp_log(SP_LOG_WARNING, s ? s->id : "",
                SP_KVS("reason", "stored, but too late to say so"), SP_KVS("id", r->id));
 }

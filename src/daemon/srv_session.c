@@ -10,7 +10,7 @@
 
 enum {
     HANDSHAKE_MS = 60 * 1000,
-    ANSWER_MS = 110 * 1000, /* every reply within 120 s */
+    OVERDUE_TIMES = 2,
 };
 
 /* ---- table of sessions ---- */
@@ -59,12 +59,15 @@ static void unfresh(struct srv_session *s)
         }
 }
 
+static void count_no_more(struct srv_session *s);
+
 static void session_free(struct srv_session *s)
 {
     struct srv *srv = s->srv;
 
     if (s->wait == SRV_WAIT_BANNER)
         unfresh(s);
+    count_no_more(s);
     srv_message_forget(s);
     sp_srv_free(s->engine);
     sp_arena_reset(&s->who_arena);
@@ -628,28 +631,47 @@ static void do_mail(struct srv_session *s, const struct sp_srv_event *ev)
 
 /* ---- connect ---- */
 
-static unsigned sessions_from(struct srv *srv, const char *address)
+/* Users of this machine share no address: each counts for himself. */
+static struct sp_str counted_name(const struct srv_session *s, char *buf, size_t cap)
 {
-    unsigned n = 0;
+    uint32_t uid;
+    int32_t pid;
 
-    for (size_t i = 0; i < srv->slots && srv->sessions; i++)
-        if (srv->slot[i] && strcmp(srv->slot[i]->address, address) == 0)
-            n++;
-    return n;
+    if (s->listener->policy.kind != SP_SRV_LOCAL ||
+        sp_conn_peer_uid(s->conn, &uid, &pid) < 0)
+        return sp_count_address(s->address, buf, cap);
+    snprintf(buf, cap, "user %u", (unsigned)uid);
+    return sp_str(buf);
+}
+
+/* Those that are told 421 do not count: they are gone in a moment. */
+static void count_no_more(struct srv_session *s)
+{
+    if (s->on_listener.on)
+        sp_count_leave(s->srv->count, &s->on_listener);
+    if (s->from_address.on)
+        sp_count_leave(s->srv->count, &s->from_address);
 }
 
 static void do_connect(struct srv_session *s)
 {
     const struct sp_conf_listener *l = s->listener->l;
+    struct sp_count *c = s->srv->count;
+    char name[100], both[400];
+    struct sp_str who = counted_name(s, name, sizeof name);
 
-    if (s->srv->sessions > l->max_sessions) {
+    if (sp_count_enter(c, "listener", sp_str(l->head.name), &s->on_listener) >
+        l->max_sessions) {
+        count_no_more(s);
         (void)sp_srv_replyf(s->engine, 421, 4, 3, 2, "too many sessions; try again later");
         return;
     }
-    if (s->srv->sessions > l->max_sessions_per_address &&
-        sessions_from(s->srv, s->address) > l->max_sessions_per_address) {
+    snprintf(both, sizeof both, "%s %.*s", l->head.name, (int)who.n, who.p);
+    if (sp_count_enter(c, "address", sp_str(both), &s->from_address) >
+        l->max_sessions_per_address) {
+        count_no_more(s);
         (void)sp_srv_replyf(s->engine, 421, 4, 7, 0,
-                            "too many sessions from %s; close some", s->address);
+                            "too many sessions from %.*s; close some", (int)who.n, who.p);
         return;
     }
     (void)sp_srv_accept(s->engine);
@@ -817,13 +839,19 @@ static void set_deadline(struct srv_session *s)
     const struct sp_conf_listener *l = s->listener->l;
     uint64_t now = uv_now(&s->srv->role->loop), idle = l->idle_timeout_s * 1000, ms = idle;
 
+    /* Octets that come meanwhile give it no more time. */
+    if (s->wait == SRV_WAIT_QUEUE) {
+        if (!s->overdue)
+            sp_conn_deadline(s->conn, s->stored_by_ms > now ? s->stored_by_ms - now : 1);
+        return;
+    }
     switch (sp_srv_wait(s->engine)) {
     case SP_WAIT_LOGIN:
         ms = s->login_by_ms > now ? s->login_by_ms - now : 1;
         ms = ms < idle ? ms : idle;
         break;
     case SP_WAIT_CALLER:
-        ms = ANSWER_MS;
+        ms = SRV_ANSWER_MS;
         break;
     case SP_WAIT_HANDSHAKE:
         ms = HANDSHAKE_MS;
@@ -915,12 +943,26 @@ static void on_end(struct sp_conn *c, const struct sp_end *end, void *arg)
     close_session(s, end->err.text);
 }
 
+/* The queue stores it in time or not at all, but its "250" may be under way, also where
+ * this process was stopped for a while and hears of time first: so not at once, and not
+ * in the turn of the loop in which the time is over. */
+static bool answer_may_come(struct srv_session *s)
+{
+    if (s->wait != SRV_WAIT_QUEUE || s->overdue >= OVERDUE_TIMES)
+        return false;
+    s->overdue++;
+    sp_conn_deadline(s->conn, s->overdue == 1 ? SP_SUBMIT_GRACE_MS : 500);
+    return true;
+}
+
 static void on_deadline(struct sp_conn *c, void *arg)
 {
     struct srv_session *s = arg;
     enum srv_wait was;
 
     (void)c;
+    if (answer_may_come(s))
+        return;
     if (!s->engine) {
         close_session(s, "no answer from auth");
         return;

@@ -8,6 +8,7 @@
 #include "material.h"
 #include "port.h"
 #include "secret.h"
+#include "srv_count.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -44,12 +45,14 @@ struct child {
     uv_timer_t again;
     struct sp_port *port; /* NULL: not running */
     bool running, ready;
+    int exit_status; /* of the last process, when it says something: sysexits.h */
     uint64_t started_ms;
     unsigned delay_ms;
 };
 
 struct listening {
-    const char *name, *address; /* ours */
+    char *name, *address;
+    char *path; /* of a Unix socket, to remove it in the end; else NULL */
     bool control;
     bool keep; /* named by the configuration being read */
     int fd;
@@ -66,7 +69,10 @@ struct sup {
     struct sp_material *material;
     struct sp_buf config_text;
     uint64_t generation, stamp;
-    uint8_t cookie[32];
+    uint8_t cookie[SP_COUNT_KEY];
+    int count_fd; /* of what servers count together */
+    struct sp_count *count;
+    unsigned servers;
     uid_t uid;
     gid_t gid;
     bool drop; /* we are root: roles become uid:gid */
@@ -211,8 +217,27 @@ static int open_already(const struct sup *s, const char *address)
     return -1;
 }
 
-static int remember(struct sup *s, const char *name, const char *address, int fd,
-                    bool control, struct sp_err *err)
+/* A Unix socket's file goes too, unless it is another listener's by now. */
+static void forget(struct sup *s, struct listening *l)
+{
+    bool shared = false;
+
+    for (size_t i = 0; i < s->socks; i++)
+        shared |= &s->sock[i] != l && s->sock[i].path && l->path &&
+                  strcmp(s->sock[i].path, l->path) == 0;
+    if (l->fd >= 0)
+        close(l->fd);
+    if (l->path && !shared)
+        (void)unlink(l->path);
+    sp_free(l->name);
+    sp_free(l->address);
+    sp_free(l->path);
+    memset(l, 0, sizeof *l);
+    l->fd = -1;
+}
+
+static int remember(struct sup *s, const char *name, const char *address, const char *path,
+                    int fd, bool control, struct sp_err *err)
 {
     struct listening *l = &s->sock[s->socks];
 
@@ -222,12 +247,15 @@ static int remember(struct sup *s, const char *name, const char *address, int fd
     }
     l->name = sp_strdup(name);
     l->address = sp_strdup(address);
+    l->path = path ? sp_strdup(path) : NULL;
     l->fd = fd;
     l->control = control;
     l->keep = true;
-    if (!l->name || !l->address)
-        return sp_err_nomem(err);
     s->socks++;
+    if (!l->name || !l->address || (path && !l->path)) {
+        forget(s, &s->sock[--s->socks]);
+        return sp_err_nomem(err);
+    }
     return 0;
 }
 
@@ -249,7 +277,8 @@ static int open_listener(struct sup *s, const struct sp_conf_listener *l,
                      ? sp_listen_bind_unix(a->host, 0666, &fd, err)
                      : sp_listen_bind(a->text, false, &fd, err);
         if (rc == 0)
-            rc = remember(s, l->head.name, a->text, fd, false, err);
+            rc = remember(s, l->head.name, a->text,
+                          a->kind == SP_CONF_ADDR_UNIX ? a->host : NULL, fd, false, err);
         if (rc < 0)
             return rc;
         sp_log(SP_LOG_LISTEN, "", SP_KVS("listener", l->head.name),
@@ -261,31 +290,48 @@ static int open_listener(struct sup *s, const struct sp_conf_listener *l,
     return 0;
 }
 
+/* To the group, or to nobody but root and the service's user: never more, not even for a
+ * moment, so the mode is widened last and taken away first. */
+static int give_control(struct sup *s, const struct sp_conf *c, const struct group *gr,
+                        struct sp_err *err)
+{
+    const char *path = c->control_socket;
+
+    if (chmod(path, 0600) < 0 ||
+        ((s->drop || gr) && lchown(path, s->uid, gr ? gr->gr_gid : s->gid) < 0) ||
+        (gr && chmod(path, 0660) < 0))
+        return sp_err_sys(err, SP_CLASS_PEER, SP_EDENIED, "cannot give %s to its group", path);
+    return 0;
+}
+
 static int open_control(struct sup *s, const struct sp_conf *c, struct sp_err *err)
 {
     struct listening *have = find_socket(s, "control", c->control_socket);
     struct group *gr = c->admin_group ? getgrnam(c->admin_group) : NULL;
     int fd, rc;
 
-    if (have) {
-        have->keep = true;
-        return 0;
-    }
     if (c->admin_group && !gr)
         return sp_err_set(err, SP_CLASS_PEER, SP_ENOENT, "there is no group %s (admin-group)",
                           c->admin_group);
-    rc = sp_listen_bind_unix(c->control_socket, gr ? 0660 : 0600, &fd, err);
+    if (have) {
+        have->keep = true;
+        return give_control(s, c, gr, err);
+    }
+    rc = sp_listen_bind_unix(c->control_socket, 0600, &fd, err);
+    if (rc < 0 && err->code == SP_EEXIST && err->cls == SP_CLASS_TEMPORARY)
+        return sp_err_set(err, SP_CLASS_TEMPORARY, SP_EEXIST,
+                          "%s: another process listens there: the service runs already, or "
+                          "another one with the same `control-socket`",
+                          c->control_socket);
     if (rc < 0)
         return rc;
-    /* Who is not in the group meets mode 0660 of another group: nothing is opened by a
-     * failure here but for root and the service's user. */
-    if ((s->drop || gr) &&
-        lchown(c->control_socket, s->uid, gr ? gr->gr_gid : s->gid) < 0) {
+    rc = give_control(s, c, gr, err);
+    if (rc < 0) {
+        (void)unlink(c->control_socket);
         close(fd);
-        return sp_err_sys(err, SP_CLASS_PEER, SP_EDENIED, "cannot give %s to its group",
-                          c->control_socket);
+        return rc;
     }
-    return remember(s, "control", c->control_socket, fd, true, err);
+    return remember(s, "control", c->control_socket, c->control_socket, fd, true, err);
 }
 
 /* Opens what the configuration names and is not open.  On failure what was opened for
@@ -303,9 +349,8 @@ static int open_sockets(struct sup *s, const struct sp_conf *c, struct sp_err *e
     if (rc == 0)
         return 0;
     while (s->socks > before) {
-        close(s->sock[--s->socks].fd);
-        sp_free((void *)(uintptr_t)s->sock[s->socks].name);
-        sp_free((void *)(uintptr_t)s->sock[s->socks].address);
+        forget(s, &s->sock[s->socks - 1]);
+        s->socks--;
     }
     for (size_t i = 0; i < s->socks; i++)
         s->sock[i].keep = true;
@@ -318,15 +363,12 @@ static void drop_sockets(struct sup *s)
 {
     size_t kept = 0;
 
-    for (size_t i = 0; i < s->socks; i++) {
-        if (s->sock[i].keep) {
+    for (size_t i = 0; i < s->socks; i++)
+        if (!s->sock[i].keep)
+            forget(s, &s->sock[i]);
+    for (size_t i = 0; i < s->socks; i++)
+        if (s->sock[i].keep)
             s->sock[kept++] = s->sock[i];
-            continue;
-        }
-        close(s->sock[i].fd);
-        sp_free((void *)(uintptr_t)s->sock[i].name);
-        sp_free((void *)(uintptr_t)s->sock[i].address);
-    }
     s->socks = kept;
 }
 
@@ -387,12 +429,23 @@ static void tell_listeners(struct sup *s, struct child *c)
 
         if (!wants)
             continue;
-        m.name = (char *)(uintptr_t)s->sock[i].name;
-        m.address = (char *)(uintptr_t)s->sock[i].address;
+        m.name = s->sock[i].name;
+        m.address = s->sock[i].address;
         m.local = s->sock[i].control;
         (void)sp_port_send(c->port, SP_MSG_LISTENER, &m.base, NULL,
                            fcntl(s->sock[i].fd, F_DUPFD_CLOEXEC, 0));
     }
+}
+
+static void tell_shared(struct sup *s, struct child *c)
+{
+    Sp__SharedFd m = SP__SHARED_FD__INIT;
+
+    if (c->role != SP__ROLE__ROLE_SERVER)
+        return;
+    m.parts = s->servers;
+    (void)sp_port_send(c->port, SP_MSG_SHARED, &m.base, NULL,
+                       fcntl(s->count_fd, F_DUPFD_CLOEXEC, 0));
 }
 
 static void tell_peer(struct child *c, const struct child *other, int fd)
@@ -433,6 +486,9 @@ static void on_role_exit(uv_process_t *proc, int64_t status, int sig)
     char text[64];
 
     c->running = c->ready = false;
+    c->exit_status = !sig && status >= EX__BASE && status <= EX__MAX ? (int)status : 0;
+    if (c->role == SP__ROLE__ROLE_SERVER)
+        sp_count_clear(s->count, c->instance);
     sp_port_close(c->port);
     c->port = NULL;
     uv_close((uv_handle_t *)proc, NULL);
@@ -515,6 +571,7 @@ static void start(struct child *c)
         (void)uv_process_kill(&c->proc, SIGKILL);
         return;
     }
+    tell_shared(s, c);
     tell_listeners(s, c);
     join_peers(s, c);
 }
@@ -537,7 +594,8 @@ static void lost_role(struct child *c)
         return;
     }
     if (!s->said_ready) { /* it never came up: that will not get better by itself */
-        s->status = s->status ? s->status : EX_SOFTWARE;
+        if (!s->status)
+            s->status = c->exit_status ? c->exit_status : EX_SOFTWARE;
         sp_log(SP_LOG_FATAL, "", SP_KVS("role", sp_role_name(c->role)),
                SP_KVS("reason", "the role ended while starting; its last lines say why"));
         stop(s);
@@ -594,23 +652,49 @@ static void add_child(struct sup *s, Sp__Role role, unsigned instance)
     c->again.data = c;
 }
 
-static void make_children(struct sup *s)
+static unsigned count_servers(const struct sup *s)
 {
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     uint64_t servers = s->conf->server_processes;
 
     if (servers == 0)
         servers = cpus > 0 ? (uint64_t)cpus : 1;
+    return servers > CHILDREN_MAX / 2 ? CHILDREN_MAX / 2 : (unsigned)servers;
+}
+
+static void make_children(struct sup *s)
+{
     add_child(s, SP__ROLE__ROLE_QUEUE, 0);
     add_child(s, SP__ROLE__ROLE_AUTH, 0);
     add_child(s, SP__ROLE__ROLE_LOCAL, 0);
     for (unsigned i = 0; i < s->conf->delivery_processes && s->children < 60; i++)
         add_child(s, SP__ROLE__ROLE_DELIVERY, i);
-    for (unsigned i = 0; i < servers && s->children < CHILDREN_MAX; i++)
+    for (unsigned i = 0; i < s->servers && s->children < CHILDREN_MAX; i++)
         add_child(s, SP__ROLE__ROLE_SERVER, i);
 }
 
 /* ---- reload ---- */
+
+/* What this process has already done with the old value cannot be done again. */
+static void say_restart(const struct sp_conf *old, const struct sp_conf *new)
+{
+    const struct {
+        const char *key;
+        bool differs;
+    } fixed[] = {
+        {"user", strcmp(old->user, new->user) != 0},
+        {"group", strcmp(old->group ? old->group : "", new->group ? new->group : "") != 0},
+        {"server-processes", old->server_processes != new->server_processes},
+        {"delivery-processes", old->delivery_processes != new->delivery_processes},
+    };
+
+    for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
+        if (fixed[i].differs)
+            sp_log(SP_LOG_WARNING, "", SP_KVS("key", fixed[i].key),
+                   SP_KVS("reason", "a new value of this key comes into force when the "
+                                    "service is stopped and started again; the rest of the "
+                                    "configuration is in force now"));
+}
 
 static void put_in_force(struct sup *s, struct sp_conf *c, struct sp_material *m)
 {
@@ -624,6 +708,9 @@ static void put_in_force(struct sup *s, struct sp_conf *c, struct sp_material *m
         sp_log(SP_LOG_RELOAD_REFUSED, "", SP_KVS("reason", "out of memory"));
         return;
     }
+    sp_log_setup(2, s->o->log_json || c->log_format == SP_CONF_LOG_JSON, c->log_level,
+                 "supervisor");
+    say_restart(old, c);
     sp_conf_unref(old);
     sp_material_free(s->material);
     s->material = m;
@@ -843,7 +930,11 @@ static int prepare(struct sup *s)
         return fail(s, err.cls == SP_CLASS_TEMPORARY ? EX_TEMPFAIL : EX_CONFIG, err.text);
     if (set_config_text(s) < 0 || RAND_bytes(s->cookie, sizeof s->cookie) != 1)
         return fail(s, EX_OSERR, "out of memory");
-    return 0;
+    s->servers = count_servers(s);
+    s->count = sp_count_make(s->servers, &s->count_fd, &err) == 0
+                   ? sp_count_map(s->count_fd, s->servers, 0, s->cookie, &err)
+                   : NULL;
+    return s->count ? 0 : fail(s, EX_OSERR, err.text);
 }
 
 static void watch_signals(struct sup *s)
@@ -863,14 +954,11 @@ static void watch_signals(struct sup *s)
 
 static void clean_up(struct sup *s)
 {
-    if (s->conf && s->socks)
-        (void)unlink(s->conf->control_socket);
-    for (size_t i = 0; i < s->socks; i++) {
-        if (s->sock[i].fd >= 0)
-            close(s->sock[i].fd);
-        sp_free((void *)(uintptr_t)s->sock[i].name);
-        sp_free((void *)(uintptr_t)s->sock[i].address);
-    }
+    for (size_t i = 0; i < s->socks; i++)
+        forget(s, &s->sock[i]);
+    if (s->count_fd >= 0)
+        close(s->count_fd);
+    sp_count_free(s->count);
     sp_material_free(s->material);
     sp_buf_free(&s->config_text);
     sp_conf_unref(s->conf);
@@ -883,6 +971,7 @@ int sp_supervise(const struct sp_serve_options *o)
     struct sup *s = &sup;
 
     s->o = o;
+    s->count_fd = -1;
     signal(SIGPIPE, SIG_IGN);
     umask(027);
     sp_log_setup(2, o->log_json, SP_LEVEL_INFO, "supervisor");

@@ -42,6 +42,7 @@
     X(SP_MSG_SETUP,      setup,              SUPERVISOR, NONE,       0, 0)             \
     X(SP_MSG_LISTENER,   listener_fd,        SUPERVISOR, NONE,       0, 1)             \
     X(SP_MSG_PEER,       peer_fd,            SUPERVISOR, NONE,       0, 1)             \
+    X(SP_MSG_SHARED,     shared_fd,          SUPERVISOR, SERVER,     0, 1)             \
     X(SP_MSG_DRAIN,      drain,              SUPERVISOR, NONE,       0, 0)             \
     X(SP_MSG_READY,      ready,              NONE,       SUPERVISOR, 0, 0)             \
     X(SP_MSG_COUNTERS,   counters,           NONE,       SUPERVISOR, 0, 0)             \

@@ -14,6 +14,7 @@ struct item {
     struct sp_result r;
     struct sp_qsub sub;
     int settle; /* SUBMIT: the item whose notice this is, or -1 */
+    bool dropped;
     const struct sp_plan *plan;
     enum sp_control control;
     uint64_t message, job;
@@ -31,7 +32,7 @@ struct sp_batch {
 
 /* ---- replies ------------------------------------------------------------------------ */
 
-enum verdict { ACCEPTED, DUPLICATE, CLASH, STALE, NOTHING, REFUSED, FULL, FAILED };
+enum verdict { ACCEPTED, DUPLICATE, CLASH, STALE, NOTHING, REFUSED, FULL, FAILED, LATE };
 
 /* clang-format off */
 static const struct {
@@ -46,6 +47,7 @@ static const struct {
     [REFUSED]   = { 554, "5.0.0", "its state does not allow that: release it first" },
     [FULL]      = { 452, "4.3.1", "no space left in the queue, try again later" },
     [FAILED]    = { 451, "4.3.0", "the queue cannot store the message now, try again later" },
+    [LATE]      = { 451, "4.3.0", "it took too long, nothing is stored; try again later" },
 };
 /* clang-format on */
 
@@ -155,6 +157,12 @@ int sp_batch_submit(struct sp_batch *b, const struct sp_submission *m, uint64_t 
         return add_submit(b, -1, m, now_ms, err);
     sp_spare_free(m->spare);
     return full(err);
+}
+
+void sp_batch_drop(struct sp_batch *b, int item)
+{
+    if (item >= 0 && (size_t)item < b->n && b->item[item].kind == SUBMIT)
+        b->item[item].dropped = true;
 }
 
 int sp_batch_settle(struct sp_batch *b, const struct sp_plan *p, struct sp_err *err)
@@ -318,6 +326,10 @@ static int do_submit(struct sp_batch *b, struct item *it, uint64_t now_ms,
     uint64_t id = 0;
     int rc;
 
+    if (it->dropped) {
+        say(&it->r, LATE);
+        return 0;
+    }
     if (it->settle >= 0 && b->item[it->settle].r.stale) {
         say(&it->r, STALE);
         return 0;

@@ -171,6 +171,9 @@ size_t sp_batch_items(const struct sp_batch *b);
  * in the batch and the others are as before.  -SP_EAGAIN: full, commit first. */
 int sp_batch_submit(struct sp_batch *b, const struct sp_submission *m, uint64_t now_ms,
                     struct sp_err *err);
+/* Takes a submission back before the commit: its result is then 451, and nothing of it
+ * is stored.  For other items nothing happens. */
+void sp_batch_drop(struct sp_batch *b, int item);
 struct sp_plan;
 /* The plan stays the caller's and must live until the commit returned. */
 int sp_batch_settle(struct sp_batch *b, const struct sp_plan *p, struct sp_err *err);

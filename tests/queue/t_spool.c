@@ -36,6 +36,33 @@ TEST("a committed message is claimed with exactly what was submitted")
     tq_clean();
 }
 
+TEST("a submission dropped before the commit is 451 and not stored; its neighbours are")
+{
+    struct sp_spool *s = tq_fresh();
+    struct sp_batch *b = sp_batch_new(s);
+    struct sp_spool_counts n = {0};
+    struct tq_env t = {0};
+    int i[3];
+
+    tq_env(&t, "alice", "alice@example.com");
+    tq_to(&t, "bob@example.org");
+    for (int k = 0; k < 3; k++)
+        i[k] = tq_add(b, &t, "Subject: x\r\n\r\nbody\r\n");
+    sp_batch_drop(b, i[1]);
+    sp_batch_drop(b, 77); /* nobody */
+    CHECK_INT(sp_spool_commit(s, b, NOW, &tq_err), 0);
+    CHECK_INT(sp_batch_result(b, i[0])->code, 250);
+    CHECK_INT(sp_batch_result(b, i[1])->code, 451);
+    CHECK_STR(sp_batch_result(b, i[1])->enhanced, "4.3.0");
+    CHECK_INT(sp_batch_result(b, i[1])->nchange, 0);
+    CHECK_INT(sp_batch_result(b, i[2])->code, 250);
+    sp_batch_free(b);
+    CHECK_INT(sp_spool_count(s, &n, &tq_err), 0);
+    CHECK_INT(n.messages, 2);
+    sp_spool_close(s);
+    tq_clean();
+}
+
 TEST("the settings are the measured ones")
 {
     static const char *const want[][2] = {

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 # sets: default
-# timeout: 400
+# timeout: 500
 """The queue: an administrator's commands with and without a server, and what becomes of a
 message when the next hop refuses, defers, hangs up, lies or is not there."""
-import json, signal, time
+import json, signal, socket, sqlite3, subprocess, time
 from harness import *
 from scripted import Scripted
 from wire import *
@@ -103,6 +103,124 @@ def _():
         queue(srv, "release", "--all")
         wait_until(lambda: len(hop.taken) == 2, 90, "the released message")
         check(b"Subject: m1" not in b"".join(t[2] for t in hop.taken), "a removed message was sent")
+
+
+def copies(srv, count):
+    """So many more of the one message in the spool, straight into the database."""
+    db = sqlite3.connect(srv.store / "spool.db", isolation_level=None)
+    db.execute("BEGIN")
+    for table, column in (("message", "message"), ("job", "job")):
+        names = [r[1] for r in db.execute(f"PRAGMA table_info({table})")]
+        row = list(db.execute(f"SELECT * FROM {table}").fetchone())
+        key = next(n for n, r in enumerate(db.execute(f"PRAGMA table_info({table})")) if r[5])
+        other = names.index("message") if table == "job" else key
+        marks = ",".join("?" * len(row))
+
+        def rows():
+            for n in range(1, count + 1):
+                new = list(row)
+                for at in {key, other}:
+                    new[at] += n * 4
+                yield new
+        db.executemany(f"INSERT INTO {table} VALUES ({marks})", rows())
+    db.execute("COMMIT")
+    db.close()
+
+
+@test("queue list of 30,000 messages lists them all, however slow the reader; mail goes on meanwhile")
+def _():
+    count = 30_000
+    hop = Scripted()
+    hop.answers["MAIL"] = "450 4.2.0 " + "later " * 60
+    with work() as tmp:
+        if SALLYPORT == "standin":
+            skip("about the program itself")
+        srv = Sallyport(tmp, routes=hop.route())
+        srv.start()
+        submit(srv, "first", to=["x" * 60 + str(n) + "@remote.test" for n in range(4)])
+        wait_until(lambda: rows(srv, "--state", "deferred"), 10, "the message to be deferred")
+        queue(srv, "hold", "--all")
+        srv.stop()
+        copies(srv, count)
+        srv.start()
+        try:
+            p = subprocess.Popen([SALLYPORT, "queue", "list", "--json", "--config", srv.config],
+                                 stdout=subprocess.PIPE)
+            first = p.stdout.readline()
+            json.loads(first)
+            time.sleep(1)  # the pipe is full, and then the channel
+            start = time.monotonic()
+            with inside(srv) as w:
+                w.mail()
+                w.rcpt()
+                w.submit(message("meanwhile"))
+            check(time.monotonic() - start < 10, "mail waits for the reader of a list")
+            rest = p.stdout.read()
+            p.stdout.close()
+            check(p.wait(60) == 0, f"queue list ended with {p.returncode}")
+            octets = len(first) + len(rest)
+            check(octets > 20_000_000, f"only {octets} octets: this proves nothing")
+            ids = {json.loads(l)["id"] for l in [first, *rest.splitlines()]}
+            # The one that was submitted meanwhile may be among them.
+            check(count + 1 <= len(ids) <= count + 2, f"{len(ids)} of {count + 1} messages listed")
+            few = rows(srv, "--limit", "1000")
+            check(len(few) == 1000, f"--limit 1000 lists {len(few)}")
+            srv.stop()
+            direct = rows(srv)
+            check(len(direct) >= count + 1, f"{len(direct)} without a server")
+        finally:
+            srv.process.stop(signal.SIGKILL)
+
+
+@test("without a free descriptor the queue role waits and does not spin; then it answers")
+def _():
+    if SALLYPORT == "standin":
+        skip("about the program itself")
+    with work() as tmp:
+        srv = Sallyport(tmp)
+        command = srv.command()
+        srv.command = lambda: ["prlimit", "--nofile=48:48", *command]
+        srv.start()
+        pid = next(p for p, r in srv.roles() if r == "queue")
+
+        def ticks():
+            stat = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+            return int(stat[11]) + int(stat[12])
+        with contextlib.ExitStack() as stack:
+            for _ in range(60):
+                s = stack.enter_context(socket.socket(socket.AF_UNIX))
+                s.connect(str(srv.store / "control"))
+            time.sleep(0.5)
+            check(len(os.listdir(f"/proc/{pid}/fd")) >= 47, "there are descriptors left: this proves nothing")
+            before = ticks()
+            time.sleep(3)
+            spent = ticks() - before
+            check(spent < 60, f"{spent} ticks of CPU in 3 s")
+        check("empty" in queue(srv, "list"), "no answer afterwards")
+        with inside(srv) as w:
+            w.mail()
+            w.rcpt()
+            w.submit(message("afterwards"))
+        srv.mailbox("bob").wait(1)
+        srv.stop()
+
+
+@test("more administrators than there is room for wait; they do not use up the queue role")
+def _():
+    with work() as tmp, server(tmp) as srv:
+        pid = next(p for p, r in srv.roles() if r == "queue")
+        with contextlib.ExitStack() as stack:
+            for _ in range(100):
+                s = stack.enter_context(socket.socket(socket.AF_UNIX))
+                s.connect(str(srv.store / "control"))
+            time.sleep(0.5)
+            check(len(os.listdir(f"/proc/{pid}/fd")) < 110, "all of them are in")
+            with inside(srv) as w:
+                w.mail()
+                w.rcpt()
+                w.submit(message("beside them"))
+        check("empty" in queue(srv, "list"), "no answer once they are gone")
+        srv.mailbox("bob").wait(1)
 
 
 @test("a stranger on this machine cannot use the control socket or read the data")

@@ -1,0 +1,287 @@
+/* q_admin.c - see q.h: the control socket and those who connect to it. */
+#include "q.h"
+
+#include "alloc.h"
+#include "err.h"
+#include "qcontrol.h"
+#include "qid.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    ADMINS_MAX = 64,   /* connections at a time; more wait in the backlog */
+    ROWS_A_TURN = 256, /* mail goes on between two pieces of a long list */
+    SHORTAGE_MS = 100,
+    REQUEST_MAX = 8 << 20,
+};
+
+struct door {
+    uv_poll_t poll;
+    uv_timer_t again; /* runs while nobody is let in */
+    struct q *q;
+    char *address;
+    unsigned admins;
+    bool closing;
+    unsigned handles;
+};
+
+/* The one in force.  One that a reload has replaced closes by itself. */
+static struct door *door;
+
+/* One connection, which asks one thing at a time. */
+struct admin {
+    struct q *q;
+    struct sp_port *port; /* NULL: gone */
+    struct door *door;
+    uv_timer_t on; /* the next piece of a list */
+    unsigned uid;
+    unsigned rows;         /* of this turn */
+    struct sp_arena arena; /* the request being answered */
+    Sp__ControlRequest *m; /* NULL: none */
+    struct sp_qcontrol c;
+    bool removes;
+    uint64_t last; /* the message that was logged last: its jobs follow one another */
+};
+
+static void let_in(struct door *d);
+static void door_unref(struct door *d);
+
+/* ---- one command ---- */
+
+static int row_out(void *arg, struct sp_str json)
+{
+    struct admin *a = arg;
+    Sp__ControlRow m = SP__CONTROL_ROW__INIT;
+
+    m.json = (char *)(uintptr_t)json.p;
+    a->rows++;
+    return sp_port_say(a->port, SP_MSG_ROW, &m.base);
+}
+
+static bool enough(void *arg)
+{
+    struct admin *a = arg;
+
+    return a->rows >= ROWS_A_TURN || sp_port_full(a->port);
+}
+
+static void on_change(void *arg, const struct sp_change *c)
+{
+    struct admin *a = arg;
+    char id[SP_QID_MAX];
+
+    (void)sp_change_apply(c, a->q->sched);
+    if (!a->removes || c->kind != SP_CHANGE_GONE || c->message == a->last)
+        return;
+    a->last = c->message;
+    sp_qid_format(c->message, id);
+    sp_log(SP_LOG_REMOVED, id, SP_KVS("id", id), SP_KVU("uid", a->uid));
+}
+
+static void answered(struct admin *a)
+{
+    Sp__ControlDone done = SP__CONTROL_DONE__INIT;
+
+    sp_log(SP_LOG_CONTROL, "", SP_KVS("command", a->m->command),
+           SP_KVU("count", a->c.count), SP_KVU("uid", a->uid));
+    done.exit_code = (uint32_t)a->c.exit_code;
+    done.text = a->c.text;
+    done.count = a->c.count;
+    (void)sp_port_say(a->port, SP_MSG_DONE, &done.base);
+    a->m = NULL;
+    sp_arena_reset(&a->arena);
+}
+
+static void go_on(uv_timer_t *t)
+{
+    struct admin *a = t->data;
+
+    if (!a->port || !a->m)
+        return;
+    a->rows = 0;
+    sp_qcontrol_run(&a->c, a->m);
+    if (!a->c.more)
+        answered(a);
+    else if (!sp_port_full(a->port)) /* else its credit wakes us */
+        uv_timer_start(&a->on, go_on, 1, 0);
+}
+
+static int on_frame(struct sp_port *port, const struct sp_frame *f, struct sp_err *err)
+{
+    struct admin *a = sp_port_arg(port);
+
+    if (a->m)
+        return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "a request inside a request");
+    a->m = sp_frame_unpack(f, &a->arena);
+    if (!a->m)
+        return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "malformed request");
+    q_commit(a->q); /* what was said before is in the answer */
+    a->removes = strcmp(a->m->command, "queue.remove") == 0;
+    a->c = (struct sp_qcontrol){.spool = a->q->spool,
+                                .now_ms = sp_wall_ms(),
+                                .row = row_out,
+                                .enough = enough,
+                                .row_arg = a,
+                                .change = on_change,
+                                .change_arg = a};
+    go_on(&a->on);
+    q_dispatch(a->q);
+    return 0;
+}
+
+static void on_credit(struct sp_port *port)
+{
+    struct admin *a = sp_port_arg(port);
+
+    if (a->m && a->c.more)
+        uv_timer_start(&a->on, go_on, 0, 0);
+}
+
+static void admin_free(uv_handle_t *h)
+{
+    struct admin *a = h->data;
+    struct door *d = a->door;
+
+    sp_arena_reset(&a->arena);
+    sp_free(a);
+    if (d->admins-- == ADMINS_MAX)
+        let_in(d);
+    door_unref(d);
+}
+
+static void on_gone(struct sp_port *port, const struct sp_err *why)
+{
+    struct admin *a = sp_port_arg(port);
+
+    (void)why;
+    a->port = NULL;
+    uv_close((uv_handle_t *)&a->on, admin_free);
+}
+
+static const struct sp_port_ops admin_ops = {
+    .frame = on_frame, .credit = on_credit, .gone = on_gone};
+
+/* ---- who comes ---- */
+
+static void admin_new(struct door *d, int fd)
+{
+    struct admin *a = sp_alloc(sizeof *a);
+    struct ucred who = {.uid = (uid_t)-1};
+    socklen_t n = sizeof who;
+    struct sp_err err;
+
+    if (!a) {
+        close(fd);
+        return;
+    }
+    (void)getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n);
+    a->q = d->q;
+    a->door = d;
+    a->uid = who.uid;
+    sp_arena_init(&a->arena, REQUEST_MAX);
+    uv_timer_init(&d->q->role->loop, &a->on);
+    a->on.data = a;
+    d->admins++;
+    d->handles++;
+    a->port = sp_port_new(&d->q->role->loop, fd, SP__ROLE__ROLE_QUEUE,
+                          SP__ROLE__ROLE_CONTROL, 0, &admin_ops, a, &err);
+    if (!a->port)
+        uv_close((uv_handle_t *)&a->on, admin_free);
+}
+
+static void on_again(uv_timer_t *t)
+{
+    let_in(t->data);
+}
+
+/* Who may connect is decided by the mode and group of the socket file.  Without a free
+ * descriptor the connection stays in the backlog, and the loop must not spin over it. */
+static void on_knock(uv_poll_t *h, int status, int events)
+{
+    struct door *d = h->data;
+    int lfd, fd;
+
+    if (status < 0 || !(events & UV_READABLE) || uv_fileno((uv_handle_t *)h, &lfd) < 0)
+        return;
+    while (d->admins < ADMINS_MAX) {
+        fd = accept4(lfd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+            return;
+        if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
+            continue;
+        if (fd < 0)
+            break;
+        admin_new(d, fd);
+    }
+    (void)uv_poll_stop(&d->poll);
+    if (d->admins < ADMINS_MAX)
+        uv_timer_start(&d->again, on_again, SHORTAGE_MS, 0);
+}
+
+static void let_in(struct door *d)
+{
+    if (!d->closing)
+        (void)uv_poll_start(&d->poll, UV_READABLE, on_knock);
+}
+
+static void door_unref(struct door *d)
+{
+    if (--d->handles)
+        return;
+    sp_free(d->address);
+    sp_free(d);
+}
+
+static void handle_closed(uv_handle_t *h)
+{
+    door_unref(h->data);
+}
+
+static void door_close(struct door *d)
+{
+    int fd;
+
+    if (!d)
+        return;
+    d->closing = true;
+    /* The descriptor is not libuv's, which stops watching it first. */
+    if (uv_fileno((uv_handle_t *)&d->poll, &fd) == 0) {
+        (void)uv_poll_stop(&d->poll);
+        close(fd);
+    }
+    uv_close((uv_handle_t *)&d->poll, handle_closed);
+    uv_close((uv_handle_t *)&d->again, handle_closed);
+}
+
+int q_admin_listen(struct sp_role *r, const Sp__ListenerFd *m, int fd,
+                   struct sp_err *err)
+{
+    struct door *d;
+
+    if (door &&
+        strcmp(door->address, m->address) == 0) { /* named again after a reload */
+        close(fd);
+        return 0;
+    }
+    d = sp_alloc(sizeof *d);
+    if (d)
+        d->address = sp_strdup(m->address);
+    if (!d || !d->address || uv_poll_init(&r->loop, &d->poll, fd) < 0) {
+        close(fd);
+        if (d)
+            sp_free(d->address);
+        sp_free(d);
+        return sp_err_nomem(err);
+    }
+    uv_timer_init(&r->loop, &d->again);
+    d->q = r->self;
+    d->poll.data = d->again.data = d;
+    d->handles = 2;
+    door_close(door);
+    door = d;
+    let_in(d);
+    return 0;
+}
