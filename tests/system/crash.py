@@ -14,6 +14,7 @@ SIGKILL at moments that the seed decides.  Afterwards:
   - nothing arrived that was not sent;
   - a second copy is allowed only where a kill explains it: the first copy was handed out
     before the kill and its success could not be noted, so it was handed out again;
+    in a Maildir there is none (LMTP and SMTP know no way to ask what arrived before);
   - no command was refused with a 5xx: a crash is a temporary failure;
   - after each kill the service went on: something was acknowledged again.
 """
