@@ -47,6 +47,9 @@ struct q_item {
     uint64_t tag;
     uint64_t until_ms; /* Q_SUBMIT: the server gives up then; 0: never */
     uint64_t serial; /* of the server's channel: it may be gone when the commit is done */
+    const Sp__Submit *submit; /* lives until the end of the turn, as does its content */
+    struct sp_str content;
+    bool large; /* the content is in a file */
     struct q_flight *flight;
     struct sp_plan *plan;
     Sp__Envelope *notice; /* lives in the turn's arena */
@@ -91,7 +94,25 @@ void q_submit_drop_late(struct q *q); /* before a commit */
 bool q_submit_take_back(struct q *q, const struct q_item *it, const struct sp_result *r);
 void q_submit_answer(struct q *q); /* one frame a server for all of a commit */
 
+/* A job of mail that was made durable in this turn and is still in memory. */
+struct q_fresh {
+    struct q_fresh *next;
+    const Sp__Submit *m;
+    struct sp_str content;
+    bool large;
+    uint64_t job, message;
+    char id[SP_QID_MAX];
+    size_t n;
+    uint32_t index[]; /* its recipients in the envelope */
+};
+
 /* q_flight.c */
+/* The jobs of an accepted item, copied from its result to the end of a list.  Returns
+ * where the next one goes. */
+struct q_fresh **q_fresh_add(struct q *q, const struct q_item *it,
+                             const struct sp_result *r, struct q_fresh **tail);
+/* To the roles at once, as far as they have room and nothing older waits for them. */
+void q_fresh_go(struct q *q, const struct q_fresh *list);
 void q_dispatch(struct q *q);
 int q_outcome(struct q_peer *p, const Sp__Outcome *o, struct sp_err *err);
 int q_held(struct q_peer *p, const Sp__Held *h, struct sp_err *err);

@@ -13,6 +13,7 @@ enum {
     FLYING_MAX = 4096,
     HELD_WAIT_MS = 1500,
     MISSES_MAX = 16, /* jobs looked at in a turn that no role has room for */
+    MISS_PAUSE_MS = 10,
 };
 
 /* One way that some recipients of a job go. */
@@ -394,12 +395,6 @@ static struct q_peer *choose(struct q *q, Sp__Role role)
     return best;
 }
 
-static bool room(struct q *q)
-{
-    return q->flying < FLYING_MAX &&
-           (choose(q, SP__ROLE__ROLE_DELIVERY) || choose(q, SP__ROLE__ROLE_LOCAL));
-}
-
 static Sp__Role role_for(const struct sp_conf_route *r)
 {
     if (!r || r->to == SP_CONF_TO_DISCARD || r->to == SP_CONF_TO_BOUNCE)
@@ -407,15 +402,40 @@ static Sp__Role role_for(const struct sp_conf_route *r)
     return r->to == SP_CONF_TO_MAILDIR ? SP__ROLE__ROLE_LOCAL : SP__ROLE__ROLE_DELIVERY;
 }
 
-static const struct sp_conf_route *route_of(struct q_flight *f, const struct sp_job *j,
-                                            size_t i)
+static const struct sp_conf_route *route_of(const struct sp_conf *c,
+                                            const Sp__Envelope *env, size_t i)
 {
-    const Sp__Recipient *r = j->env->rcpt[i];
+    const Sp__Recipient *r = env->rcpt[i];
 
     return sp_conf_route_for(
-        f->conf, (struct sp_str){(char *)r->address.data, r->address.len},
-        (struct sp_str){(char *)j->env->reverse_path.data, j->env->reverse_path.len},
-        sp_str(j->env->identity ? j->env->identity->user : ""));
+        c, (struct sp_str){(char *)r->address.data, r->address.len},
+        (struct sp_str){(char *)env->reverse_path.data, env->reverse_path.len},
+        sp_str(env->identity ? env->identity->user : ""));
+}
+
+/* ---- lanes of the schedule: the role that a job needs ---- */
+
+enum { LANE_UNKNOWN, LANE_OURS, LANE_DELIVERY, LANE_LOCAL };
+
+static unsigned lane_of(Sp__Role role)
+{
+    return role == SP__ROLE__ROLE_NONE    ? LANE_OURS
+           : role == SP__ROLE__ROLE_LOCAL ? LANE_LOCAL
+                                          : LANE_DELIVERY;
+}
+
+/* The lanes that may move: their role has room. */
+static unsigned open_lanes(struct q *q)
+{
+    unsigned lanes = 0;
+
+    if (q->flying >= FLYING_MAX)
+        return 0;
+    if (choose(q, SP__ROLE__ROLE_DELIVERY))
+        lanes |= 1 << LANE_DELIVERY;
+    if (choose(q, SP__ROLE__ROLE_LOCAL))
+        lanes |= 1 << LANE_LOCAL;
+    return lanes ? lanes | 1 << LANE_OURS | 1 << LANE_UNKNOWN : 0;
 }
 
 /* The recipients of one route, sent to one role.  False: no role could take it. */
@@ -483,22 +503,23 @@ static void ourselves(struct q_flight *f, const struct sp_conf_route *route,
                     "refused by configuration", route->head.name);
 }
 
-/* Sorts the recipients of a claimed job by their routes and sends each group off.
- * False: no role has room for it. */
+/* Sorts the recipients of a leased job by their routes and sends each group off.
+ * False: no role has room for it; it stands in the lane of that role again. */
 static bool launch(struct q *q, struct q_flight *f, struct sp_job *j)
 {
     size_t n = j->env->n_rcpt;
     bool *seen = sp_alloc(n + 1), *mine = sp_alloc(n + 1);
+    unsigned lane = LANE_UNKNOWN;
 
     for (size_t i = 0; seen && mine && i < n; i++) {
-        const struct sp_conf_route *route = route_of(f, j, i);
+        const struct sp_conf_route *route = route_of(f->conf, j->env, i);
         bool blocked;
 
         if (seen[i])
             continue;
         memset(mine, 0, n);
         for (size_t k = i; k < n; k++)
-            if (!seen[k] && route_of(f, j, k) == route)
+            if (!seen[k] && route_of(f->conf, j->env, k) == route)
                 mine[k] = seen[k] = true;
         if (role_for(route) == SP__ROLE__ROLE_NONE) {
             for (size_t k = i; k < n; k++)
@@ -508,13 +529,14 @@ static bool launch(struct q *q, struct q_flight *f, struct sp_job *j)
         }
         blocked = f->parts == PARTS_MAX || !send_part(q, f, j, route, mine);
         if (blocked)
-            sp_log(SP_LOG_DEBUG, f->id, SP_KVS("reason", "no role could take a part"));
+            lane = lane_of(role_for(route));
     }
     sp_free(seen);
     sp_free(mine);
-    if (f->open == 0 && f->rcpts == 0) { /* nobody could take it: later */
+    if (f->open == 0 && f->rcpts == 0) { /* nobody could take it */
         sp_spool_unlease(q->spool, f->job);
-        (void)sp_sched_retry(q->sched, f->job, sp_wall_ms() + 1000);
+        (void)sp_sched_lane(q->sched, f->job, lane);
+        (void)sp_sched_back(q->sched, f->job);
         flight_free(q, f);
         return false;
     }
@@ -523,13 +545,27 @@ static bool launch(struct q *q, struct q_flight *f, struct sp_job *j)
     return true;
 }
 
+/* j has a lease.  False: there is no room for it just now. */
+static bool fly(struct q *q, struct sp_job *j)
+{
+    struct q_flight *f = flight_new(q, j->job, j->lease);
+
+    if (!f) {
+        sp_spool_unlease(q->spool, j->job);
+        (void)sp_sched_back(q->sched, j->job);
+        return true;
+    }
+    f->message = j->message;
+    snprintf(f->id, sizeof f->id, "%s", j->id);
+    return launch(q, f, j);
+}
+
 /* False: there is no room for it just now. */
 static bool claim(struct q *q, uint64_t job)
 {
     struct sp_job *j;
-    struct q_flight *f;
     struct sp_err err;
-    bool gone = true;
+    bool gone;
     int rc = sp_spool_claim(q->spool, job, &j, &err);
 
     if (rc == -SP_ENOENT) {
@@ -541,18 +577,95 @@ static bool claim(struct q *q, uint64_t job)
         (void)sp_sched_retry(q->sched, job, sp_wall_ms() + 300000);
         return true;
     }
-    f = flight_new(q, job, j->lease);
-    if (f) {
-        f->message = j->message;
-        snprintf(f->id, sizeof f->id, "%s", j->id);
-        gone = launch(q, f, j);
-    } else {
-        sp_spool_unlease(q->spool, job);
-        (void)sp_sched_back(q->sched, job);
-    }
+    gone = fly(q, j);
     sp_job_free(j);
     return gone;
 }
+
+/* ---- new mail: from memory, as soon as it is durable ---- */
+
+struct q_fresh **q_fresh_add(struct q *q, const struct q_item *it,
+                             const struct sp_result *r, struct q_fresh **tail)
+{
+    for (size_t i = 0; i < r->nchange; i++) {
+        const struct sp_change *c = &r->change[i];
+        struct q_fresh *f;
+
+        if (c->kind != SP_CHANGE_NEW || c->held || r->duplicate)
+            continue;
+        f = sp_arena_alloc(&q->arena, sizeof *f + c->nindex * sizeof f->index[0]);
+        if (!f)
+            break; /* it is claimed from the disk like everything else */
+        *f = (struct q_fresh){.m = it->submit,
+                              .content = it->content,
+                              .large = it->large,
+                              .job = c->job,
+                              .message = c->message,
+                              .n = c->nindex};
+        memcpy(f->id, r->id, sizeof f->id);
+        memcpy(f->index, c->index, c->nindex * sizeof f->index[0]);
+        *tail = f;
+        tail = &f->next;
+    }
+    return tail;
+}
+
+/* Its recipients alone, in the order of f->index. */
+static int fresh_envelope(struct q *q, const struct q_fresh *f, Sp__Envelope *env)
+{
+    *env = *f->m->envelope;
+    env->version = SP_SPOOL_VERSION;
+    env->n_rcpt = f->n;
+    env->rcpt = sp_arena_alloc(&q->arena, f->n * sizeof(Sp__Recipient *));
+    for (size_t i = 0; env->rcpt && i < f->n; i++)
+        env->rcpt[i] = f->m->envelope->rcpt[f->index[i]];
+    return env->rcpt ? 0 : -SP_ENOMEM;
+}
+
+static void fresh_one(struct q *q, const struct q_fresh *f)
+{
+    Sp__Envelope env;
+    struct sp_sched_counts n;
+    struct sp_sched_job at;
+    struct sp_job j;
+    unsigned lane;
+
+    if (f->n == 0 || sp_sched_get(q->sched, f->job, &at) < 0 ||
+        fresh_envelope(q, f, &env) < 0)
+        return;
+    lane = lane_of(role_for(route_of(q->conf, &env, 0)));
+    (void)sp_sched_lane(q->sched, f->job, lane);
+    sp_sched_count(q->sched, &n);
+    if (f->large || n.lane[lane] || !(open_lanes(q) & 1U << lane) ||
+        at.due_ms > sp_wall_ms() || sp_sched_take_one(q->sched, f->job) < 0)
+        return;
+    j = (struct sp_job){.job = f->job,
+                        .message = f->message,
+                        .env = &env,
+                        .index = f->index,
+                        .content = f->content,
+                        .fd = -1,
+                        .domain = at.domain,
+                        .user = at.user,
+                        .attempt = 1,
+                        .prefix = {(char *)f->m->prefix.data, f->m->prefix.len},
+                        .lease = sp_spool_lease(q->spool, f->job)};
+    memcpy(j.id, f->id, sizeof j.id);
+    if (j.lease)
+        (void)fly(q, &j);
+    else
+        (void)sp_sched_back(q->sched, f->job);
+}
+
+void q_fresh_go(struct q *q, const struct q_fresh *list)
+{
+    if (!q->open_for_work || q->role->draining)
+        return;
+    for (; list; list = list->next)
+        fresh_one(q, list);
+}
+
+/* ---- everything else, from the disk ---- */
 
 /* Adopted jobs whose outcomes came while other roles had not said yet what they hold. */
 static void settle_adopted(struct q *q)
@@ -591,18 +704,24 @@ static void on_due(uv_timer_t *t)
 void q_dispatch(struct q *q)
 {
     uint64_t job, due, now = sp_wall_ms();
-    unsigned misses = 0;
+    unsigned misses = 0, lanes;
 
     if (q->dispatching || q->role->draining || !everybody_greeted(q))
         return;
     q->dispatching = true;
-    /* One role may have room while the other has none: without a limit the whole backlog
-     * of the second would be claimed and put back each time. */
-    while (misses < MISSES_MAX && room(q) && sp_sched_take(q->sched, now, 1, &job) > 0)
+    /* Behind a restart nobody knows yet which role a job needs: without a limit the whole
+     * backlog of a role that is full would be read in one turn, to learn just that. */
+    while (misses < MISSES_MAX && (lanes = open_lanes(q)) &&
+           sp_sched_take(q->sched, now, lanes, 1, &job) > 0)
         misses += !claim(q, job);
     q->dispatching = false;
     uv_timer_stop(&q->due);
     /* Without room nothing is taken: an outcome, credit or a new role wakes us then. */
-    if (room(q) && sp_sched_next(q->sched, &due) && (due > 0 || misses))
-        uv_timer_start(&q->due, on_due, due > now ? due - now : misses ? 100 : 1, 0);
+    lanes = open_lanes(q);
+    if (lanes && sp_sched_next(q->sched, lanes, &due))
+        uv_timer_start(&q->due, on_due,
+                       due > now ? due - now
+                       : misses  ? MISS_PAUSE_MS
+                                 : 1,
+                       0);
 }

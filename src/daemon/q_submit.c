@@ -136,6 +136,9 @@ static void add(struct q_peer *p, const Sp__Submit *m, struct sp_str content,
     it->tag = m->tag;
     it->until_ms = m->until_ms;
     it->serial = p->serial;
+    it->submit = m;
+    it->content = content;
+    it->large = spare != NULL;
     q_want_commit(q);
 }
 

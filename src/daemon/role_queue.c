@@ -65,6 +65,7 @@ static void check_health(struct q *q)
 
 void q_commit(struct q *q)
 {
+    struct q_fresh *fresh = NULL, **tail = &fresh;
     struct sp_err err;
     size_t n = q->items;
 
@@ -83,6 +84,8 @@ void q_commit(struct q *q)
             (void)sp_change_apply(&r->change[j], q->sched);
         if (submit)
             q_submit_done(&q->item[i], r, gone);
+        if (submit && r->code == 250 && !gone)
+            tail = q_fresh_add(q, &q->item[i], r, tail);
     }
     q_submit_answer(q);
     for (size_t i = 0; i < n; i++)
@@ -91,6 +94,7 @@ void q_commit(struct q *q)
     q->items = 0;
     sp_batch_reset(q->batch);
     check_health(q);
+    q_fresh_go(q, fresh);
 }
 
 static void on_check(uv_check_t *h)

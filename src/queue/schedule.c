@@ -49,12 +49,17 @@ uint64_t sp_retry_pause(const struct sp_retry *r, uint32_t attempts, uint64_t se
 
 enum { NIL = UINT32_MAX, BUCKETS_MIN = 256 };
 
+/* A user's ready jobs in one lane, and its place among the users who have some. */
+struct line {
+    uint32_t head, tail;      /* first due first */
+    struct line *next, *prev; /* in the ring of the lane, when it has ready jobs */
+};
+
 struct user {
     char *name;
     uint32_t jobs;
-    uint32_t head, tail; /* ready jobs, first due first */
     struct user *next_in_bucket;
-    struct user *turn_next, *turn_prev; /* in the ring, when it has ready jobs */
+    struct line line[SP_SCHED_LANES];
 };
 
 struct entry {
@@ -64,7 +69,7 @@ struct entry {
     uint32_t pos;        /* waiting: place in the heap */
     uint32_t next, prev; /* ready: neighbours; free: next free */
     uint32_t chain;      /* hash bucket */
-    uint8_t state;
+    uint8_t state, lane;
     bool hold; /* out, and to be held when it comes back */
 };
 
@@ -74,7 +79,8 @@ struct sp_sched {
     uint32_t *bucket; /* job number -> entry; as many as cap */
     uint32_t *heap;   /* waiting entries, soonest first */
     uint32_t nheap;
-    struct user *turn; /* whose turn it is, or NULL */
+    struct line *turn[SP_SCHED_LANES]; /* whose turn it is, or NULL */
+    unsigned lane;                     /* the lane whose turn it is */
     struct user *users[BUCKETS_MIN];
     struct sp_dest *dests[1024];
     struct sp_sched_counts n;
@@ -190,7 +196,8 @@ static struct user *user_get(struct sp_sched *s, struct sp_str name)
         sp_free(u);
         return NULL;
     }
-    u->head = u->tail = NIL;
+    for (size_t i = 0; i < SP_SCHED_LANES; i++)
+        u->line[i].head = u->line[i].tail = NIL;
     u->next_in_bucket = *b;
     *b = u;
     s->n.users++;
@@ -316,44 +323,46 @@ static void heap_remove(struct sp_sched *s, struct entry *e)
     heap_fix(s, at);
 }
 
-/* ---- the ready lists, one a user, and the ring of users ----------------------- */
+/* ---- the ready lists, one a user and lane, and the rings of users --------------- */
 
 static void ready_add(struct sp_sched *s, struct entry *e)
 {
-    struct user *u = e->user;
+    struct line *l = &e->user->line[e->lane], **turn = &s->turn[e->lane];
     uint32_t i = (uint32_t)(e - s->e);
 
+    s->n.lane[e->lane]++;
     e->next = NIL;
-    e->prev = u->tail;
-    if (u->tail != NIL)
-        s->e[u->tail].next = i;
+    e->prev = l->tail;
+    if (l->tail != NIL)
+        s->e[l->tail].next = i;
     else
-        u->head = i;
-    u->tail = i;
-    if (u->turn_next)
+        l->head = i;
+    l->tail = i;
+    if (l->next)
         return;
-    if (!s->turn) {
-        s->turn = u->turn_next = u->turn_prev = u;
+    if (!*turn) {
+        *turn = l->next = l->prev = l;
         return;
     }
-    u->turn_next = s->turn; /* a newcomer has its turn behind all others */
-    u->turn_prev = s->turn->turn_prev;
-    u->turn_prev->turn_next = u->turn_next->turn_prev = u;
+    l->next = *turn; /* a newcomer has its turn behind all others */
+    l->prev = (*turn)->prev;
+    l->prev->next = l->next->prev = l;
 }
 
 static void ready_remove(struct sp_sched *s, struct entry *e)
 {
-    struct user *u = e->user;
+    struct line *l = &e->user->line[e->lane], **turn = &s->turn[e->lane];
 
-    *(e->prev == NIL ? &u->head : &s->e[e->prev].next) = e->next;
-    *(e->next == NIL ? &u->tail : &s->e[e->next].prev) = e->prev;
-    if (u->head != NIL)
+    s->n.lane[e->lane]--;
+    *(e->prev == NIL ? &l->head : &s->e[e->prev].next) = e->next;
+    *(e->next == NIL ? &l->tail : &s->e[e->next].prev) = e->prev;
+    if (l->head != NIL)
         return;
-    if (s->turn == u)
-        s->turn = u->turn_next == u ? NULL : u->turn_next;
-    u->turn_prev->turn_next = u->turn_next;
-    u->turn_next->turn_prev = u->turn_prev;
-    u->turn_next = u->turn_prev = NULL;
+    if (*turn == l)
+        *turn = l->next == l ? NULL : l->next;
+    l->prev->next = l->next;
+    l->next->prev = l->prev;
+    l->next = l->prev = NULL;
 }
 
 /* ---- one place where a job's state changes ----------------------------------- */
@@ -464,17 +473,48 @@ int sp_sched_done(struct sp_sched *s, uint64_t job)
     return 0;
 }
 
-size_t sp_sched_take(struct sp_sched *s, uint64_t now_ms, size_t n, uint64_t *ret_job)
+int sp_sched_lane(struct sp_sched *s, uint64_t job, unsigned lane)
 {
+    struct entry *e = find(s, job);
+
+    if (!e)
+        return -SP_ENOENT;
+    assert(lane < SP_SCHED_LANES);
+    if (e->state == SP_SCHED_READY)
+        ready_remove(s, e);
+    e->lane = (uint8_t)lane;
+    if (e->state == SP_SCHED_READY)
+        ready_add(s, e);
+    return 0;
+}
+
+/* The first line of the next lane that has one, or NULL. */
+static struct line *next_line(struct sp_sched *s, unsigned lanes)
+{
+    for (unsigned i = 0; i < SP_SCHED_LANES; i++) {
+        unsigned lane = (s->lane + i) % SP_SCHED_LANES;
+        struct line *l = s->turn[lane];
+
+        if (!l || !(lanes & 1U << lane))
+            continue;
+        s->turn[lane] = l->next;
+        s->lane = lane + 1;
+        return l;
+    }
+    return NULL;
+}
+
+size_t sp_sched_take(struct sp_sched *s, uint64_t now_ms, unsigned lanes, size_t n,
+                     uint64_t *ret_job)
+{
+    struct line *l;
     size_t got = 0;
 
     while (s->nheap && s->e[s->heap[0]].due_ms <= now_ms)
         move(s, &s->e[s->heap[0]], SP_SCHED_READY);
-    while (got < n && s->turn) {
-        struct user *u = s->turn;
-        struct entry *e = &s->e[u->head];
+    while (got < n && (l = next_line(s, lanes))) {
+        struct entry *e = &s->e[l->head];
 
-        s->turn = u->turn_next;
         move(s, e, SP_SCHED_OUT);
         ret_job[got++] = e->job;
     }
@@ -548,15 +588,17 @@ int sp_sched_release(struct sp_sched *s, uint64_t job, uint64_t due_ms)
     return 0;
 }
 
-bool sp_sched_next(const struct sp_sched *s, uint64_t *ret_ms)
+bool sp_sched_next(const struct sp_sched *s, unsigned lanes, uint64_t *ret_ms)
 {
-    if (s->n.ready)
+    bool ready = false;
+
+    for (unsigned i = 0; i < SP_SCHED_LANES; i++)
+        ready |= s->turn[i] && lanes & 1U << i;
+    if (ready)
         *ret_ms = 0;
     else if (s->nheap)
         *ret_ms = s->e[s->heap[0]].due_ms;
-    else
-        return false;
-    return true;
+    return ready || s->nheap;
 }
 
 int sp_sched_get(const struct sp_sched *s, uint64_t job, struct sp_sched_job *ret)
@@ -570,7 +612,8 @@ int sp_sched_get(const struct sp_sched *s, uint64_t job, struct sp_sched_job *re
                                  .due_ms = e->due_ms,
                                  .domain = sp_str(e->dest->domain),
                                  .user = sp_str(e->user->name),
-                                 .state = (enum sp_sched_state)e->state};
+                                 .state = (enum sp_sched_state)e->state,
+                                 .lane = e->lane};
     return 0;
 }
 

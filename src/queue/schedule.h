@@ -3,7 +3,7 @@
  *
  *     s = sp_sched_new();
  *     sp_spool_jobs(spool, add_one, s);          each job of the spool: sp_sched_add()
- *     n = sp_sched_take(s, now_ms, 20, jobs);    due jobs, now "out"
+ *     n = sp_sched_take(s, now_ms, SP_SCHED_ANY, 20, jobs);    due jobs, now "out"
  *     ... claim and deliver, settle ...
  *     sp_sched_retry(s, job, due_ms) or sp_sched_done(s, job)
  *     timer: sp_sched_next(s, &ms)
@@ -14,7 +14,8 @@
  *
  * Order: a job becomes ready when its time has come; ready jobs leave in the order in
  * which they became due, but in turn between users, so that one user's thousand does
- * not stand in front of another's one.
+ * not stand in front of another's one.  Ready jobs stand in lanes, one for each way out
+ * that can be full while another has room; the caller says which lanes may move.
  *
  * Jobs, domains and users are copied in.  At 100,000 jobs it needs about 10 MB.
  * A place for what is known about a destination (dead hosts, limits) is struct sp_dest.
@@ -54,11 +55,15 @@ struct sp_dest {
     struct sp_dest *next_in_bucket;
 };
 
+/* Which lane means what is the caller's affair; 0 is for jobs nobody has looked at. */
+enum { SP_SCHED_LANES = 4, SP_SCHED_ANY = (1 << SP_SCHED_LANES) - 1 };
+
 struct sp_sched_job {
     uint64_t job, message;
     uint64_t due_ms;
     struct sp_str domain, user; /* borrowed by sp_sched_get(): until the job is done */
     enum sp_sched_state state;
+    unsigned lane;
 };
 
 struct sp_sched; /* opaque */
@@ -70,8 +75,13 @@ void sp_sched_free(struct sp_sched *s);
 int sp_sched_add(struct sp_sched *s, uint64_t job, uint64_t message, uint64_t due_ms,
                  bool held, struct sp_str domain, struct sp_str user);
 
-/* Up to n due jobs, now SP_SCHED_OUT; their numbers to ret_job.  Returns how many. */
-size_t sp_sched_take(struct sp_sched *s, uint64_t now_ms, size_t n, uint64_t *ret_job);
+/* It is in lane 0 until this says otherwise; then it stays where it was put, also over
+ * retries.  0 or -SP_ENOENT; lane < SP_SCHED_LANES. */
+int sp_sched_lane(struct sp_sched *s, uint64_t job, unsigned lane);
+/* Up to n due jobs, now SP_SCHED_OUT; their numbers to ret_job.  Returns how many.
+ * lanes: a bit for each lane that may be taken from, 1 << lane; they take turns. */
+size_t sp_sched_take(struct sp_sched *s, uint64_t now_ms, unsigned lanes, size_t n,
+                     uint64_t *ret_job);
 /* This very job, when it is waiting or ready (a job adopted after a restart): 0, else
  * -SP_ENOENT, -SP_ESTATE. */
 int sp_sched_take_one(struct sp_sched *s, uint64_t job);
@@ -85,12 +95,13 @@ int sp_sched_release(struct sp_sched *s, uint64_t job, uint64_t due_ms);
 int sp_sched_done(struct sp_sched *s, uint64_t job); /* forget it */
 
 /* When the next job becomes due; false when there is none waiting.  0 when some are
- * ready already. */
-bool sp_sched_next(const struct sp_sched *s, uint64_t *ret_ms);
+ * ready already in one of these lanes. */
+bool sp_sched_next(const struct sp_sched *s, unsigned lanes, uint64_t *ret_ms);
 int sp_sched_get(const struct sp_sched *s, uint64_t job, struct sp_sched_job *ret);
 
 struct sp_sched_counts {
     size_t waiting, ready, out, held, users, dests;
+    size_t lane[SP_SCHED_LANES]; /* of the ready ones */
 };
 void sp_sched_count(const struct sp_sched *s, struct sp_sched_counts *ret);
 /* The destination, or NULL.  Valid until its last job is done. */

@@ -457,7 +457,7 @@ TEST("a hold that comes while the job is out stays when it is settled for a retr
     CHECK_INT(tq_control(s, SP_CONTROL_HOLD, m, 0), 250);
     CHECK_INT(tq_settle(s, m + 1, 0, RETRY, NOW), 250);
     CHECK_INT(sp_spool_load(s, sched, &tq_err), 0);
-    CHECK_INT(sp_sched_take(sched, NOW + 999 * HOUR, 1, &got), 0);
+    CHECK_INT(sp_sched_take(sched, NOW + 999 * HOUR, SP_SCHED_ANY, 1, &got), 0);
     CHECK_INT(tq_control(s, SP_CONTROL_RELEASE, m, 0), 250);
     CHECK(sp_spool_lease(s, m + 1) != 0);
     CHECK_INT(tq_settle(s, m + 1, 0, DELIVERED, NOW), 250);
@@ -487,7 +487,7 @@ TEST("what a commit says keeps the schedule right")
         CHECK_INT(sp_change_apply(&sp_batch_result(b, 0)->change[i], sched), 0);
     m = sp_batch_result(b, 0)->message;
     sp_batch_reset(b);
-    CHECK_INT(sp_sched_take(sched, NOW, 4, got), 2);
+    CHECK_INT(sp_sched_take(sched, NOW, SP_SCHED_ANY, 4, got), 2);
     tq_out(&t, got[0], sp_spool_lease(s, got[0]));
     tq_say(&t, 0, RETRY, 451, "later");
     p = plan(s, &t, NOW);

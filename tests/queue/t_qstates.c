@@ -161,16 +161,16 @@ TEST("due jobs leave oldest first, the others stay")
     struct sp_sched *s = sp_sched_new();
     uint64_t got[8], next;
 
-    CHECK(!sp_sched_next(s, &next));
+    CHECK(!sp_sched_next(s, SP_SCHED_ANY, &next));
     add(s, 1, 500, "a");
     add(s, 2, 300, "a");
     add(s, 3, 400, "a");
     add(s, 4, 900, "a");
-    CHECK(sp_sched_next(s, &next) && next == 300);
-    CHECK_INT(sp_sched_take(s, 299, 8, got), 0);
-    CHECK_INT(sp_sched_take(s, 500, 8, got), 3);
+    CHECK(sp_sched_next(s, SP_SCHED_ANY, &next) && next == 300);
+    CHECK_INT(sp_sched_take(s, 299, SP_SCHED_ANY, 8, got), 0);
+    CHECK_INT(sp_sched_take(s, 500, SP_SCHED_ANY, 8, got), 3);
     CHECK(got[0] == 2 && got[1] == 3 && got[2] == 1);
-    CHECK(sp_sched_next(s, &next) && next == 900);
+    CHECK(sp_sched_next(s, SP_SCHED_ANY, &next) && next == 900);
     CHECK_INT(sp_sched_add(s, 4, 4, 1, false, SP_LIT("x"), SP_LIT("y")), -SP_EEXIST);
     sp_sched_free(s);
 }
@@ -184,8 +184,35 @@ TEST("one user's thousand jobs do not stand in front of another's one")
         add(s, i, i, "many");
     add(s, 2000, 5000, "one");
     add(s, 3000, 5001, "two");
-    CHECK_INT(sp_sched_take(s, 6000, 4, got), 4);
+    CHECK_INT(sp_sched_take(s, 6000, SP_SCHED_ANY, 4, got), 4);
     CHECK(got[0] == 1 && got[1] == 2000 && got[2] == 3000 && got[3] == 2);
+    sp_sched_free(s);
+}
+
+TEST("a lane without room keeps its jobs, the others go on, each user in turn")
+{
+    struct sp_sched *s = sp_sched_new();
+    struct sp_sched_counts c;
+    uint64_t got[8], next;
+
+    for (uint64_t i = 1; i <= 6; i++) {
+        add(s, i, i, i % 2 ? "a" : "b");
+        CHECK_INT(sp_sched_lane(s, i, i <= 4 ? 1 : 2), 0);
+    }
+    CHECK_INT(sp_sched_lane(s, 99, 1), -SP_ENOENT);
+    CHECK_INT(sp_sched_take(s, 10, 1 << 0 | 1 << 3, 8, got), 0);
+    CHECK_INT(sp_sched_take(s, 10, 1 << 2, 8, got), 2);
+    CHECK(got[0] == 5 && got[1] == 6);
+    CHECK(sp_sched_next(s, 1 << 1, &next) && next == 0);
+    CHECK(!sp_sched_next(s, 1 << 2, &next));
+    CHECK_INT(sp_sched_lane(s, 2, 3), 0); /* moved while it is ready */
+    CHECK_INT(sp_sched_back(s, 5), 0);    /* its lane is kept */
+    sp_sched_count(s, &c);
+    CHECK(c.lane[1] == 3 && c.lane[2] == 0 && c.lane[3] == 1 && c.ready == 4);
+    CHECK_INT(sp_sched_take(s, 10, SP_SCHED_ANY, 4, got), 4);
+    CHECK(got[0] == 2 && got[1] == 1 && got[2] == 5 && got[3] == 4);
+    CHECK_INT(sp_sched_take(s, 10, SP_SCHED_ANY, 4, got), 1);
+    CHECK_INT(got[0], 3);
     sp_sched_free(s);
 }
 
@@ -196,16 +223,16 @@ TEST("a hold on a job that is out counts when it comes back")
     uint64_t got[2];
 
     add(s, 1, 10, "a");
-    CHECK_INT(sp_sched_take(s, 10, 2, got), 1);
+    CHECK_INT(sp_sched_take(s, 10, SP_SCHED_ANY, 2, got), 1);
     CHECK_INT(sp_sched_dest(s, SP_LIT("example.org"))->out, 1);
     CHECK_INT(sp_sched_hold(s, 1), 0);
     CHECK_INT(sp_sched_get(s, 1, &j), 0);
     CHECK_INT(j.state, SP_SCHED_OUT);
     CHECK_INT(sp_sched_retry(s, 1, 20), 0);
-    CHECK_INT(sp_sched_take(s, 100, 2, got), 0);
+    CHECK_INT(sp_sched_take(s, 100, SP_SCHED_ANY, 2, got), 0);
     CHECK_INT(sp_sched_release(s, 1, 50), 0);
-    CHECK_INT(sp_sched_take(s, 49, 2, got), 0);
-    CHECK_INT(sp_sched_take(s, 50, 2, got), 1);
+    CHECK_INT(sp_sched_take(s, 49, SP_SCHED_ANY, 2, got), 0);
+    CHECK_INT(sp_sched_take(s, 50, SP_SCHED_ANY, 2, got), 1);
     CHECK_INT(sp_sched_back(s, 1), 0); /* the role died: due as before */
     CHECK_INT(sp_sched_back(s, 1), -SP_ESTATE);
     CHECK_INT(sp_sched_take_one(s, 1), 0);
@@ -221,6 +248,7 @@ struct model {
     uint64_t due;
     int state; /* -1 unknown to it */
     bool hold;
+    unsigned lane;
 };
 enum { MODEL = 300 };
 
@@ -229,16 +257,18 @@ static void step(struct sp_sched *s, struct model *m, unsigned long r, uint64_t 
     static const char *const users[] = {"a", "b", "c", "d", "e"};
     uint64_t job = 1 + r % MODEL, due = *now + r / MODEL % 50, got[8];
     struct model *j = &m[job];
+    unsigned lanes;
     size_t n;
 
-    switch (r / 100000 % 8) {
+    switch (r / 100000 % 9) {
     case 0:
     case 1:
         CHECK_INT(sp_sched_add(s, job, job, due, r & 1, sp_str(users[r % 3]),
                                sp_str(users[job % 5])),
                   j->state < 0 ? 0 : -SP_EEXIST);
         if (j->state < 0)
-            *j = (struct model){due, r & 1 ? SP_SCHED_HELD : SP_SCHED_WAITING, false};
+            *j = (struct model){.due = due,
+                                .state = r & 1 ? SP_SCHED_HELD : SP_SCHED_WAITING};
         return;
     case 2:
         CHECK_INT(sp_sched_done(s, job), j->state < 0 ? -SP_ENOENT : 0);
@@ -255,7 +285,7 @@ static void step(struct sp_sched *s, struct model *m, unsigned long r, uint64_t 
         CHECK_INT(sp_sched_release(s, job, due), j->state < 0 ? -SP_ENOENT : 0);
         j->hold = false;
         if (j->state >= 0 && j->state != SP_SCHED_OUT)
-            *j = (struct model){due, SP_SCHED_WAITING, false};
+            *j = (struct model){due, SP_SCHED_WAITING, false, j->lane};
         return;
     case 5:
         CHECK_INT(sp_sched_retry(s, job, due), j->state < 0 ? -SP_ENOENT : 0);
@@ -263,18 +293,27 @@ static void step(struct sp_sched *s, struct model *m, unsigned long r, uint64_t 
             *j = (struct model){due,
                                 j->hold || j->state == SP_SCHED_HELD ? SP_SCHED_HELD
                                                                      : SP_SCHED_WAITING,
-                                false};
+                                false, j->lane};
+        return;
+    case 6:
+        CHECK_INT(sp_sched_lane(s, job, due % SP_SCHED_LANES),
+                  j->state < 0 ? -SP_ENOENT : 0);
+        if (j->state >= 0)
+            j->lane = due % SP_SCHED_LANES;
         return;
     default:
         *now += r % 7;
-        n = sp_sched_take(s, *now, r % 8, got);
+        lanes = r / 7 % (SP_SCHED_ANY + 1);
+        n = sp_sched_take(s, *now, lanes, r % 8, got);
         for (size_t i = 0; i < n; i++) {
             CHECK(m[got[i]].state == SP_SCHED_WAITING && m[got[i]].due <= *now);
+            CHECK(lanes & 1U << m[got[i]].lane);
             m[got[i]].state = SP_SCHED_OUT;
         }
         if (n < r % 8) /* then nothing due was left behind */
             for (int i = 1; i <= MODEL; i++)
-                CHECK(m[i].state != SP_SCHED_WAITING || m[i].due > *now);
+                CHECK(m[i].state != SP_SCHED_WAITING || m[i].due > *now ||
+                      !(lanes & 1U << m[i].lane));
     }
 }
 

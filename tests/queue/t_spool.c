@@ -647,7 +647,7 @@ TEST("hold, release, retry now and remove act on a message or on one job")
     CHECK_INT(tq_control(s, SP_CONTROL_RETRY_NOW, m, m + 1), 554);
     CHECK_INT(tq_control(s, SP_CONTROL_RETRY_NOW, m, 0), 250); /* the other one */
     CHECK_INT(sp_spool_load(s, sched, &tq_err), 0);
-    CHECK_INT(sp_sched_take(sched, NOW, 4, got), 1);
+    CHECK_INT(sp_sched_take(sched, NOW, SP_SCHED_ANY, 4, got), 1);
     CHECK(got[0] == m + 2);
     CHECK_INT(tq_control(s, SP_CONTROL_RELEASE, m, 0), 250);
     CHECK_INT(sp_spool_claim(s, m + 1, &j, &tq_err), 0);

@@ -295,6 +295,32 @@ def _():
         check(len(srv.mailbox("U0").files()) == 1, "a local part in capitals is another mailbox")
 
 
+@test("a next hop that never answers keeps its own mail waiting, not that of others")
+def _():
+    hole = socket.create_server(("127.0.0.1", 0), backlog=8)
+    route = (f"route hop {{\n    match = remote.test\n    to = smarthost\n    tls = none\n    concurrency = 1\n"
+             f"    host = 127.0.0.1:{hole.getsockname()[1]}\n}}\n")
+    with work() as tmp, server(tmp, routes=route) as srv:
+        def local(n):
+            submit(srv, f"local{n}", to=("alice@example.org",))
+            return srv.mailbox("alice").wait(n, 10)
+        with inside(srv) as w:
+            for n in range(300):  # more than the delivery role takes at a time
+                w.expect(250, f"MAIL FROM:<{srv.address}>")
+                w.rcpt("x@remote.test")
+                w.submit(message(f"stuck{n}"))
+        local(1)
+        # Now nobody knows where the 300 go until each was looked at.
+        [(queue_role, _)] = [r for r in srv.roles() if r[1] == "queue"]
+        os.kill(queue_role, signal.SIGKILL)
+        wait_until(lambda: len(rows(srv, "--limit", "1000")) == 300, 20, "the queue to come back")
+        local(2)
+        srv.restart()
+        local(3)
+        check(len(rows(srv, "--limit", "1000")) == 300, "the stuck ones are not all there")
+    hole.close()
+
+
 @test("smart host down, then up: nothing is lost, nothing comes twice")
 def _():
     port = free_port()
