@@ -10,7 +10,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests/system"))
-from harness import SALLYPORT, Certificates, Failed, call, command_line, work  # noqa: E402
+from harness import (SALLYPORT, Certificates, Failed, Process, call, command_line, free_port,  # noqa: E402
+                     port_open, work)
 from harness import Sallyport as SallyportBase  # noqa: E402
 import peers  # noqa: E402
 
@@ -55,6 +56,16 @@ def tree(root):
 
 def cpu_seconds(root):
     return sum(own + ended for _, own, ended in tree(root).values()) / TICK
+
+
+def by_role(root):
+    """CPU seconds of each role of ours."""
+    sums = {}
+    for pid, (_, own, ended) in tree(root).items():
+        found = re.search(r" role ([a-z]+) ", command_line(pid))
+        if found:
+            sums[found[1]] = sums.get(found[1], 0) + (own + ended) / TICK
+    return sums
 
 
 def pss_mb(root):
@@ -182,6 +193,31 @@ class Postfix(peers.Postfix):
         return n
 
 
+class Sink:
+    """bare_sink.c: what the load generator, the kernel and OpenSSL leave possible."""
+    name, user = "bare sink", SallyportBase.user
+
+    def __init__(self, tmp, certificates):
+        self.program, self.password_file = tmp / "bare_sink", tmp / "any.password"
+        self.password_file.write_text("anything\n")
+        self.certificates, self.port = certificates, free_port()
+        call(["cc", "-O2", "-D_GNU_SOURCE", "-o", self.program, ROOT / "bench/bare_sink.c", "-lssl", "-lcrypto"])
+
+    def __enter__(self):
+        made = self.certificates
+        self.process = Process("sink", [self.program, self.port, made.certificate, made.key, os.cpu_count()],
+                               self.program.with_suffix(".log"))
+        self.process.wait_ready(lambda: port_open(self.port), 10)
+        return self
+
+    def __exit__(self, *_):
+        self.process.stop()
+
+    @property
+    def root(self):
+        return self.process.pid
+
+
 class Shared:
     """The certificate that all show."""
 
@@ -200,7 +236,7 @@ def drive(server, ca, letter, scale):
             "--user", user, "--password-file", server.password_file, "--mechanism", "PLAIN",
             "--from", "alice@example.org", "--to", "bob@elsewhere.test", "--size", "10240",
             "--connections", connections, "--messages", count, "--json", *options]
-    before = cpu_seconds(server.root)
+    before, roles = cpu_seconds(server.root), by_role(server.root)
     done = subprocess.run([str(a) for a in argv], capture_output=True, text=True, timeout=300)
     if done.returncode:
         raise Failed(f"bench against {server.name}, {letter}: {done.stdout}{done.stderr}")
@@ -212,6 +248,7 @@ def drive(server, ca, letter, scale):
             "p50": got["p50_ms"], "p99": got["p99_ms"], "messages": got["messages"],
             "cpu_ms": (cpu_seconds(server.root) - before) * 1000 / work_done,
             "client_ms": got["client_cpu_seconds"] * 1000 / work_done,
+            "roles": {r: (t - roles.get(r, 0)) * 1000 / work_done for r, t in by_role(server.root).items()},
             "pss": pss_mb(server.root), "load": os.getloadavg()[0]}
 
 
@@ -227,6 +264,8 @@ def rounds(servers, ca, a, results):
 
 
 def check_queue(server, results):
+    if isinstance(server, Sink):
+        return "bare sink: no disk, no check of anything, any password is right (bench/bare_sink.c)"
     accepted = sum(r["messages"] for (letter, name), runs in results.items()
                    if name == server.name and letter != "C" for r in runs) + server.warmed
     quiet(server.root)
@@ -266,12 +305,24 @@ def table(results):
             cells = [cell(runs, key, digits) if letter != "C" or key not in ("p50", "p99") else "–"
                      for key, _, digits in COLUMNS]
             lines.append(f"| {letter}, {len(runs)} rounds | {name} | " + " | ".join(cells) + " |")
-        if len(names) == 2:
+        if {"sallyport", "postfix"} <= set(names):
             mine, other = (results[letter, n] for n in ("sallyport", "postfix"))
             cells = [ratio(mine, other, key) if letter != "C" or key not in ("p50", "p99") else "–"
                      for key, _, _ in COLUMNS]
-            lines.append("| | **ratio** | " + " | ".join(f"**{c}**" for c in cells) + " |")
+            lines.append("| | **sallyport to postfix** | " + " | ".join(f"**{c}**" for c in cells) + " |")
     return "\n".join(lines)
+
+
+def roles_of(results):
+    """Where our CPU time goes, as notes."""
+    notes = []
+    for (letter, name), runs in results.items():
+        if name == "sallyport":
+            medians = {role: statistics.median(r["roles"].get(role, 0) for r in runs)
+                       for role in ("server", "auth", "queue", "delivery", "local")}
+            notes.append(f"sallyport's CPU in {letter} by role, ms: " +
+                         ", ".join(f"{role} {ms:.3f}" for role, ms in medians.items() if ms >= 0.001))
+    return notes
 
 
 def facts():
@@ -307,14 +358,14 @@ def main():
     results, notes = {}, []
     with work() as tmp:
         shared = Shared(tmp / "pki")
-        servers = [kind(tmp, shared) for kind in (Sallyport, Postfix)
+        servers = [kind(tmp, shared) for kind in (Sallyport, Postfix, Sink)
                    if a.only in ("", kind.__name__.lower())]
         try:
             for s in servers:
                 s.__enter__()
                 s.warmed = drive(s, shared.made.ca, "A", 2)["messages"]
             rounds(servers, shared.made.ca, a, results)
-            notes = [check_queue(s, results) for s in servers]
+            notes = [check_queue(s, results) for s in servers] + roles_of(results)
         finally:
             for s in servers:
                 s.__exit__(None)
