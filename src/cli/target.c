@@ -4,6 +4,7 @@
 #include "alloc.h"
 #include "certmap.h"
 #include "err.h"
+#include "gss.h"
 #include "netaddr.h"
 
 #include <string.h>
@@ -226,7 +227,15 @@ static int login(const struct sp_args *a, struct sp_target *t)
                         sp_arg_given(a, "password-command"));
     if (c->have_certificate && c->authcid && !c->have_password && !c->have_token)
         c->external_identity = c->authcid;
-    c->login_required = c->have_password || c->have_token;
+    c->have_ticket = sp_arg_given(a, "kerberos");
+    if (c->have_ticket && !sp_gss_built())
+        return sp_usage_error(a, "--kerberos: this program was built without GSSAPI");
+    if (c->have_ticket && !sp_arg_given(a, "password-file") &&
+        !sp_arg_given(a, "password-command"))
+        c->have_password = false;
+    if (c->have_ticket && !c->have_password && c->authcid)
+        c->authzid = c->authcid; /* the ticket says who we are; this, whom we act for */
+    c->login_required = c->have_password || c->have_token || c->have_ticket;
     if (!how || strcmp(how, "auto") == 0)
         c->cert_login = SP_CLI_CERT_AUTO;
     else if (strcmp(how, "explicit") == 0)

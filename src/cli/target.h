@@ -27,6 +27,7 @@
         {"certificate", 'C', "FILE", "client certificate, PEM or PKCS#12"},            \
         {"key", 'K', "FILE", "its key (default: in the certificate's file)"},          \
         {"certificate-login", 0, "HOW", "auto (default), explicit or implicit"},       \
+        {"kerberos", 0, NULL, "log in with the Kerberos ticket that is there (kinit)"},  \
         {"mechanism", 'm', "NAME", "only this SASL mechanism; may be given again"},    \
         {"ca", 0, "FILE", "trust these CAs instead of the system's"},                  \
         {"server-pin", 0, "SHA256", "trust this certificate or key and no CA"},        \

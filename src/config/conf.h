@@ -258,6 +258,9 @@ struct sp_conf {
     uint64_t history_keep_s;
     uint64_t message_size;
     struct sp_conf_list local_domains; /* lower case */
+    const char *gssapi_keytab;    /* NULL: no GSSAPI */
+    const char *gssapi_principal; /* NULL: any key of it */
+    const char *gssapi_realm;     /* NULL: principals keep their realm */
 
     const struct sp_conf_tls *tls; /* named sections and, implied, paths and built-in */
     size_t n_tls;

@@ -36,7 +36,7 @@ WORDS(w_cli_login, W("auto"), W("explicit"), W("implicit"));
 /* IANA's spellings.  EXTERNAL is here so that its refusal can say why. */
 WORDS(w_mechanism, W("SCRAM-SHA-256"), W("SCRAM-SHA-256-PLUS"), W("SCRAM-SHA-1"),
       W("SCRAM-SHA-1-PLUS"), W("CRAM-MD5"), W("PLAIN"), W("LOGIN"), LATER("OAUTHBEARER"),
-      LATER("XOAUTH2"), LATER("GSSAPI"), REFUSED("EXTERNAL"));
+      LATER("XOAUTH2"), W("GSSAPI"), REFUSED("EXTERNAL"));
 
 /* ---- sections ---- */
 
@@ -156,6 +156,23 @@ static const struct sp_conf_key keys[] = {
      .example = "30d",
      .doc = "How long sallyport queue show can tell what became of a message that has left "
             "the queue.  Only the envelope is kept, not the message."},
+
+    {"gssapi-keytab", SP_CONF_TOP, STRING(SP_CONF_PATH, sp_conf, gssapi_keytab, NULL), V01,
+     .def_doc = "none", .example = "/etc/sallyport/smtp.keytab",
+     .doc = "The key table with which clients' Kerberos tickets are judged, for the mechanism "
+            "GSSAPI.  It holds the key of smtp/hostname@REALM.  Nobody but root and the "
+            "service's user should be able to read it, and the service's user must."},
+    {"gssapi-principal", SP_CONF_TOP, STRING(SP_CONF_TEXT, sp_conf, gssapi_principal, NULL), V01,
+     .def_doc = "any key of gssapi-keytab", .example = "smtp@mail.example.org",
+     .doc = "The service principal for which tickets are taken: smtp@host, or in full "
+            "smtp/host@REALM."},
+    {"gssapi-realm", SP_CONF_TOP, STRING(SP_CONF_TEXT, sp_conf, gssapi_realm, NULL), V01,
+     .def_doc = "none: a principal is the account or the own address of that name",
+     .example = "EXAMPLE.ORG",
+     .doc = "The Kerberos realm whose principals are accounts by their name alone: with "
+            "EXAMPLE.ORG the ticket of alice@EXAMPLE.ORG is a login of the account alice.  "
+            "Principals of other realms are looked up with their realm, as accounts or own "
+            "addresses are; alice/admin is another name than alice."},
 
     /* ---- tls NAME ---- */
     {"certificate", SP_CONF_TLS, STRING(SP_CONF_PATH, sp_conf_tls, certificate, NULL), V01,

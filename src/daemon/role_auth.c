@@ -10,6 +10,7 @@
 #include "alloc.h"
 #include "certmap.h"
 #include "err.h"
+#include "gsslogin.h"
 #include "login.h"
 #include "secret.h"
 #include "throttle.h"
@@ -33,6 +34,7 @@ struct exchange {
     struct exchange *next;
     uint64_t session;
     struct sp_sasl *sasl;
+    struct gsslogin *gss; /* instead of sasl */
     enum sp_scram_hash hash;
     uint64_t generation; /* of the verifier */
     char address[64];
@@ -387,6 +389,7 @@ static void exchange_end(struct client *c, uint64_t session)
     *at = e->next;
     c->n--;
     sp_sasl_free(e->sasl);
+    gsslogin_free(e->gss);
     sp_free(e);
 }
 
@@ -469,6 +472,74 @@ static void exchange_step(struct client *c, struct exchange *e, struct sp_str to
     exchange_end(c, e->session);
 }
 
+/* ---- GSSAPI ---- */
+
+static void gss_done(struct client *c, struct exchange *e)
+{
+    const struct sp_gss *g = gsslogin_gss(e->gss);
+    const char *realm = c->a->conf->gssapi_realm;
+    struct sp_login_try t = {
+        .mechanism = "GSSAPI",
+        .authorization_identity = sp_gss_authorization_identity(g),
+    };
+    struct proof p = {.login = "", .mechanism = t.mechanism, .certificate = ""};
+    struct sp_login_result r = {.status = SP_LOGIN_TEMPORARY};
+    struct sp_throttle_verdict v;
+    struct sp_err err;
+    char name[SP_GSS_NAME_MAX + 1];
+    int n = sp_gss_account(sp_gss_principal(g), &realm, realm != NULL, name, sizeof name);
+
+    if (n < 0)
+        n = 0;
+    t.authentication_identity = (struct sp_str){name, (size_t)n};
+    (void)account_key(c->a, t.authentication_identity, e->who, sizeof e->who);
+    v = sp_throttle_ask(c->a->throttle, sp_str(e->who), sp_str(e->address), now_ms(c->a));
+    if (sp_login_judge(c->a->users, &t, &r, &err) < 0)
+        r.status = SP_LOGIN_TEMPORARY;
+    finish(c, e->session, &r, sp_str(e->who), e->address, v.delay_ms, &p);
+}
+
+static void gss_failed(struct client *c, struct exchange *e, const struct sp_err *err)
+{
+    enum sp_login_status st = err->code == SP_EINPUT    ? SP_LOGIN_SYNTAX
+                              : err->code == SP_EDENIED ? SP_LOGIN_FAILED
+                                                        : SP_LOGIN_TEMPORARY;
+
+    if (st == SP_LOGIN_FAILED)
+        sp_throttle_failed(c->a->throttle, sp_str(e->who), sp_str(e->address), now_ms(c->a));
+    say_no(c, e->session, st, err->text, e->who, 0);
+}
+
+static void gss_ended(void *arg, uint64_t serial, uint64_t session, enum sp_sasl_status st,
+                      struct sp_str token, const struct sp_err *err)
+{
+    struct client *c = find_serial(arg, serial);
+    struct exchange *e = c ? *exchange_at(c, session) : NULL;
+    Sp__AuthChallenge m = SP__AUTH_CHALLENGE__INIT;
+
+    if (!e || !e->gss)
+        return;
+    if (st == SP_SASL_CONTINUE) {
+        m.session = session;
+        m.token = (ProtobufCBinaryData){token.n, (uint8_t *)(uintptr_t)token.p};
+        (void)sp_port_say(c->port, SP_MSG_CHALLENGE, &m.base);
+        return;
+    }
+    if (st == SP_SASL_DONE)
+        gss_done(c, e);
+    else
+        gss_failed(c, e, err);
+    exchange_end(c, session);
+}
+
+static void gss_step(struct client *c, struct exchange *e, struct sp_str token)
+{
+    if (gsslogin_step(e->gss, token) == 0)
+        return;
+    say_result(c, e->session, SP_LOGIN_TEMPORARY, "out of memory");
+    exchange_end(c, e->session);
+}
+
 static const struct sp_conf_listener *listener(struct auth *a, const char *name)
 {
     return sp_conf_listener_named(a->conf, name);
@@ -489,8 +560,12 @@ static void start(struct client *c, const Sp__AuthStart *m)
         o.binding.exporter = text_of(m->binding->exporter);
         o.binding.unique = text_of(m->binding->unique);
     }
-    if (!e || sp_sasl_scram_hash(sp_str(m->mechanism), &e->hash) < 0 ||
-        sp_sasl_server_new(sp_str(m->mechanism), &o, &e->sasl, &err) < 0) {
+    if (e && strcmp(m->mechanism, "GSSAPI") == 0)
+        e->gss = gsslogin_new(&c->a->role->loop, c->a->conf->gssapi_keytab,
+                              c->a->conf->gssapi_principal, gss_ended, c->a, c->serial,
+                              m->session);
+    if (!e || (!e->gss && (sp_sasl_scram_hash(sp_str(m->mechanism), &e->hash) < 0 ||
+                           sp_sasl_server_new(sp_str(m->mechanism), &o, &e->sasl, &err) < 0))) {
         sp_free(e);
         say_result(c, m->session, SP_LOGIN_TEMPORARY, "cannot start this mechanism");
         return;
@@ -500,14 +575,19 @@ static void start(struct client *c, const Sp__AuthStart *m)
     e->next = c->exchanges;
     c->exchanges = e;
     c->n++;
-    exchange_step(c, e, m->has_token ? text_of(m->token) : (struct sp_str){NULL, 0});
+    if (e->gss)
+        gss_step(c, e, text_of(m->token));
+    else
+        exchange_step(c, e, m->has_token ? text_of(m->token) : (struct sp_str){NULL, 0});
 }
 
 static void step(struct client *c, const Sp__AuthStep *m)
 {
     struct exchange *e = *exchange_at(c, m->session);
 
-    if (e)
+    if (e && e->gss)
+        gss_step(c, e, text_of(m->token));
+    else if (e)
         exchange_step(c, e, text_of(m->token));
     else
         say_result(c, m->session, SP_LOGIN_TEMPORARY, "the exchange is not known");

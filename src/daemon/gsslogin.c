@@ -1,0 +1,107 @@
+/* gsslogin.c - see gsslogin.h. */
+#include "gsslogin.h"
+
+#include "alloc.h"
+#include "err.h"
+
+struct gsslogin {
+    uv_work_t req;
+    uv_loop_t *loop;
+    gsslogin_ended *ended;
+    void *arg;
+    uint64_t serial, session;
+    char *keytab, *principal;
+    struct sp_gss *gss; /* made by the first step: reading the key table may block, too */
+    struct sp_buf in, out;
+    enum sp_sasl_status st;
+    struct sp_err err;
+    bool busy, dead;
+};
+
+static void release(struct gsslogin *l)
+{
+    sp_gss_free(l->gss);
+    sp_buf_wipe(&l->in);
+    sp_buf_wipe(&l->out);
+    sp_free(l->keytab);
+    sp_free(l->principal);
+    sp_free(l);
+}
+
+struct gsslogin *gsslogin_new(uv_loop_t *loop, const char *keytab, const char *principal,
+                              gsslogin_ended *ended, void *arg, uint64_t serial,
+                              uint64_t session)
+{
+    struct gsslogin *l = sp_alloc(sizeof *l);
+
+    if (!l)
+        return NULL;
+    l->loop = loop;
+    l->ended = ended;
+    l->arg = arg;
+    l->serial = serial;
+    l->session = session;
+    l->req.data = l;
+    sp_buf_init(&l->in, 2 * SP_SASL_TOKEN_MAX);
+    sp_buf_init(&l->out, 8 * SP_SASL_TOKEN_MAX);
+    l->keytab = keytab ? sp_strdup(keytab) : NULL;
+    l->principal = principal ? sp_strdup(principal) : NULL;
+    if ((keytab && !l->keytab) || (principal && !l->principal)) {
+        release(l);
+        return NULL;
+    }
+    return l;
+}
+
+/* In the pool: touches only l. */
+static void work(uv_work_t *req)
+{
+    struct gsslogin *l = req->data;
+
+    if (!l->gss && sp_gss_server_new(l->keytab ? l->keytab : "", l->principal, &l->gss,
+                                     &l->err) < 0)
+        l->st = SP_SASL_FAILED;
+    else
+        l->st = sp_gss_step(l->gss, sp_buf_view(&l->in), &l->out, &l->err);
+}
+
+static void after(uv_work_t *req, int status)
+{
+    struct gsslogin *l = req->data;
+
+    (void)status;
+    l->busy = false;
+    if (l->dead)
+        release(l);
+    else
+        l->ended(l->arg, l->serial, l->session, l->st, sp_buf_view(&l->out), &l->err);
+}
+
+int gsslogin_step(struct gsslogin *l, struct sp_str token)
+{
+    if (l->busy)
+        return -SP_ESTATE;
+    sp_buf_wipe(&l->in);
+    sp_buf_wipe(&l->out);
+    if (sp_buf_str(&l->in, token) < 0)
+        return -SP_ENOMEM;
+    l->busy = true;
+    if (uv_queue_work(l->loop, &l->req, work, after) < 0) {
+        l->busy = false;
+        return -SP_ENOMEM;
+    }
+    return 0;
+}
+
+const struct sp_gss *gsslogin_gss(const struct gsslogin *l)
+{
+    return l->gss;
+}
+
+void gsslogin_free(struct gsslogin *l)
+{
+    if (l && l->busy)
+        l->dead = true;
+    else if (l)
+        release(l);
+}

@@ -1,0 +1,34 @@
+/*
+ * gsslogin.h - one GSSAPI login, its steps taken in the pool: they read files and may
+ * block, and auth's loop must not.
+ *
+ *     l = gsslogin_new(loop, keytab, principal, &ops, arg, &err);
+ *     gsslogin_step(l, token)      then ended() once, from the loop
+ *     gsslogin_free(l)             also while a step is under way: ended() is not called
+ */
+#ifndef SP_GSSLOGIN_H
+#define SP_GSSLOGIN_H
+
+#include "gss.h"
+
+#include <uv.h>
+
+struct gsslogin;
+
+/* token: lives during the call.  err: with SP_SASL_FAILED. */
+typedef void gsslogin_ended(void *arg, uint64_t serial, uint64_t session,
+                            enum sp_sasl_status st, struct sp_str token,
+                            const struct sp_err *err);
+
+/* serial and session come back in ended(): who asked may be gone then.  NULL: no memory.
+ * keytab may be NULL: then the first step fails. */
+struct gsslogin *gsslogin_new(uv_loop_t *loop, const char *keytab, const char *principal,
+                              gsslogin_ended *ended, void *arg, uint64_t serial,
+                              uint64_t session);
+/* 0; -SP_ESTATE while one is under way; -SP_ENOMEM.  token.p NULL: none came. */
+int gsslogin_step(struct gsslogin *l, struct sp_str token);
+/* After SP_SASL_DONE. */
+const struct sp_gss *gsslogin_gss(const struct gsslogin *l);
+void gsslogin_free(struct gsslogin *l); /* NULL is fine */
+
+#endif
