@@ -51,6 +51,7 @@ extern "C" {
 #define SP_SCRAM_SALT_MAX         64
 #define SP_SCRAM_SALT_USUAL       16
 #define SP_SCRAM_KEY_MAX          32
+#define SP_CRAM_CONTEXT           32  /* octets */
 #define SP_SCRAM_TEXT_MAX         256 /* a verifier in its text form, NUL included */
 
 enum sp_scram_hash { SP_SCRAM_SHA256, SP_SCRAM_SHA1 };
@@ -128,6 +129,11 @@ SP_PUBLIC enum sp_sasl_status sp_sasl_give_scram(struct sp_sasl *s,
 SP_PUBLIC enum sp_sasl_status
 sp_sasl_give_secret(struct sp_sasl *s, struct sp_str secret, struct sp_str *ret_out);
 
+/* The same with what sp_cram_make() gave; context NULL: nobody. */
+SP_PUBLIC enum sp_sasl_status
+sp_sasl_give_cram(struct sp_sasl *s, const uint8_t context[SP_CRAM_CONTEXT],
+                  struct sp_str *ret_out);
+
 /* Who the peer says it is (server), prepared by SASLprep; empty before it said so. */
 SP_PUBLIC struct sp_str sp_sasl_user(const struct sp_sasl *s);
 /* The authorization identity it asked for; empty: none. */
@@ -155,6 +161,13 @@ SP_PUBLIC int sp_scram_print(const struct sp_scram_verifier *v, char *out, size_
 SP_PUBLIC int sp_scram_parse(struct sp_str text, struct sp_scram_verifier *ret_v);
 /* Does this password belong to it?  1, 0 or negative.  Costs what sp_scram_make does. */
 SP_PUBLIC int sp_scram_check(const struct sp_scram_verifier *v, struct sp_str password);
+
+/* What a server can keep for CRAM-MD5 instead of the password: the two inner states of
+ * MD5 after the key (RFC 2104 4).  It answers for the password in CRAM-MD5, and only
+ * there; but it has no salt and costs one MD5, so whoever reads it guesses the password
+ * as fast as a machine can count.  The password is taken as it is (RFC 2195 knows no
+ * preparation).  0; -SP_EINPUT: empty or too long. */
+SP_PUBLIC int sp_cram_make(struct sp_str password, uint8_t ret_context[SP_CRAM_CONTEXT]);
 
 /* SASLprep, RFC 4013.  ASCII without controls is unchanged.  Code points that Unicode
  * 3.2 did not know pass (RFC 3454 7: "query"), or no password could hold an emoji.

@@ -189,6 +189,28 @@ int sp_login_verifier(struct sp_users *u, enum sp_scram_hash hash, struct sp_str
     return 0;
 }
 
+int sp_login_cram(struct sp_users *u, struct sp_str name,
+                  uint8_t ret_context[SP_CRAM_CONTEXT], bool *ret_has,
+                  uint64_t *ret_generation, struct sp_err *err)
+{
+    struct sp_user *user = NULL;
+    int rc = sp_users_find(u, name, &user, err);
+
+    *ret_has = false;
+    *ret_generation = 0;
+    if (rc == -SP_ENOENT)
+        return 0;
+    if (rc < 0)
+        return rc;
+    if (user->enabled && user->has_cram) {
+        memcpy(ret_context, user->cram, SP_CRAM_CONTEXT);
+        *ret_generation = user->generation;
+        *ret_has = true;
+    }
+    sp_user_free(user);
+    return 0;
+}
+
 int sp_pwlogin_new(struct sp_users *u, struct sp_auth_cache *cache,
                    const struct sp_login_try *t, uint64_t now_ms,
                    struct sp_pwlogin **ret_l, struct sp_err *err)

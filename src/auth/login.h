@@ -71,6 +71,12 @@ int sp_login_verifier(struct sp_users *u, enum sp_scram_hash hash, struct sp_str
                       struct sp_scram_verifier *ret_v, uint64_t *ret_generation,
                       struct sp_err *err);
 
+/* The same for CRAM-MD5: *ret_has is false for nobody, a disabled account, and one that
+ * did not opt in; context is then not written. */
+int sp_login_cram(struct sp_users *u, struct sp_str name,
+                  uint8_t ret_context[SP_CRAM_CONTEXT], bool *ret_has,
+                  uint64_t *ret_generation, struct sp_err *err);
+
 struct sp_pwlogin; /* one password attempt; holds its own copies */
 
 int sp_pwlogin_new(struct sp_users *u, struct sp_auth_cache *cache,

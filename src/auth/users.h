@@ -11,7 +11,10 @@
  *     if (sp_users_changed(u) > 0) sp_users_changes(u, seen, &names, &err);
  *
  * One SQLite file, mode 0640, in rollback-journal mode: a reader needs no right to
- * write.  No password is ever in it: a yescrypt hash and SCRAM verifiers are.  Every
+ * write.  No password is ever in it: a yescrypt hash and SCRAM verifiers are, and for an
+ * account that opted into CRAM-MD5 what sp_cram_make() gives: as good as the password for
+ * that mechanism, and quickly guessed from; nothing encrypts it, because the key would
+ * lie beside it.  Every
  * change of an account gives it a new generation, higher than all before; that is what
  * caches and live sessions compare.
  *
@@ -46,6 +49,8 @@ struct sp_user {
     const char *crypt; /* crypt(5) hash; NULL: no password */
     bool has_scram[2]; /* by enum sp_scram_hash */
     struct sp_scram_verifier scram[2];
+    bool has_cram; /* opted into CRAM-MD5 */
+    uint8_t cram[SP_CRAM_CONTEXT];
     const char *first_address; /* "" when it has none */
     const char **address;      /* own ones first, then grants; canonical */
     size_t addresses;
@@ -131,6 +136,10 @@ int sp_users_set_password(struct sp_users *u, struct sp_str name,
                           struct sp_str password, uint32_t iterations,
                           struct sp_err *err);
 int sp_users_no_password(struct sp_users *u, struct sp_str name, struct sp_err *err);
+/* Opt into CRAM-MD5 with this password, which sp_users_set_password() was given just
+ * before; p NULL: forget it.  Setting or removing a password forgets it, too. */
+int sp_users_set_cram(struct sp_users *u, struct sp_str name, struct sp_str password,
+                      struct sp_err *err);
 /* own: an address of its own, exact and nobody else's; otherwise a right to send as. */
 int sp_users_grant(struct sp_users *u, struct sp_str name, struct sp_str grant,
                    bool own, struct sp_err *err);

@@ -48,6 +48,13 @@
     X(Q_DELETE,       "DELETE FROM account WHERE id = ?1")                                         \
     X(Q_ENABLE,       "UPDATE account SET enabled = ?2 WHERE id = ?1")                             \
     X(Q_PASSWORD,     "UPDATE account SET crypt = ?2, scram256 = ?3, scram1 = ?4 WHERE id = ?1")   \
+    /* The table is made when the first account opts in, so that no file needs it. */           \
+    X(Q_HAS_CRAM,     "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'cram'")        \
+    X(Q_MAKE_CRAM,    "CREATE TABLE cram(account INTEGER PRIMARY KEY REFERENCES account"           \
+                      " ON DELETE CASCADE, context TEXT NOT NULL)")                                \
+    X(Q_CRAM,         "SELECT context FROM cram WHERE account = ?1")                               \
+    X(Q_SET_CRAM,     "INSERT OR REPLACE INTO cram(account, context) VALUES (?1, ?2)")             \
+    X(Q_NO_CRAM,      "DELETE FROM cram WHERE account = ?1")                                       \
     X(Q_GRANT,        "INSERT INTO address(account, address, own) VALUES (?1, ?2, ?3)"             \
                       " ON CONFLICT(account, address) DO UPDATE SET own = max(own, excluded.own)") \
     X(Q_COUNT_GRANTS, "SELECT count(*) FROM address WHERE account = ?1")                           \

@@ -89,6 +89,28 @@ static int read_row(sqlite3_stmt *st, struct sp_user *user)
                                                                          : -SP_ENOMEM;
 }
 
+/* A text that is not one counts as none. */
+static int read_cram(struct sp_users *u, struct sp_user *user, int64_t id,
+                     struct sp_err *err)
+{
+    sqlite3_stmt *st = sp_users_q(u, Q_HAS_CRAM, err);
+    int rc = st ? sp_users_row(u, st, err) : -SP_EIO;
+
+    if (rc == 1)
+        sqlite3_reset(st);
+    if (rc != 1)
+        return rc;
+    st = sp_users_q(u, Q_CRAM, err);
+    if (!st)
+        return -SP_EIO;
+    sqlite3_bind_int64(st, 1, id);
+    rc = sp_users_row(u, st, err);
+    user->has_cram = rc == 1 && sp_hex_decode(column(st, 0), user->cram,
+                                              sizeof user->cram) == SP_CRAM_CONTEXT;
+    sqlite3_reset(st);
+    return rc < 0 ? rc : 0;
+}
+
 /* name is canonical */
 static int load(struct sp_users *u, struct sp_str name, struct sp_user **ret_user,
                 struct sp_err *err)
@@ -118,6 +140,8 @@ static int load(struct sp_users *u, struct sp_str name, struct sp_user **ret_use
     sqlite3_reset(st);
     if (rc < 0)
         (void)sp_err_nomem(err);
+    if (rc == 0)
+        rc = read_cram(u, user, id, err);
     if (rc == 0)
         rc = texts(u, user, Q_ADDRESSES, id, SP_USER_GRANTS_MAX, &user->address,
                    &user->addresses, err);

@@ -299,6 +299,55 @@ static int make_hashes(struct sp_users *u, struct sp_str password, uint32_t iter
     return rc < 0 ? sp_err_nomem(err) : 0;
 }
 
+static int forget_cram(struct sp_users *u, int64_t id, struct sp_err *err)
+{
+    sqlite3_stmt *st = sp_users_q(u, Q_HAS_CRAM, err);
+    int rc = st ? sp_users_row(u, st, err) : -SP_EIO;
+
+    if (rc == 1) {
+        sqlite3_reset(st);
+        rc = sp_users_run(u, Q_NO_CRAM, id, err);
+    }
+    return rc;
+}
+
+static int put_cram(struct sp_users *u, int64_t id, struct sp_str password,
+                    struct sp_err *err)
+{
+    uint8_t context[SP_CRAM_CONTEXT];
+    char hex[2 * SP_CRAM_CONTEXT + 1];
+    sqlite3_stmt *st = sp_users_q(u, Q_HAS_CRAM, err);
+    struct sp_str text = {hex, sizeof hex - 1};
+    int rc = st ? sp_users_row(u, st, err) : -SP_EIO;
+
+    if (rc == 1)
+        sqlite3_reset(st);
+    else if (rc == 0)
+        rc = sp_users_run(u, Q_MAKE_CRAM, 0, err);
+    if (rc < 0)
+        return rc;
+    if (sp_cram_make(password, context) < 0)
+        return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT,
+                          "this password cannot be used for CRAM-MD5");
+    (void)sp_hex_encode(context, sizeof context, hex, sizeof hex);
+    rc = run_texts(u, Q_SET_CRAM, id, &text, 1, err);
+    sp_wipe(context, sizeof context);
+    sp_wipe(hex, sizeof hex);
+    return rc;
+}
+
+int sp_users_set_cram(struct sp_users *u, struct sp_str name, struct sp_str password,
+                      struct sp_err *err)
+{
+    struct change c;
+    int rc = change_begin(u, name, true, &c, err);
+
+    if (rc < 0)
+        return rc;
+    rc = password.p ? put_cram(u, c.id, password, err) : forget_cram(u, c.id, err);
+    return change_end(u, &c, rc, err);
+}
+
 int sp_users_set_password(struct sp_users *u, struct sp_str name,
                           struct sp_str password, uint32_t iterations,
                           struct sp_err *err)
@@ -314,6 +363,8 @@ int sp_users_set_password(struct sp_users *u, struct sp_str name,
                                 sp_str(scram[SP_SCRAM_SHA1])};
 
         rc = run_texts(u, Q_PASSWORD, c.id, text, 3, err);
+        if (rc == 0)
+            rc = forget_cram(u, c.id, err);
         rc = change_end(u, &c, rc, err);
     }
     sp_wipe(crypt_text, sizeof crypt_text);
@@ -329,7 +380,10 @@ int sp_users_no_password(struct sp_users *u, struct sp_str name, struct sp_err *
 
     if (rc < 0)
         return rc;
-    return change_end(u, &c, run_texts(u, Q_PASSWORD, c.id, none, 3, err), err);
+    rc = run_texts(u, Q_PASSWORD, c.id, none, 3, err);
+    if (rc == 0)
+        rc = forget_cram(u, c.id, err);
+    return change_end(u, &c, rc, err);
 }
 
 int sp_users_grant(struct sp_users *u, struct sp_str name, struct sp_str grant,

@@ -13,6 +13,13 @@
         "password-command", 0, "COMMAND", "read it from what COMMAND prints"               \
     }
 
+/* What is kept for it is as good as the password to whoever reads the database. */
+#define SP_OPT_CRAM                                                                    \
+    {                                                                                  \
+        "cram-md5", 0, NULL,                                                           \
+            "also for CRAM-MD5: keeps a weak form of this password, for old clients"   \
+    }
+
 static const struct sp_option add_options[] = {
     SP_OPT_CONFIG,
     SP_OPT_DATA,
@@ -21,6 +28,7 @@ static const struct sp_option add_options[] = {
     {"act-as", 0, "USER", "may act for this account"},
     SP_OPT_PASSWORD,
     {"no-password", 0, NULL, "no password: the account logs in by certificate"},
+    SP_OPT_CRAM,
     {"message-size", 0, "OCTETS", "largest message; 0: the listener's limit"},
     {"recipients", 0, "N", "most recipients of a message; 0: the listener's limit"},
     SP_OPT_END,
@@ -31,6 +39,8 @@ static const struct sp_option list_options[] = {SP_OPT_CONFIG, SP_OPT_DATA, SP_O
 static const struct sp_option password_options[] = {
     SP_OPT_CONFIG, SP_OPT_DATA, SP_OPT_PASSWORD,
     {"none", 0, NULL, "take the password away: the account logs in by certificate"},
+    SP_OPT_CRAM,
+    {"no-cram-md5", 0, NULL, "forget what CRAM-MD5 needs; the password stays"},
     SP_OPT_END};
 static const struct sp_option grant_options[] = {
     SP_OPT_CONFIG, SP_OPT_DATA,
@@ -159,6 +169,8 @@ static int run_add(const struct sp_args *a)
         rc = sp_users_limits(x.u, x.name, size, (uint32_t)rcpt, &err);
     if (rc == 0 && !sp_arg_given(a, "no-password"))
         rc = sp_users_set_password(x.u, x.name, sp_buf_view(&x.password), 0, &err);
+    if (rc == 0 && sp_arg_given(a, "cram-md5") && !sp_arg_given(a, "no-password"))
+        rc = sp_users_set_cram(x.u, x.name, sp_buf_view(&x.password), &err);
     if (rc < 0)
         (void)sp_users_remove(x.u, x.name, NULL); /* no half-made account */
     else
@@ -174,7 +186,7 @@ static int run_password(const struct sp_args *a)
 
     if (rc)
         return rc;
-    if (!sp_arg_given(a, "none") &&
+    if (!sp_arg_given(a, "none") && !sp_arg_given(a, "no-cram-md5") &&
         sp_read_secret(a, "password-file", "password-command", "SALLYPORT_PASSWORD",
                        "New password", &x.password, &err) < 0)
         return done(&x, -1, &err);
@@ -182,9 +194,14 @@ static int run_password(const struct sp_args *a)
         ctx_end(&x);
         return x.status;
     }
-    rc = sp_arg_given(a, "none")
-             ? sp_users_no_password(x.u, x.name, &err)
-             : sp_users_set_password(x.u, x.name, sp_buf_view(&x.password), 0, &err);
+    if (sp_arg_given(a, "none"))
+        rc = sp_users_no_password(x.u, x.name, &err);
+    else if (sp_arg_given(a, "no-cram-md5"))
+        rc = sp_users_set_cram(x.u, x.name, (struct sp_str){0}, &err);
+    else
+        rc = sp_users_set_password(x.u, x.name, sp_buf_view(&x.password), 0, &err);
+    if (rc == 0 && x.password.n && sp_arg_given(a, "cram-md5"))
+        rc = sp_users_set_cram(x.u, x.name, sp_buf_view(&x.password), &err);
     return done(&x, rc, &err);
 }
 
@@ -282,8 +299,8 @@ static json_t *strings(const char **v, size_t n)
 static int put_json(void *arg, const struct sp_user *u)
 {
     json_t *j = json_pack(
-        "{s:s,s:b,s:b,s:s,s:o,s:o,s:o,s:I,s:I}", "name", u->name, "enabled", (int)u->enabled,
-        "password", (int)u->has_password, "first_address", u->first_address, "addresses",
+        "{s:s,s:b,s:b,s:b,s:s,s:o,s:o,s:o,s:I,s:I}", "name", u->name, "enabled", (int)u->enabled,
+        "password", (int)u->has_password, "cram_md5", (int)u->has_cram, "first_address", u->first_address, "addresses",
         strings(u->address, u->addresses), "act_as", strings(u->act_as, u->act_as_count),
         "pins", strings(u->pin, u->pins), "message_size_max",
         (json_int_t)u->message_size_max, "recipients_max", (json_int_t)u->recipients_max);
@@ -299,7 +316,10 @@ static int put_line(void *arg, const struct sp_user *u)
 {
     (void)arg;
     printf("%-20s %-9s %-12s %s", u->name, u->enabled ? "enabled" : "disabled",
-           u->has_password ? "password" : "certificate", u->first_address);
+           u->has_cram       ? "password+md5"
+           : u->has_password ? "password"
+                             : "certificate",
+           u->first_address);
     if (u->addresses > 1)
         printf(" and %zu more", u->addresses - 1);
     putchar('\n');
@@ -310,7 +330,9 @@ static void show(const struct sp_user *u)
 {
     printf("account     %s\nstate       %s\npassword    %s\n", u->name,
            u->enabled ? "enabled" : "disabled",
-           u->has_password ? "set" : "none: logs in by certificate");
+           u->has_cram       ? "set, also for CRAM-MD5"
+           : u->has_password ? "set"
+                             : "none: logs in by certificate");
     for (size_t i = 0; i < u->addresses; i++)
         printf("%s %s\n", i < u->own_addresses ? "address    " : "may send as", u->address[i]);
     for (size_t i = 0; i < u->act_as_count; i++)

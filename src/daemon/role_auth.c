@@ -35,6 +35,7 @@ struct exchange {
     uint64_t session;
     struct sp_sasl *sasl;
     struct gsslogin *gss; /* instead of sasl */
+    bool cram; /* CRAM-MD5, not SCRAM */
     enum sp_scram_hash hash;
     uint64_t generation; /* of the verifier */
     char address[64];
@@ -407,6 +408,16 @@ static enum sp_sasl_status give_verifier(struct client *c, struct exchange *e,
     t = sp_throttle_ask(a->throttle, sp_str(e->who), sp_str(e->address), now_ms(a));
     e->refused = t.refuse;
     e->delay_ms = t.delay_ms;
+    if (e->cram) {
+        uint8_t context[SP_CRAM_CONTEXT];
+        bool has;
+
+        if (sp_login_cram(a->users, user, context, &has, &e->generation, &err) < 0)
+            return SP_SASL_FAILED;
+        st = sp_sasl_give_cram(e->sasl, has ? context : NULL, out);
+        sp_wipe(context, sizeof context);
+        return st;
+    }
     if (sp_login_verifier(a->users, e->hash, user, &v, &e->generation, &err) < 0)
         return SP_SASL_FAILED;
     st = sp_sasl_give_scram(e->sasl, &v, out);
@@ -438,7 +449,7 @@ static void exchange_done(struct client *c, struct exchange *e, struct sp_str ou
         .generation = e->generation,
     };
     struct proof p = {.login = "", .mechanism = t.mechanism, .certificate = "",
-                      .token = out, .has_token = true};
+                      .token = out, .has_token = !e->cram};
     struct sp_login_result r = {.status = SP_LOGIN_TEMPORARY};
     struct sp_err err;
 
@@ -564,7 +575,10 @@ static void start(struct client *c, const Sp__AuthStart *m)
         e->gss = gsslogin_new(&c->a->role->loop, c->a->conf->gssapi_keytab,
                               c->a->conf->gssapi_principal, gss_ended, c->a, c->serial,
                               m->session);
-    if (!e || (!e->gss && (sp_sasl_scram_hash(sp_str(m->mechanism), &e->hash) < 0 ||
+    if (e)
+        e->cram = sp_sasl_known(sp_str(m->mechanism)) &&
+                  !sp_sasl_client_first(sp_str(m->mechanism));
+    if (!e || (!e->gss && ((!e->cram && sp_sasl_scram_hash(sp_str(m->mechanism), &e->hash) < 0) ||
                            sp_sasl_server_new(sp_str(m->mechanism), &o, &e->sasl, &err) < 0))) {
         sp_free(e);
         say_result(c, m->session, SP_LOGIN_TEMPORARY, "cannot start this mechanism");

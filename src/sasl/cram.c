@@ -7,12 +7,15 @@
  * The server must hold the secret in readable form and proves nothing to the client:
  * it is here for old clients whose users chose so.
  */
+/* MD5's inner state can be had by the old functions only. */
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include "sasl_i.h"
 
 #include "text.h"
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/md5.h>
 #include <openssl/rand.h>
 #include <string.h>
 
@@ -84,6 +87,79 @@ enum sp_sasl_status sp_cram_secret(struct sp_sasl *s, struct sp_str secret)
     sp_wipe(want, sizeof want);
     if (!same)
         return sp_sasl_fail(s, SP_CLASS_PEER, SP_EDENIED, "the digest is wrong");
+    sp_sasl_enter(s, SP_SASL_ST_DONE);
+    return SP_SASL_DONE;
+}
+
+/* ---- the context: HMAC's two halves after the key (RFC 2104 4) ---- */
+
+static void put_state(const MD5_CTX *c, uint8_t *out)
+{
+    const MD5_LONG word[4] = {c->A, c->B, c->C, c->D};
+
+    for (size_t i = 0; i < 16; i++)
+        out[i] = (uint8_t)(word[i / 4] >> 8 * (i % 4));
+}
+
+/* As after the one block that was the key with its padding. */
+static void get_state(MD5_CTX *c, const uint8_t *in)
+{
+    MD5_LONG word[4] = {0};
+
+    for (size_t i = 0; i < 16; i++)
+        word[i / 4] |= (MD5_LONG)in[i] << 8 * (i % 4);
+    (void)MD5_Init(c);
+    c->A = word[0];
+    c->B = word[1];
+    c->C = word[2];
+    c->D = word[3];
+    c->Nl = 8 * MD5_CBLOCK;
+}
+
+int sp_cram_make(struct sp_str password, uint8_t ret_context[SP_CRAM_CONTEXT])
+{
+    uint8_t key[MD5_CBLOCK] = {0}, pad[MD5_CBLOCK];
+    MD5_CTX c;
+
+    if (password.n == 0 || password.n > SP_SASL_PASSWORD_MAX)
+        return -SP_EINPUT;
+    if (password.n > sizeof key)
+        (void)MD5((const unsigned char *)password.p, password.n, key);
+    else
+        memcpy(key, password.p, password.n);
+    for (int half = 0; half < 2; half++) {
+        for (size_t i = 0; i < sizeof key; i++)
+            pad[i] = key[i] ^ (half ? 0x5c : 0x36);
+        (void)MD5_Init(&c);
+        (void)MD5_Update(&c, pad, sizeof pad);
+        put_state(&c, ret_context + 16 * half);
+    }
+    sp_wipe(key, sizeof key);
+    sp_wipe(pad, sizeof pad);
+    sp_wipe(&c, sizeof c);
+    return 0;
+}
+
+enum sp_sasl_status sp_cram_context(struct sp_sasl *s, const uint8_t *context)
+{
+    static const uint8_t nobody[SP_CRAM_CONTEXT]; /* the same work for nobody */
+    struct sp_str said = sp_buf_view(&s->challenge);
+    uint8_t want[16];
+    MD5_CTX c;
+    bool same;
+
+    get_state(&c, context ? context : nobody);
+    (void)MD5_Update(&c, said.p, said.n);
+    (void)MD5_Final(want, &c);
+    get_state(&c, (context ? context : nobody) + 16);
+    (void)MD5_Update(&c, want, sizeof want);
+    (void)MD5_Final(want, &c);
+    same = sp_equal_ct(want, s->digest, sizeof want) & (context != NULL);
+    sp_wipe(want, sizeof want);
+    sp_wipe(&c, sizeof c);
+    if (!same)
+        return sp_sasl_fail(s, SP_CLASS_PEER, SP_EDENIED,
+                            "the digest is wrong, or the account has none for CRAM-MD5");
     sp_sasl_enter(s, SP_SASL_ST_DONE);
     return SP_SASL_DONE;
 }

@@ -265,6 +265,18 @@ enum sp_sasl_status sp_sasl_give_scram(struct sp_sasl *s,
     return hand_out(s, sp_scram_given(s), ret_out);
 }
 
+enum sp_sasl_status sp_sasl_give_cram(struct sp_sasl *s,
+                                      const uint8_t context[SP_CRAM_CONTEXT],
+                                      struct sp_str *ret_out)
+{
+    if (s->state == SP_SASL_ST_FAILED)
+        return SP_SASL_FAILED;
+    if (s->state != SP_SASL_ST_WANT_KEY || s->mech->scram)
+        return sp_sasl_fail(s, SP_CLASS_BUG, SP_ESTATE, "no secret was asked for");
+    s->out.n = 0;
+    return hand_out(s, sp_cram_context(s, context), ret_out);
+}
+
 enum sp_sasl_status sp_sasl_give_secret(struct sp_sasl *s, struct sp_str secret,
                                         struct sp_str *ret_out)
 {

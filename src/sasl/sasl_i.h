@@ -72,6 +72,7 @@ enum sp_sasl_status sp_scram_client(struct sp_sasl *s, struct sp_str token);
 enum sp_sasl_status sp_cram_server(struct sp_sasl *s, struct sp_str token);
 enum sp_sasl_status sp_cram_client(struct sp_sasl *s, struct sp_str token);
 enum sp_sasl_status sp_cram_secret(struct sp_sasl *s, struct sp_str secret);
+enum sp_sasl_status sp_cram_context(struct sp_sasl *s, const uint8_t *context);
 enum sp_sasl_status sp_scram_given(struct sp_sasl *s);
 
 /* The only place that enters FAILED; returns SP_SASL_FAILED. */

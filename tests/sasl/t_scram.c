@@ -116,6 +116,34 @@ TEST("the vector of RFC 2195 2, both sides")
     sp_sasl_free(s);
 }
 
+TEST("CRAM-MD5: what is kept instead of the password answers for it, and for no other")
+{
+    static const char long_one[] = "0123456789abcdef0123456789abcdef0123456789abcdef"
+                                   "0123456789abcdef and more than a block";
+    static const char *const passwords[] = {"tanstaaftanstaaf", "x", long_one};
+
+    for (size_t i = 0; i < 3; i++)
+        for (int right = 0; right < 3; right++) {
+            struct sp_sasl *s = server("CRAM-MD5", NULL, false, false);
+            struct sp_sasl *c = client("CRAM-MD5", "tim", passwords[i], NULL, false);
+            struct sp_str out = {0};
+            uint8_t context[SP_CRAM_CONTEXT];
+
+            CHECK_INT(sp_cram_make(cs(passwords[right ? i : (i + 1) % 3]), context), 0);
+            CHECK(sp_sasl_step(s, out, &out) == SP_SASL_CONTINUE);
+            CHECK(sp_sasl_step(c, out, &out) == SP_SASL_DONE);
+            CHECK(sp_sasl_step(s, out, &out) == SP_SASL_VERIFIER);
+            CHECK(sp_sasl_give_cram(s, right == 2 ? NULL : context, &out) ==
+                  (right == 1 ? SP_SASL_DONE : SP_SASL_FAILED));
+            if (right != 1)
+                CHECK_INT(sp_sasl_error(s)->code, SP_EDENIED);
+            sp_sasl_free(s);
+            sp_sasl_free(c);
+        }
+    uint8_t context[SP_CRAM_CONTEXT];
+    CHECK_INT(sp_cram_make(cs(""), context), -SP_EINPUT);
+}
+
 TEST("a verifier in its text form comes back the same, and knows its password")
 {
     struct sp_scram_verifier v, w;

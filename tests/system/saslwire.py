@@ -89,7 +89,7 @@ def inside(srv, version):
 def exchange(t, mechanism, peer):
     """Play Cyrus as the client; the last reply."""
     first = peer.start()
-    code, lines = t.ask(f"AUTH {mechanism} {b64(first) or '='}")
+    code, lines = t.ask(f"AUTH {mechanism}" + ("" if first is None else " " + (b64(first) or "=")))
     while code == 334:
         token, _ = peer.step(base64.b64decode(lines[-1]))
         code, lines = t.ask(b64(token))
