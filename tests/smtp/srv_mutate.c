@@ -7,6 +7,8 @@
  * mutation runs in a child: a wrong answer, an assert, a crash or a hang is a kill.
  * Mutations that cannot be seen from outside are listed below, each with its reason; one
  * that survives without being listed fails the test, and so does a listed one that dies.
+ * Those are shown to the expectations written by hand (srv_rules.c), too; and a row of
+ * which no mutation was noticed by any of the three fails the test.
  */
 #include "explore_srv.h"
 #include "rules.h"
@@ -63,8 +65,26 @@ static bool story_kills(void)
     return false;
 }
 
-/* 0 survived, 1 a story, 2 the explorer; crashes count for whoever ran. */
-static int in_child(bool explorer)
+enum killer { STORIES, EXPLORER, EXPECTATIONS };
+int rules_main(int argc, char **argv); /* srv_rules.c */
+
+static int notices(enum killer who)
+{
+    char name[] = "srv_rules", *argv[] = {name, NULL};
+
+    switch (who) {
+    case STORIES:
+        return story_kills();
+    case EXPLORER:
+        return explore_all(depth, NULL, true) != 0;
+    case EXPECTATIONS:
+        return rules_main(1, argv);
+    }
+    return 0;
+}
+
+/* Did it notice?  A crash, an assert and a hang count for whoever ran. */
+static int in_child(enum killer who)
 {
     int status;
     pid_t pid;
@@ -78,7 +98,7 @@ static int in_child(bool explorer)
         if (!freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "w", stderr))
             _exit(9);
         alarm(60);
-        _exit(explorer ? explore_all(depth, NULL, true) != 0 : story_kills());
+        _exit(notices(who));
     }
     if (pid < 0 || waitpid(pid, &status, 0) < 0)
         return 0;
@@ -93,10 +113,38 @@ static bool excused(const char *what)
     return false;
 }
 
+/* A row is the first two words of what was broken: "verb EHLO". */
+static struct row {
+    char name[80];
+    unsigned tried, noticed;
+} rows[400];
+static size_t nrows;
+
+static struct row *row_of(const char *what)
+{
+    const char *end = strchr(what, ' ');
+    size_t n;
+
+    end = end ? strchr(end + 1, ' ') : NULL;
+    n = end ? (size_t)(end - what) : strlen(what);
+    for (size_t i = 0; i < nrows; i++)
+        if (strlen(rows[i].name) == n && memcmp(rows[i].name, what, n) == 0)
+            return &rows[i];
+    if (nrows == sizeof rows / sizeof *rows)
+        abort();
+    snprintf(rows[nrows].name, sizeof rows[nrows].name, "%.*s", (int)n, what);
+    return &rows[nrows++];
+}
+
 static void judge(const char *what)
 {
     bool known = excused(what);
-    int story = in_child(false), explorer = story ? 0 : in_child(true);
+    struct row *row = row_of(what);
+    int story = in_child(STORIES), explorer = story ? 0 : in_child(EXPLORER);
+
+    row->tried++;
+    if (story || explorer || in_child(EXPECTATIONS))
+        row->noticed++;
 
     by_story += story;
     by_explorer += explorer;
@@ -238,7 +286,8 @@ int main(int argc, char **argv)
     nstories = story_list(argc > 1 ? argv[1] : "stories", &stories);
     if (argc > 2)
         depth = (unsigned)strtoul(argv[2], NULL, 10);
-    if (nstories == 0 || in_child(false) || in_child(true)) {
+    if (nstories == 0 || in_child(STORIES) || in_child(EXPLORER) ||
+        in_child(EXPECTATIONS)) {
         printf("nothing is broken yet, and it fails\n0 passed, 1 failed\n");
         return 1;
     }
@@ -253,9 +302,16 @@ int main(int argc, char **argv)
             printf("%s is listed as unseen, and is no mutation\n", unseen[i].what);
             surprises++;
         }
+    for (size_t i = 0; i < nrows; i++)
+        if (rows[i].noticed == 0) {
+            printf("row %s: %u mutations and none was noticed\n", rows[i].name,
+                   rows[i].tried);
+            surprises++;
+        }
     for (size_t i = 0; i < nstories; i++)
         free(stories[i]);
     free(stories);
+    printf("%zu rows\n", nrows);
     printf(
         "%u mutations: %u killed by a story, %u by the explorer, %u cannot be seen\n",
         by_story + by_explorer + survived, by_story, by_explorer, survived);
