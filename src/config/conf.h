@@ -228,12 +228,33 @@ struct sp_conf_route {
         server_pin;            /* 64 hexadecimal digits each: SHA-256 of the SPKI */
     const char *user;          /* NULL: no password login */
     const char *password_file; /* NULL: none; first line, read at each login */
+    const char *token_file;    /* NULL: none; an OAuth 2.0 access token instead */
+    struct sp_conf_list token_command; /* empty: none; program and arguments, no shell */
     const char *client_certificate; /* NULL: none */
     const char *client_key;         /* client_certificate's file where not given */
     enum sp_conf_cli_login certificate_login;
     const char *path; /* maildir: absolute, with %u %d %% */
     uint64_t concurrency;
     uint64_t connection_reuse; /* messages on one connection; 1: no reuse */
+};
+
+/* `oauth NAME { ... }`: whose access tokens are good (OAUTHBEARER, XOAUTH2). */
+struct sp_conf_oauth {
+    struct sp_conf_head head;
+    const char *issuer;           /* NULL only with introspection */
+    struct sp_conf_list audience; /* any of them; empty only with introspection */
+    const char *keys;             /* PEM or JWKS; NULL: introspection decides */
+    const char *introspection_url; /* https; NULL: keys decide */
+    const char *client_id;        /* NULL: none */
+    const char *client_secret_file; /* NULL: none; first line */
+    const char *tls_ca;           /* of the endpoint; NULL: the system's store */
+    uint64_t introspection_timeout_s;
+    uint64_t introspection_cache_s; /* 0: none */
+    struct sp_conf_list scope;      /* all of them */
+    const char *user_claim;
+    struct sp_conf_list algorithms;
+    uint64_t leeway_s;
+    const char *openid_configuration; /* told to clients; NULL: nothing */
 };
 
 struct sp_conf {
@@ -268,6 +289,8 @@ struct sp_conf {
     size_t n_listeners;
     const struct sp_conf_route *routes; /* the built-in `local-domains` among them */
     size_t n_routes;
+    const struct sp_conf_oauth *oauth; /* in the order of the file; mostly none */
+    size_t n_oauth;
 };
 
 /* One thing to say about a file. */
@@ -339,6 +362,7 @@ enum sp_conf_section_id {
     SP_CONF_TLS,
     SP_CONF_LISTENER,
     SP_CONF_ROUTE,
+    SP_CONF_OAUTH,
     SP_CONF_SECTIONS /* how many */
 };
 
@@ -362,6 +386,7 @@ enum sp_conf_value {
     SP_CONF_MATCHES,
     SP_CONF_CERTIFICATES,
     SP_CONF_PINS,
+    SP_CONF_TEXTS,
     SP_CONF_VALUES /* how many */
 };
 

@@ -125,7 +125,8 @@ static int example_key(const struct sp_conf_key *k, struct sp_buf *out)
 
 static int example_section(enum sp_conf_section_id id, struct sp_buf *out)
 {
-    static const char *const names[] = {"", "main", "submission", "everything-else"};
+    static const char *const names[] = {"", "main", "submission", "everything-else",
+                                        "main"};
     const struct sp_conf_section *s = sp_conf_section(id);
     size_t n;
     const struct sp_conf_key *k = sp_conf_keys(&n);

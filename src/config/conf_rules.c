@@ -112,6 +112,32 @@ static bool all_loopback(const struct sp_conf_addrs *l)
 static const char *const shows_secret[] = {"PLAIN", "LOGIN", "OAUTHBEARER", "XOAUTH2",
                                            NULL};
 
+static bool is_token(const char *s)
+{
+    return strcmp(s, "OAUTHBEARER") == 0 || strcmp(s, "XOAUTH2") == 0;
+}
+
+static bool any_token_listener(struct conf_parser *p)
+{
+    for (const struct conf_inst *in = p->first[SP_CONF_LISTENER]; in; in = in->next)
+        for (size_t i = 0; i < LISTENER_OF(in)->auth_tls.n; i++)
+            if (is_token(LISTENER_OF(in)->auth_tls.v[i]))
+                return true;
+    return false;
+}
+
+/* Tokens and our secret go there: https, or this machine. */
+static bool safe_url(const char *url)
+{
+    static const char *const begins[] = {"https://", "http://127.0.0.1:", "http://127.0.0.1/",
+                                         "http://[::1]:", "http://[::1]/"};
+
+    for (size_t i = 0; i < sizeof begins / sizeof begins[0]; i++)
+        if (strncmp(url, begins[i], strlen(begins[i])) == 0)
+            return url[strlen(begins[i])] != '\0' && !strpbrk(url, " @#");
+    return false;
+}
+
 /* clang-format off */
 ASK(late_warning, sp_conf, l->delay_warning_s && l->delay_warning_s >= l->queue_lifetime_s)
 ASK(long_socket, sp_conf, !l->control_socket || strlen(l->control_socket) > 107)
@@ -151,13 +177,31 @@ ASK(no_lmtp, sp_conf_route, given(p, in, "to") && l->to == SP_CONF_TO_LMTP && l-
 ASK(unix_smarthost, sp_conf_route, l->host.v[word].kind == SP_CONF_ADDR_UNIX)
 ASK(clear_host, sp_conf_route, l->to == SP_CONF_TO_SMARTHOST && l->tls == SP_CONF_RTLS_NONE && !loopback(&l->host.v[word]))
 ASK(clear_lmtp, sp_conf_route, l->to == SP_CONF_TO_LMTP && l->tls == SP_CONF_RTLS_NONE && !loopback(&l->lmtp.v[word]))
-ASK(no_password, sp_conf_route, l->user && !l->password_file)
+ASK(no_password, sp_conf_route, l->user && !l->password_file && !l->token_file && !l->token_command.n)
 ASK(no_user, sp_conf_route, !l->user && l->password_file)
+ASK(no_token_user, sp_conf_route, !l->user && l->token_file)
+ASK(no_command_user, sp_conf_route, !l->user && l->token_command.n)
+ASK(two_secrets, sp_conf_route, !!l->password_file + !!l->token_file + !!l->token_command.n > 1)
+ASK(relative_command, sp_conf_route, l->token_command.n && l->token_command.v[0][0] != '/')
 ASK(clear_password, sp_conf_route, l->to == SP_CONF_TO_SMARTHOST && l->user && l->tls == SP_CONF_RTLS_NONE)
 ASK(key_alone, sp_conf_route, given(p, in, "client-key") && !l->client_certificate)
 ASK(clear_certificate, sp_conf_route, l->to == SP_CONF_TO_SMARTHOST && l->client_certificate && l->tls == SP_CONF_RTLS_NONE)
 ASK(login_alone, sp_conf_route, given(p, in, "certificate-login") && !l->client_certificate)
 ASK(clear_check, sp_conf_route, l->tls == SP_CONF_RTLS_NONE && (l->tls_ca || l->tls_name || l->server_pin.n))
+ASK(token_nobody, sp_conf_listener, is_token(l->auth_tls.v[word]) && !p->first[SP_CONF_OAUTH])
+
+ASK(no_decision, sp_conf_oauth, !l->keys && !l->introspection_url)
+ASK(two_decisions, sp_conf_oauth, l->keys && l->introspection_url)
+ASK(no_issuer, sp_conf_oauth, l->keys && !l->issuer)
+ASK(no_audience, sp_conf_oauth, l->keys && !l->audience.n)
+ASK(any_audience, sp_conf_oauth, l->introspection_url && !l->audience.n)
+ASK(clear_endpoint, sp_conf_oauth, l->introspection_url && !safe_url(l->introspection_url))
+ASK(hmac_alg, sp_conf_oauth, strncmp(l->algorithms.v[word], "HS", 2) == 0)
+ASK(none_alg, sp_conf_oauth, strcmp(l->algorithms.v[word], "none") == 0)
+ASK(no_alg, sp_conf_oauth, l->keys && !l->algorithms.n)
+ASK(secret_alone, sp_conf_oauth, l->client_secret_file && !l->client_id)
+ASK(keys_only, sp_conf_oauth, !l->introspection_url && (l->client_id || l->client_secret_file || l->tls_ca))
+ASK(no_listener, sp_conf_oauth, !any_token_listener(p))
 ASK(one_maildir, sp_conf_route, l->to == SP_CONF_TO_MAILDIR && l->path && !strstr(l->path, "%u"))
 /* clang-format on */
 
@@ -255,6 +299,9 @@ static const struct rule rules[] = {
      "makes mutt and NeoMutt fail: they choose it when it is listed and then cannot do it", NULL, NULL},
     {SP_CONF_LISTENER, WARN, "auth-tls", {"auth-clear", "certificate-login", "client-certificates"}, no_login,
      "nobody can log in here: no mechanism and no certificate counts", NULL, NULL},
+    {SP_CONF_LISTENER, EACH, "auth-tls", {NULL}, token_nobody,
+     "needs an oauth section that says whose tokens are good",
+     "oauth main {", "add the section, or take the mechanism out"},
 
     {SP_CONF_ROUTE, 0, NULL, {NULL}, reserved_route,
      "this is the name of the built-in route for local-domains", NULL, "choose another name"},
@@ -272,10 +319,19 @@ static const struct rule rules[] = {
      "is not on this machine; without TLS everybody on the way could read the mail", "tls = required", NULL},
     {SP_CONF_ROUTE, EACH, "lmtp", {"tls", "to"}, clear_lmtp,
      "is not on this machine; without TLS everybody on the way could read the mail", "tls = required", NULL},
-    {SP_CONF_ROUTE, 0, "user", {"password-file"}, no_password,
-     "a user needs a password", "password-file = /etc/sallyport/smarthost.password", NULL},
+    {SP_CONF_ROUTE, 0, "user", {"password-file", "token-file", "token-command"}, no_password,
+     "a user needs a password or a token", "password-file = /etc/sallyport/smarthost.password", NULL},
     {SP_CONF_ROUTE, 0, "password-file", {"user"}, no_user,
      "a password needs a user", "user = alice@example.org", NULL},
+    {SP_CONF_ROUTE, 0, "token-file", {"user"}, no_token_user,
+     "a token needs a user", "user = alice@example.org", NULL},
+    {SP_CONF_ROUTE, 0, "token-command", {"user"}, no_command_user,
+     "a token needs a user", "user = alice@example.org", NULL},
+    {SP_CONF_ROUTE, 0, "user", {"password-file", "token-file", "token-command"}, two_secrets,
+     "only one of password-file, token-file and token-command is possible", NULL, "take the others out"},
+    {SP_CONF_ROUTE, 0, "token-command", {NULL}, relative_command,
+     "the program needs an absolute path: there is no shell to look for it",
+     "token-command = /usr/local/bin/get-token alice@example.org", NULL},
     {SP_CONF_ROUTE, 0, "user", {"tls", "to"}, clear_password,
      "a password is never sent in clear, and tls is none", "tls = required", NULL},
     {SP_CONF_ROUTE, 0, "client-key", {"client-certificate"}, key_alone,
@@ -288,6 +344,35 @@ static const struct rule rules[] = {
      "tls-ca, tls-name and server-pin have nothing to check with tls = none", "tls = required", NULL},
     {SP_CONF_ROUTE, WARN, "path", {"to"}, one_maildir,
      "there is no %u in it: the mail of all users goes to one Maildir", NULL, NULL},
+
+    {SP_CONF_OAUTH, LACK, "keys", {"introspection-url"}, no_decision,
+     "it does not say how a token is judged: by keys or by introspection-url",
+     "keys = /etc/sallyport/issuer.jwks", NULL},
+    {SP_CONF_OAUTH, 0, "introspection-url", {"keys"}, two_decisions,
+     "a token is judged either by keys or by introspection-url", NULL,
+     "take one of them out, or make two sections"},
+    {SP_CONF_OAUTH, LACK, "issuer", {"keys"}, no_issuer,
+     "keys without issuer would believe any token signed with them", "issuer = https://id.example.org", NULL},
+    {SP_CONF_OAUTH, LACK, "audience", {"keys"}, no_audience,
+     "keys without audience would believe tokens made for other services", "audience = mail.example.org", NULL},
+    {SP_CONF_OAUTH, WARN, "introspection-url", {"audience"}, any_audience,
+     "without audience a token made for another service is a login here, too", "audience = mail.example.org", NULL},
+    {SP_CONF_OAUTH, 0, "introspection-url", {NULL}, clear_endpoint,
+     "this is no https:// address (http:// is for 127.0.0.1 and [::1] only)",
+     "introspection-url = https://id.example.org/introspect", "tokens and our secret are sent there"},
+    {SP_CONF_OAUTH, EACH, "algorithms", {NULL}, none_alg,
+     "means no signature: everybody could make tokens", "algorithms = RS256 ES256", NULL},
+    {SP_CONF_OAUTH, EACH, "algorithms", {NULL}, hmac_alg,
+     "has one secret for making and for checking tokens; only public keys are possible",
+     "algorithms = RS256 ES256", NULL},
+    {SP_CONF_OAUTH, 0, "algorithms", {"keys"}, no_alg,
+     "without an algorithm no token is good", "algorithms = RS256 ES256", NULL},
+    {SP_CONF_OAUTH, 0, "client-secret-file", {"client-id"}, secret_alone,
+     "a secret needs a client-id", "client-id = sallyport", NULL},
+    {SP_CONF_OAUTH, WARN, "keys", {"client-id", "client-secret-file", "tls-ca"}, keys_only,
+     "client-id, client-secret-file and tls-ca have no effect without introspection-url", NULL, NULL},
+    {SP_CONF_OAUTH, WARN, NULL, {NULL}, no_listener,
+     "no listener offers logins by token", "auth-tls = SCRAM-SHA-256 PLAIN LOGIN OAUTHBEARER XOAUTH2", NULL},
 };
 
 /* Keys that mean nothing with one value of another key. */
@@ -302,7 +387,8 @@ static const struct {
       "certificate-login", "auth-list-with-certificate", "auth-clear", "auth-tls", "require-binding",
       "lenient-ehlo", "legacy-auth-line", "tls-min"}},
     {SP_CONF_ROUTE, "to", "unless to = smarthost", 1u << SP_CONF_TO_SMARTHOST,
-     {"host", "user", "password-file", "client-certificate", "client-key", "certificate-login"}},
+     {"host", "user", "password-file", "token-file", "token-command", "client-certificate", "client-key",
+      "certificate-login"}},
     {SP_CONF_ROUTE, "to", "unless to = lmtp", 1u << SP_CONF_TO_LMTP, {"lmtp"}},
     {SP_CONF_ROUTE, "to", "unless to = smarthost or lmtp",
      1u << SP_CONF_TO_SMARTHOST | 1u << SP_CONF_TO_LMTP,
@@ -790,6 +876,8 @@ void conf_finish(struct conf_parser *p)
         tls_defaults(p, in);
     for (struct conf_inst *in = p->first[SP_CONF_ROUTE]; in && !p->full; in = in->next)
         route_defaults(p, in);
+    for (struct conf_inst *in = p->first[SP_CONF_OAUTH]; in && !p->full; in = in->next)
+        table_defaults(p, in);
     for (struct conf_inst *in = p->first[SP_CONF_LISTENER]; in && !p->full;
          in = in->next)
         imply_path_tls(p, in);
@@ -815,4 +903,5 @@ void conf_finish(struct conf_parser *p)
         connect_certificates(p, in);
     p->conf->listeners = collect(p, SP_CONF_LISTENER, &p->conf->n_listeners);
     p->conf->routes = collect(p, SP_CONF_ROUTE, &p->conf->n_routes);
+    p->conf->oauth = collect(p, SP_CONF_OAUTH, &p->conf->n_oauth);
 }

@@ -35,8 +35,12 @@ WORDS(w_route_tls, W("required"), W("opportunistic"), W("implicit"), W("none"));
 WORDS(w_cli_login, W("auto"), W("explicit"), W("implicit"));
 /* IANA's spellings.  EXTERNAL is here so that its refusal can say why. */
 WORDS(w_mechanism, W("SCRAM-SHA-256"), W("SCRAM-SHA-256-PLUS"), W("SCRAM-SHA-1"),
-      W("SCRAM-SHA-1-PLUS"), W("CRAM-MD5"), W("PLAIN"), W("LOGIN"), LATER("OAUTHBEARER"),
-      LATER("XOAUTH2"), W("GSSAPI"), REFUSED("EXTERNAL"));
+      W("SCRAM-SHA-1-PLUS"), W("CRAM-MD5"), W("PLAIN"), W("LOGIN"), W("OAUTHBEARER"),
+      W("XOAUTH2"), W("GSSAPI"), REFUSED("EXTERNAL"));
+
+WORDS(w_jws, W("RS256"), W("RS384"), W("RS512"), W("PS256"), W("PS384"), W("PS512"), W("ES256"),
+      W("ES384"), W("ES512"), W("EdDSA"), REFUSED("none"), REFUSED("HS256"), REFUSED("HS384"),
+      REFUSED("HS512"));
 
 /* ---- sections ---- */
 
@@ -60,6 +64,15 @@ static const struct sp_conf_section sections[SP_CONF_SECTIONS] = {
         "delivers mail for local-domains and nothing else, and one route with match = * "
         "sends all the rest to a smart host.  A recipient that no route matches is never "
         "dropped silently: the message is returned to the sender with the reason \"no route\"."},
+    [SP_CONF_OAUTH] = {"oauth", sizeof(struct sp_conf_oauth),
+        "Whose access tokens are logins: an OAuth 2.0 or OpenID Connect issuer.  A listener offers them when "
+        "auth-tls names OAUTHBEARER or XOAUTH2.  A token is judged either here, by the issuer's "
+        "public keys (keys), or by asking the issuer each time (introspection-url).  One of its "
+        "claims (user-claim) names the account, by its name or by one of its own addresses; a "
+        "token for nobody, or for an account that is disabled, is no login.  Several sections are "
+        "possible: a JWT goes to the one that has its issuer, other tokens to the first with "
+        "introspection-url.  When a token expires, the sessions that it opened end at their next "
+        "message."},
 };
 
 /* ---- keys ---- */
@@ -347,12 +360,23 @@ static const struct sp_conf_key keys[] = {
             "It replaces the check of chain and name.  Several are possible, for a change of keys."},
     {"user", SP_CONF_ROUTE, STRING(SP_CONF_TEXT, sp_conf_route, user, NULL), V01,
      .def_doc = "none: no login by password", .example = "alice@example.org",
-     .doc = "The user name for a login at the next server.  It needs password-file, and is "
-            "never sent in clear."},
+     .doc = "The user name for a login at the next server.  It needs password-file, token-file or "
+            "token-command, and is never sent in clear."},
     {"password-file", SP_CONF_ROUTE, STRING(SP_CONF_PATH, sp_conf_route, password_file, NULL), V01,
      .def_doc = "none", .example = "/etc/sallyport/smarthost.password",
      .doc = "A file whose first line is the password.  Nobody but root and the service's user "
             "should be able to read it."},
+    {"token-file", SP_CONF_ROUTE, STRING(SP_CONF_PATH, sp_conf_route, token_file, NULL), V01,
+     .def_doc = "none", .example = "/run/sallyport/smarthost.token",
+     .doc = "A file whose first line is an OAuth 2.0 access token, for a login by OAUTHBEARER or "
+            "XOAUTH2 instead of a password.  It is read again within seconds when it changes; "
+            "whatever renews the token should write a new file and rename it."},
+    {"token-command", SP_CONF_ROUTE,
+     LIST(SP_CONF_TEXTS, sp_conf_list, sp_conf_route, token_command, ""), V01,
+     .def_doc = "none", .example = "/usr/local/bin/get-token alice@example.org",
+     .doc = "A program, with an absolute path, and its arguments: the first line that it prints is the "
+            "access token.  It is run as the service's user, without a shell, when a token is "
+            "needed, and once more when the next server refuses the token; it has 30 seconds."},
     {"client-certificate", SP_CONF_ROUTE,
      STRING(SP_CONF_PATH, sp_conf_route, client_certificate, NULL), V01,
      .def_doc = "none", .example = "/etc/sallyport/client.pem",
@@ -374,6 +398,62 @@ static const struct sp_conf_key keys[] = {
     {"connection-reuse", SP_CONF_ROUTE, NUM(sp_conf_route, connection_reuse, "100", 1, 10000), V01,
      .example = "20",
      .doc = "How many messages are sent on one connection before a new one is opened."},
+
+    /* ---- oauth NAME ---- */
+    {"issuer", SP_CONF_OAUTH, STRING(SP_CONF_TEXT, sp_conf_oauth, issuer, NULL), V01,
+     .def_doc = "none; keys needs it", .example = "https://id.example.org/realms/mail",
+     .doc = "What the claim iss of a token must be, octet for octet."},
+    {"audience", SP_CONF_OAUTH, LIST(SP_CONF_TEXTS, sp_conf_list, sp_conf_oauth, audience, ""), V01,
+     .def_doc = "none; keys needs it", .example = "mail.example.org",
+     .doc = "The claim aud of a token must have one of these: tokens that the issuer made for "
+            "other services are not for us."},
+    {"keys", SP_CONF_OAUTH, STRING(SP_CONF_PATH, sp_conf_oauth, keys, NULL), V01,
+     .def_doc = "none", .example = "/etc/sallyport/issuer.jwks",
+     .doc = "The issuer's public keys: a JWKS, or PEM with public keys or certificates.  The "
+            "file is read again within seconds when it changes, so something like curl in a timer "
+            "keeps it up to date.  A kid is looked for in this file only; addresses of keys "
+            "in a token are never followed."},
+    {"introspection-url", SP_CONF_OAUTH,
+     STRING(SP_CONF_TEXT, sp_conf_oauth, introspection_url, NULL), V01,
+     .def_doc = "none", .example = "https://id.example.org/introspect",
+     .doc = "The endpoint (RFC 7662) that is asked about each token.  While it does not answer, "
+            "logins by token get a temporary refusal."},
+    {"client-id", SP_CONF_OAUTH, STRING(SP_CONF_TEXT, sp_conf_oauth, client_id, NULL), V01,
+     .def_doc = "none", .example = "sallyport",
+     .doc = "Our own name at the introspection endpoint."},
+    {"client-secret-file", SP_CONF_OAUTH,
+     STRING(SP_CONF_PATH, sp_conf_oauth, client_secret_file, NULL), V01,
+     .def_doc = "none", .example = "/etc/sallyport/introspection.secret",
+     .doc = "A file whose first line is our password at the introspection endpoint."},
+    {"tls-ca", SP_CONF_OAUTH, STRING(SP_CONF_PATH, sp_conf_oauth, tls_ca, NULL), V01,
+     .def_doc = "the system's certificate authorities", .example = "/etc/sallyport/id-ca.pem",
+     .doc = "The certificate authorities, in PEM form, that may vouch for the introspection endpoint."},
+    {"introspection-timeout", SP_CONF_OAUTH,
+     DURATION(sp_conf_oauth, introspection_timeout_s, "10s", 1, 60), V01, .example = "5s",
+     .doc = "The longest wait for the endpoint's answer."},
+    {"introspection-cache", SP_CONF_OAUTH,
+     DURATION(sp_conf_oauth, introspection_cache_s, "1m", 0, 1 * HOUR), V01, .example = "0s",
+     .doc = "How long a good answer is believed without asking again, never longer than the token "
+            "lives.  A token that is revoked may still log in for this long.  0s asks each time."},
+    {"scope", SP_CONF_OAUTH, LIST(SP_CONF_TEXTS, sp_conf_list, sp_conf_oauth, scope, ""), V01,
+     .def_doc = "none", .example = "mail.send",
+     .doc = "Scopes that a token must have, all of them."},
+    {"user-claim", SP_CONF_OAUTH, STRING(SP_CONF_TEXT, sp_conf_oauth, user_claim, "email"), V01,
+     .example = "preferred_username",
+     .doc = "The claim that names the account.  Take one that users cannot choose for "
+            "themselves: sub, or email where the issuer gives out the addresses.  A token whose claim "
+            "email_verified says no names nobody by email."},
+    {"algorithms", SP_CONF_OAUTH,
+     LIST(SP_CONF_WORDS, sp_conf_list, sp_conf_oauth, algorithms,
+          "RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA"),
+     .words = w_jws, V01, .example = "RS256 ES256",
+     .doc = "The signatures that a token may have.  none and HS256 are never possible."},
+    {"leeway", SP_CONF_OAUTH, DURATION(sp_conf_oauth, leeway_s, "1m", 0, 5 * MIN), V01, .example = "10s",
+     .doc = "How far the issuer's clock may be off when exp and nbf are looked at."},
+    {"openid-configuration", SP_CONF_OAUTH,
+     STRING(SP_CONF_TEXT, sp_conf_oauth, openid_configuration, NULL), V01,
+     .def_doc = "none", .example = "https://id.example.org/.well-known/openid-configuration",
+     .doc = "Told to clients whose token was refused (RFC 7628), so that they can find the issuer."},
 };
 
 /* ---- what these things are called elsewhere ---- */
@@ -423,6 +503,13 @@ static const struct conf_other others[] = {
     {SP_CONF_ROUTE, "cert", "client-certificate"},
     {SP_CONF_ROUTE, "pin", "server-pin"},
     {SP_CONF_ROUTE, "maildir", "path"},
+    {SP_CONF_OAUTH, "jwks", "keys"},
+    {SP_CONF_OAUTH, "jwks-file", "keys"},
+    {SP_CONF_OAUTH, "key-file", "keys"},
+    {SP_CONF_OAUTH, "username-attribute", "user-claim"},
+    {SP_CONF_OAUTH, "client-secret", "client-secret-file"},
+    {SP_CONF_OAUTH, "iss", "issuer"},
+    {SP_CONF_OAUTH, "aud", "audience"},
 };
 /* clang-format on */
 

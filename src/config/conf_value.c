@@ -761,6 +761,7 @@ static const struct type types[SP_CONF_VALUES] = {
     [SP_CONF_MATCHES]      = {"domains, addresses, *, sender:ADDRESS or user:NAME", true, sizeof(struct sp_conf_match), read_match, print_match},
     [SP_CONF_CERTIFICATES] = {"names of tls sections, or paths of PEM files", true, sizeof(char *), read_certificate, print_string},
     [SP_CONF_PINS]         = {"sha256: and 64 hexadecimal digits, or sha256// and base64", true, sizeof(char *), read_pin, print_pin},
+    [SP_CONF_TEXTS]        = {"texts, in quotes where they have blanks", true, sizeof(char *), read_text, print_string},
 };
 /* clang-format on */
 

@@ -311,7 +311,8 @@ TEST("what shows the secret is refused in the clear, whatever this version knows
               &t,
               SP_LIT("listener l {\naddress = *:587\nclient-certificates = required\n"
                      "auth-clear = OAUTHBEARER XOAUTH2 PLAIN LOGIN CRAM-MD5\n"
-                     "auth-tls = GSSAPI OAUTHBEARER\n}\n"),
+                     "auth-tls = GSSAPI OAUTHBEARER\n}\n"
+                     "oauth main {\nkeys = /k\nissuer = i\naudience = a\n}\n"),
               "f", &errs) == NULL);
     CHECK_INT(errs.errors, 4);
     for (size_t i = 0; i < errs.n; i++)
