@@ -100,6 +100,8 @@ struct sp_srv_policy {
     uint64_t by_min;            /* DELIVERBY: least seconds; 0: none stated */
     uint64_t hold_max_seconds;  /* FUTURERELEASE */
     bool allow_8bit_header;     /* without SMTPUTF8: else 554 5.6.7 at the end */
+    const char *bearer_error; /* JSON told to a client whose token was refused (RFC 7628
+                                 3.2.2), at most 375 octets; NULL: that it was */
 };
 
 /* What the TLS layer proved.  Strings are copied. */

@@ -60,12 +60,61 @@ static int gs2_header(struct sp_str *msg, struct sp_str *ret_authzid)
     return 0;
 }
 
-/* key=value pairs, each ended by ^A, and a last ^A.  Finds "auth=Bearer ...". */
+/* Printable ASCII without a blank: what a host name or a token (RFC 6750 2.1) is made of. */
+static bool visible(struct sp_str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] < 33 || s.p[i] > 126)
+            return false;
+    return true;
+}
+
+/* "Bearer TOKEN"; nothing at all is RFC 7628 4.3: "who gives out tokens here?" */
+static int bearer_token(struct sp_str value, bool may_ask, struct sp_str *ret_token)
+{
+    static const char scheme[] = "Bearer ";
+    const size_t n = sizeof scheme - 1;
+
+    *ret_token = none;
+    if (value.n == 0)
+        return may_ask ? 0 : -SP_EINPUT;
+    if (value.n <= n || !sp_str_caseis((struct sp_str){value.p, n}, scheme))
+        return -SP_EINPUT;
+    *ret_token = (struct sp_str){value.p + n, value.n - n};
+    return visible(*ret_token) ? 0 : -SP_EINPUT;
+}
+
+/* One key=value.  `host` and `port` are what the client dialled: their form is checked, but
+ * not what they say, because a name behind a CNAME or a port behind a forwarding is as
+ * good; a bearer token is not bound to them.  Unknown keys are ignored: RFC 7628 3.1. */
+static int bearer_pair(struct sp_str key, struct sp_str value, const char *user_key,
+                       bool *had_auth, struct sp_credential *ret)
+{
+    uint64_t port;
+
+    if (sp_str_is(key, "auth")) {
+        if (*had_auth)
+            return -SP_EINPUT; /* two tokens: which one was meant? */
+        *had_auth = true;
+        return bearer_token(value, !user_key, &ret->secret);
+    }
+    if (user_key && sp_str_is(key, user_key)) {
+        if (ret->authcid.n)
+            return -SP_EINPUT;
+        ret->authcid = value;
+    }
+    if (sp_str_is(key, "host") && !user_key)
+        return value.n && visible(value) ? 0 : -SP_EINPUT;
+    if (sp_str_is(key, "port") && !user_key)
+        return sp_str_u64(value, 65535, &port);
+    return 0;
+}
+
+/* key=value pairs, each ended by ^A, and a last ^A. */
 static int bearer_pairs(struct sp_str msg, const char *user_key,
                         struct sp_credential *ret)
 {
-    static const char scheme[] = "Bearer ";
-    bool ended = false;
+    bool ended = false, had_auth = false;
 
     while (msg.p && !ended) {
         struct sp_str value = sp_str_cut(&msg, '\001'), key;
@@ -77,16 +126,10 @@ static int bearer_pairs(struct sp_str msg, const char *user_key,
             break;
         }
         key = sp_str_cut(&value, '=');
-        if (!value.p)
+        if (!value.p || bearer_pair(key, value, user_key, &had_auth, ret) < 0)
             return -SP_EINPUT;
-        if (sp_str_is(key, "auth") && value.n > sizeof scheme - 1 &&
-            sp_str_caseis((struct sp_str){value.p, sizeof scheme - 1}, scheme))
-            ret->secret = (struct sp_str){value.p + sizeof scheme - 1,
-                                          value.n - (sizeof scheme - 1)};
-        if (user_key && sp_str_is(key, user_key))
-            ret->authcid = value;
     }
-    return ended && msg.n == 0 && ret->secret.n ? 0 : -SP_EINPUT;
+    return ended && msg.n == 0 && had_auth ? 0 : -SP_EINPUT;
 }
 
 int sp_oauthbearer_parse(struct sp_str msg, struct sp_credential *ret)

@@ -305,7 +305,9 @@ static void fail(struct sp_srv *s, enum sp_auth_fail why)
         s->exch->seen = false;
         sp_buf_wipe(&s->exch->token);
         ask_client(s, SP_EXCH_ERROR,
-                   SP_LIT("{\"status\":\"invalid_token\",\"schemes\":\"bearer\"}"));
+                   s->policy->bearer_error
+                       ? sp_str(s->policy->bearer_error)
+                       : SP_LIT("{\"status\":\"invalid_token\",\"schemes\":\"bearer\"}"));
     } else {
         end_exchange(s, true);
         sp_say(s, replies[why], NONE);
