@@ -4,6 +4,7 @@
 #include "alloc.h"
 #include "err.h"
 #include "secret.h"
+#include "token.h"
 #include "tlsctx.h"
 
 #include <errno.h>
@@ -16,7 +17,7 @@
 
 enum { FILE_MAX = 4 << 20, FILES_MAX = 4096 };
 
-enum owner { FOR_SERVER = 1, FOR_DELIVERY = 2 };
+enum owner { FOR_SERVER = 1, FOR_DELIVERY = 2, FOR_AUTH = 4 };
 
 struct item {
     unsigned owner;   /* who gets it */
@@ -194,8 +195,8 @@ static int try_listener(struct sp_material *m, const struct sp_conf_listener *l,
 static int add_route(struct sp_material *m, const struct sp_conf_route *r,
                      struct sp_buf *problems)
 {
-    const char *const paths[] = {r->tls_ca, r->password_file, r->client_certificate,
-                                 r->client_key};
+    const char *const paths[] = {r->tls_ca, r->password_file, r->token_file,
+                                 r->client_certificate, r->client_key};
     struct stat st;
     int rc = 0;
 
@@ -206,6 +207,32 @@ static int add_route(struct sp_material *m, const struct sp_conf_route *r,
             rc = -1;
     }
     return rc;
+}
+
+/* Keys are read as the auth role will read them, so that a bad file is found here. */
+static int add_oauth(struct sp_material *m, const struct sp_conf_oauth *o,
+                     struct sp_buf *problems)
+{
+    const char *const paths[] = {o->keys, o->client_secret_file, o->tls_ca};
+    struct sp_token_keys *keys = NULL;
+    struct sp_err err;
+    long at;
+
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        if (!paths[i])
+            continue;
+        at = add(m, paths[i], FOR_AUTH, "oauth", o->head.name, problems);
+        if (at < 0)
+            return -1;
+        if (paths[i] == o->keys &&
+            sp_token_keys_parse(sp_buf_view(&m->item[at].content), &keys, &err) < 0) {
+            (void)sp_buf_printf(problems, "oauth %s: %s: %s\n", o->head.name, o->keys, err.text);
+            return -1;
+        }
+        sp_token_keys_free(keys);
+        keys = NULL;
+    }
+    return 0;
 }
 
 struct sp_material *sp_material_read(const struct sp_conf *c, struct sp_buf *problems)
@@ -222,6 +249,9 @@ struct sp_material *sp_material_read(const struct sp_conf *c, struct sp_buf *pro
             rc = -1;
     for (size_t i = 0; m && i < c->n_routes; i++)
         if (add_route(m, &c->routes[i], problems) < 0)
+            rc = -1;
+    for (size_t i = 0; m && i < c->n_oauth; i++)
+        if (add_oauth(m, &c->oauth[i], problems) < 0)
             rc = -1;
     if (rc < 0) {
         sp_material_free(m);
@@ -279,6 +309,7 @@ int sp_material_share(const struct sp_material *m, Sp__Role role, Sp__Setup *s)
 {
     unsigned owner = role == SP__ROLE__ROLE_SERVER     ? FOR_SERVER
                      : role == SP__ROLE__ROLE_DELIVERY ? FOR_DELIVERY
+                     : role == SP__ROLE__ROLE_AUTH     ? FOR_AUTH
                                                        : 0;
     int rc = 0;
 
@@ -325,8 +356,14 @@ uint64_t sp_material_stamp(const struct sp_conf *c)
     for (size_t i = 0; i < c->n_routes; i++) {
         stamp_file(c->routes[i].tls_ca, &h);
         stamp_file(c->routes[i].password_file, &h);
+        stamp_file(c->routes[i].token_file, &h);
         stamp_file(c->routes[i].client_certificate, &h);
         stamp_file(c->routes[i].client_key, &h);
+    }
+    for (size_t i = 0; i < c->n_oauth; i++) {
+        stamp_file(c->oauth[i].keys, &h);
+        stamp_file(c->oauth[i].client_secret_file, &h);
+        stamp_file(c->oauth[i].tls_ca, &h);
     }
     return h;
 }

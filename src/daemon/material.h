@@ -3,7 +3,7 @@
  *
  * The supervisor reads it all at start and at each reload, checks that it fits together,
  * and gives each role only its share: private keys of listeners to server, the material
- * of routes to delivery, nothing to queue, auth and local.
+ * of routes to delivery, that of oauth sections to auth, nothing to queue and local.
  */
 #ifndef SP_MATERIAL_H
 #define SP_MATERIAL_H

@@ -1,7 +1,8 @@
 /*
  * role_auth.c - who is this, and what may they do?
  *
- * It has the users database and no mail, no keys and no network.  Each server has a
+ * It has the users database and no mail, no keys and no network but the introspection
+ * endpoints of oauth sections.  Each server has a
  * channel; its sessions are named by numbers of its own.  Password hashing runs in the
  * pool; judgements, good and bad, wait for the throttle's delay, nothing else waits.
  */
@@ -14,6 +15,7 @@
 #include "login.h"
 #include "secret.h"
 #include "throttle.h"
+#include "tokens.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -60,6 +62,7 @@ struct auth {
     struct sp_users *users;
     struct sp_auth_cache *cache;
     struct sp_throttle *throttle;
+    struct sp_tokens *tokens;
     struct client *clients;
     uint8_t fake_key[32];
     uint32_t iterations;
@@ -218,6 +221,7 @@ struct proof {
     bool implicit;
     struct sp_str token;
     bool has_token;
+    int64_t expires_s; /* of an access token */
 };
 
 static void say_ok(struct client *c, uint64_t session, const struct sp_user *u,
@@ -249,6 +253,7 @@ static void say_ok(struct client *c, uint64_t session, const struct sp_user *u,
     id.message_size_max = u->message_size_max;
     id.recipients_max = u->recipients_max;
     id.first_address = (char *)(uintptr_t)u->first_address;
+    id.expires_s = p->expires_s;
     m.session = session;
     m.status = SP__AUTH_STATUS__AUTH_OK;
     m.identity = &id;
@@ -368,6 +373,85 @@ static void password(struct client *c, const Sp__AuthPassword *m)
     k->req.data = k;
     a->working++;
     uv_queue_work(&a->role->loop, &k->req, work_run, work_end);
+}
+
+/* ---- access tokens ---- */
+
+struct token_work {
+    struct auth *a;
+    uint64_t serial; /* of the client */
+    uint64_t session;
+    char mechanism[24], address[64];
+    char who[SP_ADDRESS_MAX + 1]; /* what the throttle counts by */
+    struct sp_buf said;           /* the identity that was asked for */
+    uint32_t delay_ms;
+};
+
+/* A token says who it is for; what the client said beside it is the authorization
+ * identity: empty, the same account, or one that this account may act as. */
+static void token_judged(void *arg, enum sp_token_verdict v, const struct sp_token_claims *c,
+                         uint64_t leeway_s)
+{
+    static const enum sp_login_status as[] = {[SP_TOKEN_GOOD] = SP_LOGIN_OK,
+                                              [SP_TOKEN_BAD] = SP_LOGIN_FAILED,
+                                              [SP_TOKEN_TEMPORARY] = SP_LOGIN_TEMPORARY};
+    struct token_work *k = arg;
+    struct client *to = find_serial(k->a, k->serial);
+    struct sp_login_try t = {.mechanism = k->mechanism,
+                             .authentication_identity = sp_str(c->user),
+                             .authorization_identity = sp_buf_view(&k->said)};
+    struct sp_login_result r = {.status = as[v]};
+    struct proof p = {.login = "", .mechanism = k->mechanism, .certificate = "",
+                      .expires_s = c->expires_s ? c->expires_s + (int64_t)leeway_s : 0};
+    struct sp_err err;
+
+    snprintf(r.reason, sizeof r.reason, "%s", c->reason);
+    if (to && v == SP_TOKEN_GOOD && sp_login_judge(k->a->users, &t, &r, &err) < 0)
+        r.status = SP_LOGIN_TEMPORARY;
+    if (to && v == SP_TOKEN_GOOD && !k->who[0])
+        (void)account_key(k->a, t.authentication_identity, k->who, sizeof k->who);
+    if (to)
+        finish(to, k->session, &r, sp_str(k->who), k->address, k->delay_ms, &p);
+    sp_buf_free(&k->said);
+    sp_free(k);
+}
+
+static void token(struct client *c, const Sp__AuthPassword *m)
+{
+    struct auth *a = c->a;
+    struct sp_str said = text_of(m->authentication_identity);
+    struct token_work *k = sp_alloc(sizeof *k);
+    struct sp_throttle_verdict v;
+
+    if (said.n == 0) /* OAUTHBEARER has it in the gs2 header, XOAUTH2 in `user` */
+        said = text_of(m->authorization_identity);
+    if (k)
+        sp_buf_init(&k->said, SP_SASL_NAME_MAX);
+    if (!k || sp_buf_str(&k->said, said) < 0) {
+        sp_free(k);
+        say_result(c, m->session, SP_LOGIN_TEMPORARY, "identity too long, or no memory");
+        return;
+    }
+    (void)account_key(a, said, k->who, sizeof k->who);
+    v = sp_throttle_ask(a->throttle, sp_str(k->who), sp_str(m->client_address), now_ms(a));
+    k->a = a;
+    k->serial = c->serial;
+    k->session = m->session;
+    k->delay_ms = v.delay_ms;
+    snprintf(k->mechanism, sizeof k->mechanism, "%s", m->mechanism);
+    snprintf(k->address, sizeof k->address, "%s", m->client_address);
+    if (v.refuse) {
+        sp_buf_free(&k->said);
+        sp_free(k);
+        say_result(c, m->session, SP_LOGIN_TEMPORARY, "too many failures from this address");
+    } else {
+        sp_tokens_ask(a->tokens, text_of(m->secret), token_judged, k);
+    }
+}
+
+static bool is_token(const char *mechanism)
+{
+    return strcmp(mechanism, "OAUTHBEARER") == 0 || strcmp(mechanism, "XOAUTH2") == 0;
 }
 
 /* ---- challenge mechanisms ---- */
@@ -662,7 +746,7 @@ static void check(struct client *c, const Sp__IdentityCheck *m)
     struct sp_err err;
 
     if (sp_login_still_good(c->a->users, sp_str(m->user), sp_str(m->login),
-                            m->fingerprint[0] != '\0', &r, &err) < 0)
+                            m->fingerprint[0] != '\0' || m->by_token, &r, &err) < 0)
         r.status = SP_LOGIN_TEMPORARY;
     p.login = m->login;
     if (r.status == SP_LOGIN_OK && r.user)
@@ -728,7 +812,7 @@ static int on_frame(struct sp_port *port, const struct sp_frame *f, struct sp_er
                           sp_msg_name(f->type));
     switch ((int)f->type) {
     case SP_MSG_PASSWORD:
-        password(c, m);
+        (is_token(((Sp__AuthPassword *)m)->mechanism) ? token : password)(c, m);
         break;
     case SP_MSG_AUTH_START:
         start(c, m);
@@ -837,7 +921,6 @@ static int on_setup(struct sp_role *r, const Sp__Setup *s, struct sp_conf *conf,
     struct auth *a = r->self;
     int rc;
 
-    (void)s;
     if (!a) {
         a = sp_alloc(sizeof *a);
         if (!a)
@@ -846,7 +929,8 @@ static int on_setup(struct sp_role *r, const Sp__Setup *s, struct sp_conf *conf,
         sp_arena_init(&a->arena, 4 << 20);
         a->cache = sp_auth_cache_new(CACHE_ENTRIES, 0);
         a->throttle = sp_throttle_new(0, 0);
-        rc = a->cache && a->throttle ? open_users(a, conf, err) : sp_err_nomem(err);
+        a->tokens = sp_tokens_new(&r->loop);
+        rc = a->cache && a->throttle && a->tokens ? open_users(a, conf, err) : sp_err_nomem(err);
         if (rc < 0)
             return rc;
         uv_timer_init(&r->loop, &a->changes);
@@ -854,6 +938,9 @@ static int on_setup(struct sp_role *r, const Sp__Setup *s, struct sp_conf *conf,
         uv_timer_start(&a->changes, on_changes, CHANGES_MS, CHANGES_MS);
         r->self = a;
     }
+    rc = sp_tokens_setup(a->tokens, conf, s, err);
+    if (rc < 0)
+        return rc;
     sp_conf_unref(a->conf);
     a->conf = sp_conf_ref(conf);
     return 0;

@@ -37,6 +37,7 @@ struct srv_listener {
     struct sp_conf *conf; /* keeps `l` alive */
     const struct sp_conf_listener *l;
     struct sp_srv_policy policy;
+    char *bearer_error;     /* the policy's; NULL: none */
     struct sp_tls_ctx *tls; /* NULL: no TLS here */
 };
 

@@ -6,7 +6,11 @@
 #include "alloc.h"
 #include "err.h"
 
+#include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
+
+enum { BEARER_ERROR_MAX = 375 }; /* base64 of it fits in one reply line */
 
 static uint32_t mechs(const struct sp_conf_list *names)
 {
@@ -88,6 +92,35 @@ void srv_policy(struct sp_srv_policy *p, const struct sp_conf *c,
     p->rcpt_max = (unsigned)l->recipients_max;
 }
 
+/* RFC 7628 3.2.2: what a client may need in order to get a better token.  NULL: nothing,
+ * or no memory; the engine has words of its own then. */
+static char *bearer_error(const struct sp_conf *c)
+{
+    const struct sp_conf_oauth *o = c->n_oauth ? &c->oauth[0] : NULL;
+    struct sp_buf scope;
+    json_t *j;
+    char *text = NULL, *copy = NULL;
+
+    if (!o || (!o->openid_configuration && !o->scope.n))
+        return NULL;
+    sp_buf_init(&scope, 1000);
+    for (size_t i = 0; i < o->scope.n; i++)
+        (void)sp_buf_printf(&scope, "%s%s", i ? " " : "", o->scope.v[i]);
+    j = json_pack("{s:s,s:s}", "status", "invalid_token", "schemes", "bearer");
+    if (j && scope.n && sp_buf_cstr(&scope))
+        json_object_set_new(j, "scope", json_string(scope.p));
+    if (j && o->openid_configuration)
+        json_object_set_new(j, "openid-configuration", json_string(o->openid_configuration));
+    if (j)
+        text = json_dumps(j, JSON_COMPACT | JSON_ENSURE_ASCII);
+    if (text && strlen(text) <= BEARER_ERROR_MAX)
+        copy = sp_strdup(text);
+    free(text);
+    json_decref(j);
+    sp_buf_free(&scope);
+    return copy;
+}
+
 static int make_tls(struct srv_listener *x, const Sp__Setup *setup, struct sp_err *err)
 {
     const struct sp_conf_listener *l = x->l;
@@ -129,6 +162,7 @@ struct srv_listener *srv_listener_new(struct sp_conf *conf, const struct sp_conf
     x->conf = sp_conf_ref(conf);
     x->l = l;
     srv_policy(&x->policy, conf, l);
+    x->policy.bearer_error = x->bearer_error = bearer_error(conf);
     if (l->tls != SP_CONF_NONE && make_tls(x, setup, err) < 0) {
         srv_listener_unref(x);
         return NULL;
@@ -148,5 +182,6 @@ void srv_listener_unref(struct srv_listener *l)
         return;
     sp_tls_unref(l->tls);
     sp_conf_unref(l->conf);
+    sp_free(l->bearer_error);
     sp_free(l);
 }

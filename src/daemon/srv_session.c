@@ -438,6 +438,7 @@ static void still_good(struct srv_session *s, const Sp__AuthResult *r)
         now.mechanism = was->mechanism;
         now.implicit = was->implicit;
         now.certificate = was->certificate;
+        now.expires_s = was->expires_s;
         if (keep_identity(s, &now) == 0) {
             s->check_still = false;
             (void)sp_srv_accept(s->engine);
@@ -552,6 +553,17 @@ void srv_session_auth_gone(struct srv *srv)
 
 /* ---- MAIL: is the login still good? ---- */
 
+static bool by_token(const Sp__Identity *who)
+{
+    return strcmp(who->mechanism, "OAUTHBEARER") == 0 || strcmp(who->mechanism, "XOAUTH2") == 0;
+}
+
+/* PROTOCOL 2 "judged when", for tokens: a login lives no longer than its token. */
+static bool token_expired(const Sp__Identity *who)
+{
+    return who->expires_s && (int64_t)time(NULL) >= who->expires_s;
+}
+
 static int ask_still(struct srv_session *s, const char *user, const char *login)
 {
     Sp__IdentityCheck m = SP__IDENTITY_CHECK__INIT;
@@ -562,6 +574,7 @@ static int ask_still(struct srv_session *s, const char *user, const char *login)
     if (s->who) {
         m.fingerprint = s->by_certificate ? s->who->certificate : (char *)(uintptr_t)"";
         m.generation = s->who->generation;
+        m.by_token = by_token(s->who);
     }
     return ask_auth(s, SP_MSG_ID_CHECK, &m.base);
 }
@@ -615,6 +628,12 @@ static void do_mail(struct srv_session *s, const struct sp_srv_event *ev)
     if (s->who && s->by_certificate && !certificate_holds(s, why, sizeof why)) {
         srv_session_log_refusal(s, "MAIL", 421, why);
         (void)sp_srv_replyf(s->engine, 421, 4, 7, 0, "login no longer valid: %s", why);
+        return;
+    }
+    if (s->who && token_expired(s->who)) {
+        srv_session_log_refusal(s, "MAIL", 421, "the token expired");
+        (void)sp_srv_replyf(s->engine, 421, 4, 7, 0,
+                            "login no longer valid: the token expired; log in again with a new one");
         return;
     }
     if (!srv_message_mail(s, &ev->u.mail.m))
