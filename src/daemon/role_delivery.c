@@ -11,6 +11,7 @@
 #include "alloc.h"
 #include "certmap.h"
 #include "err.h"
+#include "fetch.h"
 #include "outcome.h"
 #include "secret.h"
 #include "stored.h"
@@ -52,6 +53,7 @@ struct link { /* one connection */
     size_t host; /* index into the route's list */
     uint64_t sent;
     bool ready, quitting;
+    bool wants_token; /* it waits for the route's token-command */
     struct sp_timer idle;
     char where[300];
 };
@@ -63,7 +65,8 @@ struct dest {
     struct sp_conf *conf;
     const struct sp_conf_route *route;
     struct sp_tls_ctx *tls, *bare;
-    struct sp_secret *password;
+    struct sp_secret *password; /* or the token, of a file or of the last command */
+    struct sp_fetch *fetch;     /* token-command is running */
     char cert_address[SP_ADDRESS_MAX + 1];
     struct job *first, **last;
     struct link *links;
@@ -424,20 +427,69 @@ static const struct sp_talk_ops talk_ops = {
     .closed = on_closed,
 };
 
+static bool has_token(const struct sp_conf_route *r)
+{
+    return r->token_file || r->token_command.n;
+}
+
+static void fetched(void *arg, struct sp_str line, const struct sp_err *err)
+{
+    struct dest *x = arg;
+    struct link *l;
+
+    x->fetch = NULL;
+    sp_secret_free(x->password);
+    x->password = err ? NULL : sp_secret_new(line.p, line.n);
+    if (err)
+        sp_log(SP_LOG_WARNING, "", SP_KVS("route", x->route->head.name),
+               SP_KVS("reason", err->text));
+    do { /* from the start each time: a session may end in the call, and the route with it */
+        for (l = x->links; l && !l->wants_token; l = l->next)
+            ;
+        if (l) {
+            bool last = true;
+
+            l->wants_token = false;
+            for (struct link *o = x->links; o; o = o->next)
+                last = last && !o->wants_token;
+            sp_talk_secret(l->talk, line, err);
+            if (last)
+                return;
+        }
+    } while (l);
+}
+
+/* For one session at a time or for many: the command runs once. */
+static int ask_command(struct link *l, struct sp_err *err)
+{
+    enum { COMMAND_MS = 30000 };
+    struct dest *x = l->dest;
+    const struct sp_conf_list *c = &x->route->token_command;
+
+    l->wants_token = true;
+    if (!x->fetch)
+        x->fetch = sp_fetch_start(&x->d->role->loop, c->v, c->n, COMMAND_MS, fetched, x, err);
+    if (x->fetch)
+        return SP_TALK_LATER;
+    l->wants_token = false;
+    return -SP_EIO;
+}
+
 static int ask_secret(void *arg, enum sp_talk_secret what, bool fresh, struct sp_buf *out,
                       struct sp_err *err)
 {
-    struct dest *x = arg;
+    struct link *l = arg;
+    struct dest *x = l->dest;
 
-    (void)what;
-    (void)fresh;
+    if (what == SP_TALK_TOKEN && x->route->token_command.n && (fresh || !x->password))
+        return ask_command(l, err);
     if (!x->password)
         return sp_err_set(err, SP_CLASS_PEER, SP_ENOENT, "route %s has no password",
                           x->route->head.name);
     return sp_buf_str(out, sp_secret_get(x->password));
 }
 
-static void talk_options(struct dest *x, size_t host, struct sp_talk_opts *o)
+static void talk_options(struct dest *x, struct link *l, size_t host, struct sp_talk_opts *o)
 {
     const struct sp_conf_route *r = x->route;
     bool lmtp = r->to == SP_CONF_TO_LMTP;
@@ -452,7 +504,7 @@ static void talk_options(struct dest *x, size_t host, struct sp_talk_opts *o)
     o->tls = x->tls;
     o->tls_bare = x->bare;
     o->secret = ask_secret;
-    o->secret_arg = x;
+    o->secret_arg = l;
     o->cli.helo = x->conf->hostname;
     o->cli.lmtp = lmtp;
     o->cli.tls = r->tls == SP_CONF_RTLS_REQUIRED        ? SP_CLI_TLS_REQUIRED
@@ -460,14 +512,15 @@ static void talk_options(struct dest *x, size_t host, struct sp_talk_opts *o)
                  : r->tls == SP_CONF_RTLS_OPPORTUNISTIC ? SP_CLI_TLS_OPPORTUNISTIC
                                                         : SP_CLI_TLS_NONE;
     o->cli.authcid = r->user;
-    o->cli.have_password = r->user && x->password;
+    o->cli.have_token = r->user && has_token(r) && (x->password || r->token_command.n);
+    o->cli.have_password = r->user && x->password && !has_token(r);
     o->cli.have_certificate = r->client_certificate != NULL;
     o->cli.cert_address = x->cert_address[0] ? x->cert_address : NULL;
     o->cli.cert_login = r->certificate_login == SP_CONF_CLOGIN_EXPLICIT ? SP_CLI_CERT_EXPLICIT
                         : r->certificate_login == SP_CONF_CLOGIN_IMPLICIT
                             ? SP_CLI_CERT_IMPLICIT
                             : SP_CLI_CERT_AUTO;
-    o->cli.login_required = o->cli.have_password;
+    o->cli.login_required = o->cli.have_password || o->cli.have_token;
 }
 
 static int open_link(struct dest *x, size_t host, struct sp_err *err)
@@ -483,7 +536,7 @@ static int open_link(struct dest *x, size_t host, struct sp_err *err)
              x->route->to == SP_CONF_TO_LMTP ? x->route->lmtp.v[host].text
                                              : x->route->host.v[host].text);
     sp_timer_init(&l->idle, x->d->net, on_idle, l);
-    talk_options(x, host, &o);
+    talk_options(x, l, host, &o);
     l->talk = sp_talk_new(x->d->net, &o, &talk_ops, l, err);
     if (!l->talk) {
         sp_free(l);
@@ -534,6 +587,7 @@ static void dest_free(struct dest *x)
         }
     sp_tls_unref(x->tls);
     sp_tls_unref(x->bare);
+    sp_fetch_cancel(x->fetch);
     sp_secret_free(x->password);
     sp_conf_unref(x->conf);
     sp_free(x);
@@ -571,7 +625,8 @@ static struct dest *dest_new(struct dlv *d, struct sp_conf *conf,
                              struct sp_err *err)
 {
     struct dest *x = sp_alloc(sizeof *x);
-    struct sp_str password = sp_setup_file(s, r->password_file), line;
+    struct sp_str password = sp_setup_file(s, r->token_file ? r->token_file : r->password_file);
+    struct sp_str line;
 
     if (!x) {
         (void)sp_err_nomem(err);

@@ -37,6 +37,8 @@ struct sp_talk {
     bool reconnect; /* when the connection is closed, open another */
     bool unproved;  /* a challenge mechanism began and its last step was not taken */
     bool last;      /* closed() comes next, in this very call */
+    bool later;     /* a token is being fetched for the mechanism below */
+    enum sp_mech later_mech;
 };
 
 /* ---- making and freeing ---- */
@@ -164,8 +166,7 @@ static int give_token(struct sp_talk *t, struct sp_str token)
     return sp_cli_auth_token(t->engine, token);
 }
 
-static int one_step(struct sp_talk *t, const struct sp_cli_event *ev,
-                    struct sp_str secret)
+static int one_step(struct sp_talk *t, enum sp_mech mech, struct sp_str secret)
 {
     struct sp_str user = sp_str(t->o.cli.authcid);
     char *token = sp_alloc(TOKEN_MAX);
@@ -173,13 +174,13 @@ static int one_step(struct sp_talk *t, const struct sp_cli_event *ev,
 
     if (!token)
         return n;
-    switch (ev->u.auth.mech) {
+    switch (mech) {
     case SP_MECH_PLAIN:
         n = sp_cli_plain(sp_str(t->o.cli.authzid), user, secret, token, TOKEN_MAX);
         break;
     case SP_MECH_OAUTHBEARER:
     case SP_MECH_XOAUTH2:
-        n = sp_cli_bearer(ev->u.auth.mech, user, sp_str(t->o.dial.host), t->o.dial.port,
+        n = sp_cli_bearer(mech, user, sp_str(t->o.dial.host), t->o.dial.port,
                           secret, token, TOKEN_MAX);
         break;
     default:
@@ -308,13 +309,17 @@ static int answer_auth(struct sp_talk *t, const struct sp_cli_event *ev,
     if (!is_challenge(m) || begins) {
         rc =
             ask_secret(t, is_token(m) ? SP_TALK_TOKEN : SP_TALK_PASSWORD, &secret, err);
-        if (rc < 0)
+        if (rc == SP_TALK_LATER && is_token(m)) {
+            t->later = true;
+            t->later_mech = m;
+        }
+        if (rc != 0)
             return rc;
     }
     if (m == SP_MECH_LOGIN)
         rc = give_token(t, sp_buf_view(&secret));
     else if (!is_challenge(m))
-        rc = one_step(t, ev, sp_buf_view(&secret));
+        rc = one_step(t, m, sp_buf_view(&secret));
     else if (begins)
         rc = start_sasl(t, ev, sp_buf_view(&secret), err);
     sp_buf_wipe(&secret);
@@ -348,6 +353,20 @@ static void do_auth(struct sp_talk *t, const struct sp_cli_event *ev)
     }
     t->unproved = false; /* it ends here, or another mechanism begins */
     (void)sp_cli_auth_cancel(t->engine, sp_str(err.text));
+}
+
+void sp_talk_secret(struct sp_talk *t, struct sp_str secret, const struct sp_err *err)
+{
+    if (!t->later || t->closing || !t->conn)
+        return;
+    t->later = false;
+    if (err) {
+        fail_no_secret(t, err);
+        return;
+    }
+    if (one_step(t, t->later_mech, secret) < 0)
+        (void)sp_cli_auth_cancel(t->engine, sp_str("the token cannot be sent"));
+    pump(t);
 }
 
 /* ---- TLS ---- */
@@ -607,7 +626,7 @@ static void again(struct sp_talk *t)
     t->engine = next;
     sp_sasl_free(t->sasl);
     t->sasl = NULL;
-    t->reconnect = t->closing = t->want_body = t->in_transaction = t->unproved = false;
+    t->reconnect = t->closing = t->want_body = t->in_transaction = t->unproved = t->later = false;
     if (next && dial(t) == 0)
         return;
     (void)sp_err_nomem(&err);

@@ -35,13 +35,16 @@ struct sp_talk;
 
 enum sp_talk_secret { SP_TALK_PASSWORD, SP_TALK_TOKEN };
 
+enum { SP_TALK_LATER = 1 };
+
 struct sp_talk_opts {
     struct sp_dial_opts dial;
     const char *tls_name; /* the name to verify; NULL: dial.host */
     struct sp_cli_options cli;
     struct sp_tls_ctx *tls;      /* with our certificate when there is one */
     struct sp_tls_ctx *tls_bare; /* the same without it, for RECONNECT; NULL: never */
-    /* Fills `out` with the password or token; <0: the session ends with this error. */
+    /* Fills `out` with the password or token; <0: the session ends with this error.  For
+     * a token it may return SP_TALK_LATER and call sp_talk_secret() when it is there. */
     int (*secret)(void *arg, enum sp_talk_secret what, bool fresh, struct sp_buf *out,
                   struct sp_err *err);
     void *secret_arg;
@@ -79,6 +82,8 @@ size_t sp_talk_body(struct sp_talk *t, const char *p, size_t n); /* octets taken
 void sp_talk_body_end(struct sp_talk *t);
 void sp_talk_body_abort(
     struct sp_talk *t); /* the message cannot be read: send nothing */
+/* After SP_TALK_LATER; err NULL: the secret is there.  Without such a question: nothing. */
+void sp_talk_secret(struct sp_talk *t, struct sp_str secret, const struct sp_err *err);
 /* QUIT where the protocol has room for it, otherwise as sp_talk_abort(). */
 void sp_talk_quit(struct sp_talk *t);
 void sp_talk_abort(struct sp_talk *t); /* no further call but closed() */
