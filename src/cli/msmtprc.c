@@ -52,7 +52,7 @@ static const struct {
     [CHECK]      = {"tls_certcheck",     NULL},
     [TLS_NAME]   = {"tls_host_override", "tls-name"},
     [USER]       = {"user",              "user"},
-    [EVAL]       = {"passwordeval",      "password-command"},
+    [EVAL]       = {"passwordeval",      "password-command"}, /* or token-command */
     [PASSWORD]   = {"password",          NULL},
     [FROM]       = {"from",              "from"},
     [AUTH]       = {"auth",              NULL},
@@ -263,6 +263,13 @@ static void put_trust(struct converting *c, const struct imported *i)
                "    # make an unusual certificate trusted\n");
 }
 
+/* msmtp calls a token a password. */
+static bool by_token(const struct imported *i)
+{
+    return sp_str_caseis(i->value[AUTH], "oauthbearer") ||
+           sp_str_caseis(i->value[AUTH], "xoauth2");
+}
+
 static void put_login(struct converting *c, const struct imported *i)
 {
     const struct sp_str *v = i->value;
@@ -275,7 +282,10 @@ static void put_login(struct converting *c, const struct imported *i)
         put(c, "certificate-login", SP_LIT("explicit"));
     else if (!common || sp_str_caseis(v[AUTH], "login"))
         put(c, "mechanism", v[AUTH]);
-    if (v[PASSWORD].p)
+    if (v[PASSWORD].p && by_token(i))
+        say(c, "    # The token in msmtp's file was not copied: token-file = FILE, or let a\n"
+               "    # program print a new one: token-command = ...\n");
+    else if (v[PASSWORD].p)
         say(c,
             "    # The password in msmtp's file was not copied.  Put it into a file of "
             "its\n"
@@ -302,7 +312,7 @@ static void put_account(struct converting *c, const struct imported *i)
     put_server(c, i);
     for (int k = 0; k < SETTINGS; k++)
         if (table[k].ours && i->value[k].n && !(no_login && (k == USER || k == EVAL)))
-            put(c, table[k].ours, i->value[k]);
+            put(c, k == EVAL && by_token(i) ? "token-command" : table[k].ours, i->value[k]);
     put_trust(c, i);
     put_login(c, i);
     for (size_t k = 0; k < i->n_passed_over; k++)
