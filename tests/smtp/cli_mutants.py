@@ -6,6 +6,7 @@ A mutant: file, the text as it stands (exactly once), the text instead, the rule
 A survivor, or a text that is not found once, is a failure.
 """
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -76,6 +77,27 @@ MUTANTS = [
 ]
 
 
+def row_mutants(text):
+    """Each row of the tables of cli_rules.c broken once: a mechanism that may be used nowhere, a
+    reply and a step of the login that are not in the table, a cell of the TLS table turned over."""
+    made = []
+    for line in text.splitlines():
+        cells = re.match(r"( *\[(SP_MECH_\w+)\] = +\{\w+, +)(TLS_ONLY|CHALLENGE|SHOWS)(,.*)$", line)
+        if cells:
+            made.append((line, cells[1] + "0" + cells[4], "row " + cells[2]))
+        elif re.match(r" +\{\d{3}, SP_AUTH_", line):
+            made.append((line, "", "row of AUTH reply " + line.strip()[1:4]))
+        elif re.match(r" +\{[A-Z|]+, +(S\(|EXT|~0u)", line) and "~0u,       ~0u" not in line:
+            made.append((line, "", "row " + " ".join(line.split())))
+    for name, cell, other in (("REQUIRED", "SP_TLS_STOP,", "SP_TLS_GO_ON,"), ("IMPLICIT", "SP_TLS_STOP,", "SP_TLS_GO_ON,"),
+                              ("NONE", "SP_TLS_GO_ON,", "SP_TLS_STOP,")):
+        line = re.search(r"^ *\[SP_CLI_TLS_%s\] += \{.*$" % name, text, re.M)[0]
+        made.append((line, line.replace(cell, other, 1), "row TLS " + name))
+    line = re.search(r"^ *\{SP_TLS_GO_ON, SP_TLS_GO_ON, .*$", text, re.M)[0]
+    made.append((line, line.replace("SP_TLS_STOP", "SP_TLS_GO_ON"), "row TLS OPPORTUNISTIC"))
+    return [("cli_rules.c", old, new, rule) for old, new, rule in made]
+
+
 def run(cmd):
     try:
         return subprocess.run(cmd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120).returncode
@@ -118,7 +140,10 @@ def main():
         if tested(good):
             print("the engine itself does not pass\n0 passed, 1 failed")
             return 1
-        for name, old, new, rule in MUTANTS:
+        rows = row_mutants(open(os.path.join(smtp, "cli_rules.c")).read())
+        if len(rows) < 40:
+            alive.append("the rows of cli_rules.c are not found")
+        for name, old, new, rule in MUTANTS + rows:
             if only not in rule:
                 continue
             path = os.path.join(smtp, name)

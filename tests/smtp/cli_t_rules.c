@@ -50,6 +50,27 @@ TEST("opportunistic: everything goes on but a failed handshake")
 static const uint32_t all = (1u << SP_MECHS) - 1;
 #define M(x) SP_MECH_BIT(SP_MECH_##x)
 
+TEST("TLS: each cell of the table, G go on, S stop, T stop for now")
+{
+    static const struct {
+        enum sp_cli_tls want;
+        const char *cells; /* not offered, 4xx, 5xx, failed, unverified, verified */
+    } row[] = {
+        {SP_CLI_TLS_REQUIRED, "STSSSG"},
+        {SP_CLI_TLS_IMPLICIT, "SSSSSG"},
+        {SP_CLI_TLS_OPPORTUNISTIC, "GGGSGG"},
+        {SP_CLI_TLS_NONE, "GSSSSS"},
+    };
+
+    for (size_t i = 0; i < 4; i++)
+        for (int k = 0; k < SP_TLS_OUTCOMES; k++) {
+            enum sp_tls_action a = sp_cli_tls_rule(row[i].want, (enum sp_tls_outcome)k);
+            char got = a == SP_TLS_GO_ON ? 'G' : a == SP_TLS_STOP ? 'S' : 'T';
+
+            CHECK_INT(got, row[i].cells[k]);
+        }
+}
+
 TEST("mechanisms: strongest first of what is held")
 {
     CHECK_INT(sp_cli_mech_choose(all, SP_HELD_PASSWORD, SP_PLACE_VERIFIED),
@@ -69,6 +90,9 @@ TEST("mechanisms: strongest first of what is held")
         SP_MECH_PLAIN);
     CHECK_INT(sp_cli_mech_choose(M(LOGIN), SP_HELD_PASSWORD, SP_PLACE_VERIFIED),
               SP_MECH_LOGIN);
+    CHECK_INT(sp_cli_mech_choose(M(SCRAM_SHA_1) | M(PLAIN), SP_HELD_PASSWORD,
+                                 SP_PLACE_VERIFIED),
+              SP_MECH_SCRAM_SHA_1);
     /* one -PLUS taken out of the list by a man in the middle: the other still binds */
     CHECK_INT(sp_cli_mech_choose(M(SCRAM_SHA_1_PLUS) | M(SCRAM_SHA_256) | M(PLAIN),
                                  SP_HELD_PASSWORD | SP_HELD_BINDING, SP_PLACE_VERIFIED),
@@ -222,6 +246,9 @@ TEST("pinned: explicit says EXTERNAL or nothing, implicit says MAIL first")
     CHECK_INT(
         sp_cli_login_rule(true, SP_CLI_CERT_EXPLICIT, SP_LS_EXT_NAME, SP_LE_REFUSED, f),
         SP_LA_FAIL_REFUSED);
+    CHECK_INT(sp_cli_login_rule(true, SP_CLI_CERT_EXPLICIT, SP_LS_EXT_EMPTY, SP_LE_TEMP,
+                                f | SP_LF_USABLE | SP_LF_LEFT),
+              SP_LA_FAIL_TEMP);
     CHECK_INT(sp_cli_login_rule(true, SP_CLI_CERT_IMPLICIT, SP_LS_START, SP_LE_BEGIN,
                                 f | SP_LF_EXTERNAL),
               SP_LA_BARE);
