@@ -465,22 +465,62 @@ static int64_t seconds(const ASN1_TIME *t)
     return ASN1_TIME_to_tm(t, &tm) == 1 ? (int64_t)timegm(&tm) : 0;
 }
 
-int sp_cert_facts(struct sp_str in, struct sp_cert_facts *ret_f, struct sp_err *err)
+/* b: a reader of `in`, left behind the certificate when it is PEM; may be NULL. */
+static X509 *first_of(struct sp_str in, BIO *b)
 {
     const unsigned char *p = (const unsigned char *)in.p;
-    struct names all = {0};
-    struct sp_cert_facts f = {0};
-    BIO *b = in.n && in.n <= (1u << 20) ? BIO_new_mem_buf(in.p, (int)in.n) : NULL;
     X509 *x = b ? PEM_read_bio_X509(b, NULL, NULL, NULL) : NULL;
-    int rc = 0;
 
-    BIO_free(b);
     if (!x && in.n && in.n <= 65536)
         x = d2i_X509(NULL, &p, (long)in.n);
     ERR_clear_error();
+    return x;
+}
+
+static int no_certificate(struct sp_err *err)
+{
+    return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT,
+                      "this is no certificate in PEM or DER form");
+}
+
+static int put_der(X509 *x, struct sp_buf *out)
+{
+    unsigned char *der = NULL;
+    int n = i2d_X509(x, &der),
+        rc = n > 0 ? sp_buf_put(out, der, (size_t)n) : -SP_ENOMEM;
+
+    OPENSSL_free(der);
+    return rc;
+}
+
+int sp_cert_der(struct sp_str in, struct sp_buf *leaf, struct sp_buf *chain,
+                struct sp_err *err)
+{
+    BIO *b = in.n && in.n <= (1u << 20) ? BIO_new_mem_buf(in.p, (int)in.n) : NULL;
+    X509 *x = first_of(in, b);
+    int rc = x ? put_der(x, leaf) : no_certificate(err);
+
+    X509_free(x);
+    while (rc == 0 && b && (x = PEM_read_bio_X509(b, NULL, NULL, NULL))) {
+        rc = put_der(x, chain);
+        X509_free(x);
+    }
+    ERR_clear_error();
+    BIO_free(b);
+    return rc < 0 && x ? sp_err_nomem(err) : rc;
+}
+
+int sp_cert_facts(struct sp_str in, struct sp_cert_facts *ret_f, struct sp_err *err)
+{
+    struct names all = {0};
+    struct sp_cert_facts f = {0};
+    BIO *b = in.n && in.n <= (1u << 20) ? BIO_new_mem_buf(in.p, (int)in.n) : NULL;
+    X509 *x = first_of(in, b);
+    int rc = 0;
+
+    BIO_free(b);
     if (!x)
-        return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT,
-                          "this is no certificate in PEM or DER form");
+        return no_certificate(err);
     if (collect(x, &all) < 0)
         rc = sp_err_nomem(err);
     else if (all.refused)

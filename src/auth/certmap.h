@@ -18,6 +18,7 @@
 #ifndef SP_CERTMAP_H
 #define SP_CERTMAP_H
 
+#include "buf.h"
 #include "users.h"
 
 struct sp_cert_look {
@@ -59,5 +60,9 @@ struct sp_cert_facts {
 };
 int sp_cert_facts(struct sp_str der_or_pem, struct sp_cert_facts *ret_f,
                   struct sp_err *err);
+/* The first certificate of a file as DER, and those behind it one after the other:
+ * appended.  -SP_EINPUT. */
+int sp_cert_der(struct sp_str der_or_pem, struct sp_buf *leaf, struct sp_buf *chain,
+                struct sp_err *err);
 
 #endif

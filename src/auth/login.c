@@ -67,6 +67,7 @@ static int prover(struct sp_users *u, const struct sp_login_try *t,
         rc = end(ret, SP_LOGIN_TEMPORARY, "the account was changed during the login");
     else
         *ret_user = user;
+    ret->generation = user->generation;
     if (!*ret_user)
         sp_user_free(user);
     return rc;
@@ -98,6 +99,8 @@ static int judge(struct sp_users *u, struct sp_user *user, const struct sp_login
     rc = sp_users_find(u, t->authorization_identity, &as, &e);
     if (rc == 0 && as->enabled && sp_user_may_act_as(user, sp_str(as->name))) {
         ret->user = as;
+        if (as->generation > ret->generation)
+            ret->generation = as->generation;
         as = NULL;
         (void)end(ret, SP_LOGIN_OK, "acting as another account");
     } else if (rc == 0) {
@@ -126,8 +129,8 @@ int sp_login_judge(struct sp_users *u, const struct sp_login_try *t,
 }
 
 int sp_login_still_good(struct sp_users *u, struct sp_str user, struct sp_str login,
-                        bool by_certificate, struct sp_login_result *ret,
-                        struct sp_err *err)
+                        enum sp_login_basis basis, uint64_t since,
+                        struct sp_login_result *ret, struct sp_err *err)
 {
     struct sp_login_try t = {.authentication_identity = login,
                              .authorization_identity = user};
@@ -135,22 +138,46 @@ int sp_login_still_good(struct sp_users *u, struct sp_str user, struct sp_str lo
     struct sp_err e = {0};
     int rc = sp_login_judge(u, &t, ret, err);
 
-    if (rc < 0 || ret->status != SP_LOGIN_OK || by_certificate)
+    if (rc < 0 || ret->status != SP_LOGIN_OK || basis != SP_LOGIN_BY_SECRET)
         return rc;
-    /* A password login does not outlive the password. */
     rc = sp_users_get(u, sp_str(ret->login), &prover_now, &e);
-    if (rc == 0 && prover_now->has_password) {
-        sp_user_free(prover_now);
-        return 0;
-    }
+    if (rc < 0 && rc != -SP_ENOENT)
+        rc = trouble(ret, rc, &e);
+    else if (rc < 0 || !prover_now->has_password)
+        rc = end(ret, SP_LOGIN_FAILED, "the account has no password any more");
+    else if (prover_now->secret_generation > since)
+        rc = end(ret, SP_LOGIN_FAILED, "the password was changed");
     sp_user_free(prover_now);
+    if (ret->status == SP_LOGIN_OK)
+        return 0;
     sp_user_free(ret->user);
     ret->user = NULL;
-    if (rc < 0 && rc != -SP_ENOENT) {
-        rc = trouble(ret, rc, &e);
-        return rc < 0 ? sp_err_nomem(err) : 0;
+    return rc < 0 ? sp_err_nomem(err) : 0;
+}
+
+int sp_login_within_certificate(struct sp_users *u, const char *cert_user,
+                                struct sp_login_result *r, struct sp_err *err)
+{
+    struct sp_user *holder = NULL;
+    struct sp_err e = {0};
+    int rc = 0;
+
+    if (r->status != SP_LOGIN_OK || strcmp(cert_user, r->login) == 0)
+        return 0;
+    if (*cert_user)
+        rc = sp_users_get(u, sp_str(cert_user), &holder, &e);
+    if (rc < 0 && rc != -SP_ENOENT)
+        rc = trouble(r, rc, &e);
+    else if (!holder || !holder->enabled ||
+             !sp_user_may_act_as(holder, sp_str(r->login)))
+        rc = end(r, SP_LOGIN_FAILED, "the certificate%s%s may not act as %s",
+                 *cert_user ? " of " : "", cert_user, r->login);
+    sp_user_free(holder);
+    if (r->status != SP_LOGIN_OK) {
+        sp_user_free(r->user);
+        r->user = NULL;
     }
-    return end(ret, SP_LOGIN_FAILED, "the account has no password any more");
+    return rc == -SP_ENOMEM ? sp_err_nomem(err) : 0;
 }
 
 int sp_login_verifier(struct sp_users *u, enum sp_scram_hash hash, struct sp_str name,
@@ -281,6 +308,7 @@ int sp_pwlogin_end(struct sp_pwlogin *l, struct sp_users *u,
                                       : "wrong password");
     else if (l->cached) {
         /* No time has passed since the account was read. */
+        ret->generation = l->user->generation;
         rc = judge(u, l->user, &t, ret, err);
         l->user = NULL;
     } else

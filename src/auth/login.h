@@ -50,20 +50,36 @@ struct sp_login_result {
     enum sp_login_status status;
     struct sp_user *user; /* with SP_LOGIN_OK: the authorization identity's account */
     char login[SP_NAME_MAX + 1]; /* the account that proved itself; "" when unknown */
-    char reason[200];            /* for the log; never a secret */
+    /* With SP_LOGIN_OK: as of when both accounts were looked at; sp_login_still_good()
+     * compares. */
+    uint64_t generation;
+    /* For the log; never a secret.  Of sp_login_still_good(): fit for the client, who
+     * was logged in. */
+    char reason[200];
 };
 
 /* 0, and *ret says how it ended; negative only when memory is short. */
 int sp_login_judge(struct sp_users *u, const struct sp_login_try *t,
                    struct sp_login_result *ret, struct sp_err *err);
 
+/* What a login rests on besides the accounts. */
+enum sp_login_basis {
+    SP_LOGIN_BY_SYSTEM, /* a local socket: the system says who it is */
+    SP_LOGIN_BY_SECRET,
+    SP_LOGIN_BY_CERTIFICATE, /* which sp_certmap() is asked about again */
+};
+
 /* May the session that is `user`, proved by `login` (which may be the same), go on?
- * What IdentityCheck asks.  by_certificate: proved by EXTERNAL, so only the accounts are
- * looked at here, and the certificate again by sp_certmap(); otherwise a password that
- * was removed ends the login, too. */
+ * What IdentityCheck asks.  since: the result's generation when it logged in.  A login
+ * by secret does not outlive that secret: who changes a password because somebody else
+ * knows it means the sessions of that somebody, too. */
 int sp_login_still_good(struct sp_users *u, struct sp_str user, struct sp_str login,
-                        bool by_certificate, struct sp_login_result *ret,
-                        struct sp_err *err);
+                        enum sp_login_basis basis, uint64_t since,
+                        struct sp_login_result *ret, struct sp_err *err);
+/* With client-certificates = required a password counts only for the certificate's
+ * account (cert_user; "" when it has none) and those it may act as. */
+int sp_login_within_certificate(struct sp_users *u, const char *cert_user,
+                                struct sp_login_result *r, struct sp_err *err);
 
 /* The verifier for a SCRAM exchange: the account's, or a fake one when there is no such
  * account, it is disabled, or it has none.  *ret_generation for sp_login_judge(). */

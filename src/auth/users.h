@@ -35,7 +35,7 @@
 #include "arena.h"
 #include "grant.h"
 
-#define SP_USERS_SCHEMA    1    /* version written by this program */
+#define SP_USERS_SCHEMA    2    /* version written by this program */
 #define SP_USER_GRANTS_MAX 1000 /* addresses and grants of one account */
 #define SP_USER_ACT_AS_MAX 200
 
@@ -62,7 +62,8 @@ struct sp_user {
     uint64_t message_size_max; /* 0: the listener's */
     uint32_t recipients_max;   /* 0: the listener's */
     uint64_t generation;
-    struct sp_arena arena; /* owns all of the above */
+    uint64_t secret_generation; /* when the password was last set or taken away */
+    struct sp_arena arena;      /* owns all of the above */
 };
 
 struct sp_users; /* an open database */
@@ -122,6 +123,23 @@ int sp_users_by(struct sp_users *u, enum sp_users_key key, struct sp_str value,
                 struct sp_str second, struct sp_users_hit *ret_hits, size_t cap,
                 struct sp_err *err);
 
+/* A pin, or a mapping of a URI or a DN: what leads from a certificate to an account
+ * besides its addresses. */
+struct sp_users_certificate {
+    enum sp_users_key key; /* BY_PIN, BY_URI, BY_DN */
+    const char *user;
+    bool enabled;
+    const char *value;  /* key in hex, URI, subject */
+    const char *second; /* pin: the certificate's subject; DN: its issuer */
+    int64_t until_s;    /* pin: when that certificate ends; 0: not known */
+};
+/* All of them, pins first, until `each` returns non-zero, which is returned. */
+int sp_users_certificates(struct sp_users *u,
+                          int (*each)(void *arg, const struct sp_users_certificate *c),
+                          void *arg, struct sp_err *err);
+/* Is there one?  1, 0 or negative. */
+int sp_users_any_certificate(struct sp_users *u, struct sp_err *err);
+
 /* ---- Changing (SP_USERS_WRITE) ---- */
 
 /* first_address may be empty.  The account is enabled and has no password. */
@@ -154,6 +172,10 @@ int sp_users_limits(struct sp_users *u, struct sp_str name, uint64_t message_siz
 /* A key that stands for this account without a chain: one account for one key. */
 int sp_users_pin(struct sp_users *u, struct sp_str name, struct sp_str spki_sha256_hex,
                  bool pinned, struct sp_err *err);
+/* What `cert list` says about a pin. */
+int sp_users_pin_note(struct sp_users *u, struct sp_str name,
+                      struct sp_str spki_sha256_hex, struct sp_str subject,
+                      int64_t until_s, struct sp_err *err);
 /* SP_USERS_BY_URI or SP_USERS_BY_DN. */
 int sp_users_map(struct sp_users *u, struct sp_str name, enum sp_users_key key,
                  struct sp_str value, struct sp_str second, bool mapped,

@@ -48,6 +48,15 @@ static const char schema[] =
     "CASCADE,"
     " PRIMARY KEY(kind, value, second, account)) WITHOUT ROWID;";
 
+/* What turned version n + 1 into n + 2.  A new file is made in version 1 and goes the
+ * same way, so that there is one schema whatever a file's age. */
+static const char *const steps[SP_USERS_SCHEMA - 1] = {
+    /* 2: since when the password is what it is; what a pinned certificate was */
+    "ALTER TABLE account ADD COLUMN secret_generation INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE pin ADD COLUMN subject TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE pin ADD COLUMN until_s INTEGER NOT NULL DEFAULT 0;",
+};
+
 int sp_users_sqlite(struct sp_users *u, int rc, struct sp_err *err)
 {
     const char *path = u->path, *why = u->db ? sqlite3_errmsg(u->db) : "no memory";
@@ -199,20 +208,42 @@ static int create_schema(struct sp_users *u, struct sp_err *err)
         return sp_err_set(err, SP_CLASS_BUG, SP_EIO, "no random numbers");
     (void)sp_hex_encode(key, sizeof key, hex, sizeof hex);
     snprintf(text, sizeof text,
-             "INSERT INTO meta VALUES (1, x'%s', %d);"
-             "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
-             hex, SP_SCRAM_ITERATIONS_USUAL, APPLICATION_ID, SP_USERS_SCHEMA);
+             "INSERT INTO meta VALUES (1, x'%s', %d); PRAGMA application_id = %d", hex,
+             SP_SCRAM_ITERATIONS_USUAL, APPLICATION_ID);
     rc = exec(u, schema, err);
     if (rc == 0)
         rc = exec(u, text, err);
     return rc;
 }
 
+static int migrate(struct sp_users *u, int64_t version, struct sp_err *err)
+{
+    char text[64];
+    int rc = 0;
+
+    for (; rc == 0 && version < SP_USERS_SCHEMA; version++)
+        rc = exec(u, steps[version - 1], err);
+    snprintf(text, sizeof text, "PRAGMA user_version = %d", SP_USERS_SCHEMA);
+    return rc == 0 ? exec(u, text, err) : rc;
+}
+
+/* An older file is brought up to date by whoever opens it first, also for reading. */
+static int migrate_by_writer(const struct sp_users *u, struct sp_err *err)
+{
+    struct sp_users *w;
+    int rc = sp_users_open(u->path, SP_USERS_WRITE, &w, err);
+
+    if (rc == 0)
+        sp_users_close(w);
+    return rc;
+}
+
 /* What is in the file?  Its own schema, nothing at all (then one is made, when we may),
- * a newer one, something else. */
+ * an older one, a newer one, something else. */
 static int check_schema(struct sp_users *u, struct sp_err *err)
 {
     int64_t id = 0, version = 0, objects = 0;
+    bool older;
     int rc = exec(u, u->writable ? "BEGIN IMMEDIATE" : "BEGIN", err);
 
     if (rc == 0)
@@ -221,8 +252,11 @@ static int check_schema(struct sp_users *u, struct sp_err *err)
         rc = pragma_int(u, "PRAGMA user_version", &version, err);
     if (rc == 0)
         rc = pragma_int(u, "SELECT count(*) FROM sqlite_schema", &objects, err);
-    if (rc == 0 && id == 0 && version == 0 && objects == 0 && u->writable)
-        return create_schema(u, err);
+    if (rc == 0 && id == 0 && version == 0 && objects == 0 && u->writable) {
+        rc = create_schema(u, err);
+        id = APPLICATION_ID;
+        version = 1;
+    }
     if (rc == 0 && id != APPLICATION_ID)
         rc = sp_err_set(err, SP_CLASS_PEER, SP_EIO, "%s is not a users database",
                         u->path);
@@ -231,8 +265,11 @@ static int check_schema(struct sp_users *u, struct sp_err *err)
                         "the users database %s was written by a newer version of this "
                         "program (schema %lld, known here: %d)",
                         u->path, (long long)version, SP_USERS_SCHEMA);
-    (void)exec(u, "COMMIT", NULL);
-    return rc;
+    older = rc == 0 && version < SP_USERS_SCHEMA;
+    if (older && u->writable)
+        rc = version >= 1 ? migrate(u, version, err) : -SP_EVERSION;
+    (void)exec(u, rc == 0 ? "COMMIT" : "ROLLBACK", NULL);
+    return older && !u->writable ? migrate_by_writer(u, err) : rc;
 }
 
 static int check_pages(struct sp_users *u, struct sp_err *err)

@@ -20,7 +20,8 @@
                       " WHERE id IN (SELECT account FROM act_as WHERE other = ?1)")                \
     X(Q_ITERATIONS,   "UPDATE meta SET iterations = ?1")                                           \
     X(Q_BY_NAME,      "SELECT id, name, enabled, crypt, scram256, scram1, first_address,"          \
-                      " message_size_max, recipients_max, generation FROM account WHERE name = ?1") \
+                      " message_size_max, recipients_max, generation, secret_generation FROM account"               \
+                      " WHERE name = ?1")                                                          \
     X(Q_NAME_OF_ADDRESS, "SELECT a.name FROM address d JOIN account a ON a.id = d.account"         \
                       " WHERE d.address = ?1 AND d.own LIMIT 2")                                   \
     X(Q_ADDRESSES,    "SELECT address, own FROM address WHERE account = ?1"                        \
@@ -47,7 +48,8 @@
                       " VALUES (?1, (SELECT generation FROM meta))")                               \
     X(Q_DELETE,       "DELETE FROM account WHERE id = ?1")                                         \
     X(Q_ENABLE,       "UPDATE account SET enabled = ?2 WHERE id = ?1")                             \
-    X(Q_PASSWORD,     "UPDATE account SET crypt = ?2, scram256 = ?3, scram1 = ?4 WHERE id = ?1")   \
+    X(Q_PASSWORD,     "UPDATE account SET crypt = ?2, scram256 = ?3, scram1 = ?4,"                 \
+                      " secret_generation = (SELECT generation FROM meta) WHERE id = ?1")          \
     /* The table is made when the first account opts in, so that no file needs it. */           \
     X(Q_HAS_CRAM,     "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'cram'")        \
     X(Q_MAKE_CRAM,    "CREATE TABLE cram(account INTEGER PRIMARY KEY REFERENCES account"           \
@@ -72,6 +74,12 @@
     X(Q_LIMITS,       "UPDATE account SET message_size_max = ?2, recipients_max = ?3 WHERE id = ?1") \
     X(Q_PIN,          "INSERT INTO pin(account, spki) VALUES (?1, ?2)")                            \
     X(Q_UNPIN,        "DELETE FROM pin WHERE account = ?1 AND spki = ?2")                          \
+    X(Q_PIN_NOTE,     "UPDATE pin SET subject = ?3, until_s = ?4 WHERE account = ?1 AND spki = ?2") \
+    X(Q_ALL_PINS,     "SELECT a.name, a.enabled, 0, p.spki, p.subject, p.until_s FROM pin p"       \
+                      " JOIN account a ON a.id = p.account ORDER BY a.name, p.spki")               \
+    X(Q_ALL_MAPS,     "SELECT a.name, a.enabled, m.kind, m.value, m.second, 0 FROM mapping m"      \
+                      " JOIN account a ON a.id = m.account ORDER BY a.name, m.kind, m.value")      \
+    X(Q_ANY_CERT,     "SELECT EXISTS(SELECT 1 FROM pin) OR EXISTS(SELECT 1 FROM mapping)")         \
     X(Q_MAP,          "INSERT INTO mapping(account, kind, value, second) VALUES (?1, ?2, ?3, ?4)") \
     X(Q_UNMAP,        "DELETE FROM mapping WHERE account = ?1 AND kind = ?2 AND value = ?3"        \
                       " AND second = ?4")

@@ -85,6 +85,7 @@ static int read_row(sqlite3_stmt *st, struct sp_user *user)
     user->message_size_max = (uint64_t)sqlite3_column_int64(st, 7);
     user->recipients_max = (uint32_t)sqlite3_column_int64(st, 8);
     user->generation = (uint64_t)sqlite3_column_int64(st, 9);
+    user->secret_generation = (uint64_t)sqlite3_column_int64(st, 10);
     return user->name && user->first_address && (!hash.n || user->crypt) ? 0
                                                                          : -SP_ENOMEM;
 }
@@ -422,4 +423,52 @@ int sp_users_by(struct sp_users *u, enum sp_users_key key, struct sp_str value,
         n++;
     }
     return rc < 0 ? rc : n;
+}
+
+static int certificates_of(struct sp_users *u, enum sp_users_q q,
+                           int (*each)(void *arg, const struct sp_users_certificate *c),
+                           void *arg, struct sp_err *err)
+{
+    sqlite3_stmt *st = sp_users_q(u, q, err);
+    int rc, stop = 0;
+
+    if (!st)
+        return -SP_EIO;
+    while (!stop && (rc = sp_users_row(u, st, err)) == 1) {
+        struct sp_users_certificate c = {
+            .key = q == Q_ALL_PINS ? SP_USERS_BY_PIN
+                                   : (enum sp_users_key)sqlite3_column_int(st, 2),
+            .user = (const char *)sqlite3_column_text(st, 0),
+            .enabled = sqlite3_column_int(st, 1) != 0,
+            .value = (const char *)sqlite3_column_text(st, 3),
+            .second = (const char *)sqlite3_column_text(st, 4),
+            .until_s = sqlite3_column_int64(st, 5),
+        };
+
+        if (c.user && c.value && c.second)
+            stop = each(arg, &c);
+    }
+    sqlite3_reset(st);
+    return stop ? stop : rc;
+}
+
+int sp_users_certificates(struct sp_users *u,
+                          int (*each)(void *arg, const struct sp_users_certificate *c),
+                          void *arg, struct sp_err *err)
+{
+    int rc = certificates_of(u, Q_ALL_PINS, each, arg, err);
+
+    return rc ? rc : certificates_of(u, Q_ALL_MAPS, each, arg, err);
+}
+
+int sp_users_any_certificate(struct sp_users *u, struct sp_err *err)
+{
+    sqlite3_stmt *st = sp_users_q(u, Q_ANY_CERT, err);
+    int rc = st ? sp_users_row(u, st, err) : -SP_EIO;
+
+    if (rc == 1)
+        rc = sqlite3_column_int(st, 0) != 0;
+    if (st)
+        sqlite3_reset(st);
+    return rc;
 }

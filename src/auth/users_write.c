@@ -10,6 +10,7 @@
 #include "secret.h"
 #include "verify.h"
 
+#include <stdio.h>
 #include <string.h>
 
 struct change {
@@ -519,6 +520,22 @@ int sp_users_pin(struct sp_users *u, struct sp_str name, struct sp_str spki_sha2
     if (rc == 0)
         rc = run_texts(u, Q_PIN, c.id, &text, 1, err);
     return change_end(u, &c, rc, err);
+}
+
+int sp_users_pin_note(struct sp_users *u, struct sp_str name,
+                      struct sp_str spki_sha256_hex, struct sp_str subject,
+                      int64_t until_s, struct sp_err *err)
+{
+    char digits[24];
+    struct sp_str text[] = {spki_sha256_hex, subject, {digits, 0}};
+    struct change c;
+    int rc = change_begin(u, name, true, &c, err);
+
+    if (rc < 0)
+        return rc;
+    /* As text: the column makes a number of it. */
+    text[2].n = (size_t)snprintf(digits, sizeof digits, "%lld", (long long)until_s);
+    return change_end(u, &c, must_hit(u, Q_PIN_NOTE, c.id, text, 3, "pin", err), err);
 }
 
 int sp_users_map(struct sp_users *u, struct sp_str name, enum sp_users_key key,

@@ -187,12 +187,13 @@ struct sp_conf_listener {
     size_t n_tls_certs; /* > 0 unless tls is NONE */
     /* In force as far as this file decides: OPTIONAL when nothing was written and there
      * is a client-ca, else OFF.  When it was not written
-     * (client_certificates_auto) and a user has a pinned certificate, OFF means
-     * OPTIONAL. */
+     * (client_certificates_auto) and some user has a pin or a mapping, OFF means
+     * OPTIONAL: the auth role tells the servers. */
     enum sp_conf_client_certs client_certificates;
     bool client_certificates_auto;
     const char *client_ca;  /* NULL: none */
     const char *client_crl; /* NULL: none */
+    struct sp_conf_list client_ca_domains; /* empty: any; lower case */
     bool send_ca_names;
     enum sp_conf_cert_login certificate_login;
     enum sp_conf_cert_list auth_list_with_certificate;

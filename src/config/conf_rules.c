@@ -158,6 +158,7 @@ ASK(login_without_certs, sp_conf_listener,
     given(p, in, "certificate-login") && l->certificate_login != SP_CONF_LOGIN_OFF &&
     l->client_certificates == SP_CONF_CERTS_OFF && !l->client_certificates_auto)
 ASK(crl_without_ca, sp_conf_listener, l->client_crl && !l->client_ca)
+ASK(domains_without_ca, sp_conf_listener, l->client_ca_domains.n && !l->client_ca)
 ASK(names_without_ca, sp_conf_listener, l->send_ca_names && !l->client_ca)
 ASK(ca_but_off, sp_conf_listener, l->type == SP_CONF_SUBMISSION && l->client_ca && l->client_certificates == SP_CONF_CERTS_OFF)
 ASK(required_without_ca, sp_conf_listener, l->client_certificates == SP_CONF_CERTS_REQUIRED && !l->client_ca)
@@ -282,6 +283,8 @@ static const struct rule rules[] = {
      "client-certificates = optional", NULL},
     {SP_CONF_LISTENER, 0, "client-crl", {"client-ca"}, crl_without_ca,
      "client-crl needs client-ca: without it there is nothing to revoke", "client-ca = /etc/sallyport/client-ca.pem", NULL},
+    {SP_CONF_LISTENER, 0, "client-ca-domains", {"client-ca"}, domains_without_ca,
+     "client-ca-domains needs client-ca: without it no authority vouches for anybody", "client-ca = /etc/sallyport/client-ca.pem", NULL},
     {SP_CONF_LISTENER, WARN, "send-ca-names", {"client-ca"}, names_without_ca,
      "send-ca-names has no effect without client-ca", NULL, NULL},
     {SP_CONF_LISTENER, WARN, "client-ca", {"client-certificates", "type"}, ca_but_off,
@@ -380,10 +383,10 @@ static const struct {
     enum sp_conf_section_id section;
     const char *key, *why; /* of the decision */
     unsigned mask;         /* values of it that give the keys a meaning */
-    const char *keys[14];
+    const char *keys[15];
 } useless[] = {
     {SP_CONF_LISTENER, "type", "with type = local", 1u << SP_CONF_SUBMISSION,
-     {"certificate", "client-certificates", "client-ca", "client-crl", "send-ca-names",
+     {"certificate", "client-certificates", "client-ca", "client-crl", "client-ca-domains", "send-ca-names",
       "certificate-login", "auth-list-with-certificate", "auth-clear", "auth-tls", "require-binding",
       "lenient-ehlo", "legacy-auth-line", "tls-min"}},
     {SP_CONF_ROUTE, "to", "unless to = smarthost", 1u << SP_CONF_TO_SMARTHOST,
@@ -610,6 +613,18 @@ static void default_certificates(struct conf_parser *p, struct conf_inst *in)
         put(p, in, "certificate", SP_CONF_SELF_SIGNED);
 }
 
+/* The CA that `sallyport cert` keeps comes with a list, and a revocation that nobody
+ * looks at would be worse than none. */
+static void default_crl(struct conf_parser *p, struct conf_inst *in)
+{
+    const struct sp_conf_listener *l = in->data;
+    size_t n = strlen(p->conf->data_directory);
+
+    if (l->client_ca && strncmp(l->client_ca, p->conf->data_directory, n) == 0 &&
+        strcmp(l->client_ca + n, "/ca/ca.pem") == 0)
+        put(p, in, "client-crl", conf_text(p, "%s/ca/crl.pem", p->conf->data_directory));
+}
+
 static void listener_defaults(struct conf_parser *p, struct conf_inst *in)
 {
     struct sp_conf_listener *l = in->data;
@@ -621,6 +636,8 @@ static void listener_defaults(struct conf_parser *p, struct conf_inst *in)
         default_certificates(p, in);
     if (!given(p, in, "message-size"))
         l->message_size = p->conf->message_size;
+    if (!given(p, in, "client-crl"))
+        default_crl(p, in);
     l->client_certificates_auto =
         !given(p, in, "client-certificates") && l->tls != SP_CONF_NONE;
     if (l->client_certificates_auto)

@@ -227,7 +227,8 @@ static const struct sp_conf_key keys[] = {
             "for clients that ask for no name.  self-signed is the built-in one."},
     {"client-certificates", SP_CONF_LISTENER,
      ENUM(sp_conf_listener, client_certificates, NULL, w_client_certs), V01,
-     .def_doc = "optional where there is a client-ca or a pinned certificate, else off",
+     .def_doc = "optional where there is a client-ca, and while some user has a pinned or "
+                "mapped certificate, else off",
      .example = "optional",
      .doc = "Whether clients are asked for a certificate.  With optional, one that is foreign, "
             "expired or revoked does no harm: it does not count, the client is told why, and "
@@ -238,9 +239,19 @@ static const struct sp_conf_key keys[] = {
      .doc = "The certificate authorities, in PEM form, that may vouch for clients here.  The "
             "system's own list is never used for this."},
     {"client-crl", SP_CONF_LISTENER, STRING(SP_CONF_PATH, sp_conf_listener, client_crl, NULL), V01,
-     .def_doc = "none", .example = "/etc/sallyport/client-ca.crl",
+     .def_doc = "crl.pem beside it where client-ca is the CA of sallyport cert, else none",
+     .example = "/etc/sallyport/client-ca.crl",
      .doc = "The list of revoked client certificates, in PEM form.  Where it is configured "
-            "but missing or out of date no client certificate counts."},
+            "but missing or out of date no client certificate counts.  The list of the CA that "
+            "sallyport cert keeps in the data directory is renewed by the service in time."},
+    {"client-ca-domains", SP_CONF_LISTENER,
+     LIST(SP_CONF_DOMAINS, sp_conf_list, sp_conf_listener, client_ca_domains, ""), V01,
+     .def_doc = "any", .example = "example.org example.net",
+     .doc = "The mail domains for which the authorities in client-ca may vouch: an address (or "
+            "the host of a URI) in a certificate that lies in another domain does not count.  "
+            "Write it when the authorities are not your own.  Pinned keys and mapped subjects "
+            "are not limited by it: an administrator wrote each of them.  Two authorities with "
+            "different domains want two listeners."},
     {"send-ca-names", SP_CONF_LISTENER, BOOL(sp_conf_listener, send_ca_names, "no"), V01,
      .example = "yes",
      .doc = "Tell clients the names of the authorities in client-ca.  Some programs need that "

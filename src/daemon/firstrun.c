@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { CA_DAYS = 3650, CERT_DAYS = 825 };
@@ -95,6 +96,37 @@ static int self_signed(const struct sp_conf *c, const struct sp_conf_tls *t,
     return rc;
 }
 
+static bool uses(const struct sp_conf *c, const char *crl)
+{
+    for (size_t i = 0; i < c->n_listeners; i++)
+        if (c->listeners[i].client_crl && strcmp(c->listeners[i].client_crl, crl) == 0)
+            return true;
+    return false;
+}
+
+void sp_renew_own_crl(const struct sp_conf *c)
+{
+    char dir[4096], crl[4200];
+    struct sp_ca *ca = NULL;
+    struct sp_err err;
+    int64_t next = 0;
+    int rc;
+
+    snprintf(dir, sizeof dir, "%s/ca", c->data_directory);
+    snprintf(crl, sizeof crl, "%s/crl.pem", dir);
+    if (!uses(c, crl))
+        return;
+    rc = sp_ca_crl_next(crl, &next, &err);
+    if (rc == 0 && next - (int64_t)time(NULL) > SP_CA_CRL_DAYS / 2 * 86400)
+        return;
+    rc = sp_ca_open(dir, &ca, &err);
+    if (rc == 0)
+        rc = sp_ca_refresh_crl(ca, &err);
+    sp_ca_close(ca);
+    if (rc < 0 && rc != -SP_EAGAIN) /* locked: a command is writing it now */
+        sp_log(SP_LOG_WARNING, "", SP_KVS("reason", err.text), SP_KVS("file", crl));
+}
+
 int sp_firstrun(const struct sp_conf *c, uid_t uid, gid_t gid, struct sp_err *err)
 {
     char path[4096];
@@ -116,5 +148,7 @@ int sp_firstrun(const struct sp_conf *c, uid_t uid, gid_t gid, struct sp_err *er
     for (size_t i = 0; rc == 0 && i < c->n_tls; i++)
         if (c->tls[i].self_signed)
             rc = self_signed(c, &c->tls[i], err);
+    if (rc == 0)
+        sp_renew_own_crl(c);
     return rc;
 }

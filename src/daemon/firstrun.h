@@ -14,5 +14,10 @@
 /* uid, gid: whom the roles become.  Nothing that exists is changed, but for the owner of
  * folders that we made.  The error says what to do. */
 int sp_firstrun(const struct sp_conf *c, uid_t uid, gid_t gid, struct sp_err *err);
+/* Writes the revocation list of the CA in the data directory anew when a listener uses
+ * it and it ends within half its life: nobody could log in by certificate once it is out
+ * of date.  Cheap; for a timer, too.  A failure is logged, the list still holds for
+ * days. */
+void sp_renew_own_crl(const struct sp_conf *c);
 
 #endif

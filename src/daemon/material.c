@@ -148,41 +148,57 @@ static struct sp_pem pem(const struct sp_material *m, long i)
                  : (struct sp_pem){sp_buf_view(&m->item[i].content), m->item[i].path};
 }
 
-/* Builds the context the server role will build, so that a bad file is found here. */
-static int try_listener(struct sp_material *m, const struct sp_conf_listener *l,
-                        struct sp_buf *problems)
+static struct sp_pem pem_of(const struct sp_material *m, const char *path)
 {
-    long ca = -1, crl = -1;
+    for (size_t i = 0; path && i < m->n; i++)
+        if (strcmp(m->item[i].path, path) == 0)
+            return pem(m, (long)i);
+    return pem(m, -1);
+}
+
+int sp_material_tls(const struct sp_material *m, const struct sp_conf_listener *l,
+                    struct sp_tls_ctx **ret, struct sp_err *err)
+{
     struct sp_tls_server_opts o = {0};
     struct sp_tls_pair pairs[16];
-    struct sp_tls_ctx *ctx;
-    struct sp_err err;
-    char text[300];
 
-    if (l->client_ca) {
-        ca = add(m, l->client_ca, FOR_SERVER, "listener", l->head.name, problems);
-        if (ca < 0)
-            return -1;
-    }
-    if (l->client_crl) {
-        crl = add(m, l->client_crl, FOR_SERVER, "listener", l->head.name, problems);
-        if (crl < 0)
-            return -1;
-    }
     for (size_t i = 0; i < l->n_tls_certs && o.n_pairs < 16; i++)
         for (size_t j = 0; j < m->n_pairs; j++)
             if (strcmp(m->pair[j].name, l->tls_certs[i]->head.name) == 0)
                 pairs[o.n_pairs++] = (struct sp_tls_pair){
                     pem(m, (long)m->pair[j].cert), pem(m, (long)m->pair[j].key)};
-    if (o.n_pairs < l->n_tls_certs)
-        return 0; /* what is missing was said already */
     o.pairs = pairs;
     o.ask_client = l->client_certificates != SP_CONF_CERTS_OFF;
+    o.tls13_at_least = l->tls_min == SP_CONF_TLS_1_3;
     o.send_ca_names = l->send_ca_names;
-    o.client_ca = pem(m, ca);
-    o.use_crl = crl >= 0;
-    o.crl = pem(m, crl);
-    if (sp_tls_server(&o, &ctx, &err) < 0) {
+    o.client_ca = pem_of(m, l->client_ca);
+    o.use_crl = l->client_crl != NULL;
+    o.crl = pem_of(m, l->client_crl);
+    return sp_tls_server(&o, ret, err);
+}
+
+/* Builds the context the server role will build, so that a bad file is found here. */
+static int try_listener(struct sp_material *m, const struct sp_conf_listener *l,
+                        struct sp_buf *problems)
+{
+    const char *const paths[] = {l->client_ca, l->client_crl};
+    struct sp_tls_ctx *ctx;
+    struct sp_err err;
+    char text[300];
+
+    for (size_t i = 0; i < 2; i++)
+        if (paths[i] &&
+            add(m, paths[i], FOR_SERVER, "listener", l->head.name, problems) < 0)
+            return -1;
+    for (size_t i = 0; i < l->n_tls_certs; i++) {
+        size_t j = 0;
+
+        while (j < m->n_pairs && strcmp(m->pair[j].name, l->tls_certs[i]->head.name) != 0)
+            j++;
+        if (j == m->n_pairs)
+            return 0; /* what is missing was said already */
+    }
+    if (sp_material_tls(m, l, &ctx, &err) < 0) {
         problem(problems, "listener", l->head.name, err.text);
         return -1;
     }

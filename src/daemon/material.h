@@ -18,6 +18,11 @@ struct sp_material;
 struct sp_material *sp_material_read(const struct sp_conf *c, struct sp_buf *problems);
 void sp_material_free(struct sp_material *m); /* wipes */
 
+/* The TLS context of a listener, as the server role makes it: also judges certificates. */
+struct sp_tls_ctx;
+int sp_material_tls(const struct sp_material *m, const struct sp_conf_listener *l,
+                    struct sp_tls_ctx **ret, struct sp_err *err);
+
 /* Points s->key and s->file at the role's share; valid while m lives and until the next
  * call for the same s.  -SP_ENOMEM. */
 int sp_material_share(const struct sp_material *m, Sp__Role role, Sp__Setup *s);

@@ -13,6 +13,7 @@
 #include "err.h"
 #include "gsslogin.h"
 #include "login.h"
+#include "policy.h"
 #include "secret.h"
 #include "throttle.h"
 #include "tokens.h"
@@ -44,6 +45,8 @@ struct exchange {
     char who[SP_ADDRESS_MAX + 1]; /* what the throttle counts by */
     uint32_t delay_ms;
     bool refused; /* the throttle said so: it fails at the end, like a wrong password */
+    bool within_certificate; /* a listener that requires one: only its account counts */
+    char certificate_user[SP_NAME_MAX + 1];
 };
 
 struct client { /* one server process */
@@ -224,9 +227,10 @@ struct proof {
     int64_t expires_s; /* of an access token */
 };
 
-static void say_ok(struct client *c, uint64_t session, const struct sp_user *u,
+static void say_ok(struct client *c, uint64_t session, const struct sp_login_result *r,
                    const struct proof *p, uint32_t delay_ms)
 {
+    const struct sp_user *u = r->user;
     enum { ADDRESSES = 5000 };
     Sp__AuthResult m = SP__AUTH_RESULT__INIT;
     Sp__Identity id = SP__IDENTITY__INIT;
@@ -249,7 +253,7 @@ static void say_ok(struct client *c, uint64_t session, const struct sp_user *u,
     id.address = v;
     id.n_may_act_as = u->act_as_count;
     id.may_act_as = (char **)(uintptr_t)u->act_as;
-    id.generation = u->generation;
+    id.generation = r->generation;
     id.message_size_max = u->message_size_max;
     id.recipients_max = u->recipients_max;
     id.first_address = (char *)(uintptr_t)u->first_address;
@@ -277,7 +281,7 @@ static void finish(struct client *c, uint64_t session, struct sp_login_result *r
     if (r->status == SP_LOGIN_OK && r->user) {
         sp_throttle_ok(a->throttle, who, sp_str(address), now_ms(a));
         full.login = r->login;
-        say_ok(c, session, r->user, &full, delay_ms);
+        say_ok(c, session, r, &full, delay_ms);
     } else {
         if (r->status == SP_LOGIN_FAILED)
             sp_throttle_failed(a->throttle, who, sp_str(address), now_ms(a));
@@ -298,6 +302,8 @@ struct work {
     struct sp_pwlogin *l;
     char mechanism[24], address[64];
     char *who;
+    bool within_certificate;
+    char certificate_user[SP_NAME_MAX + 1];
     uint32_t delay_ms;
 };
 
@@ -320,7 +326,9 @@ static void work_end(uv_work_t *w, int status)
         a->working--;
     if (!c)
         sp_pwlogin_free(k->l);
-    else if (sp_pwlogin_end(k->l, a->users, a->cache, now_ms(a), &r, &err) < 0)
+    else if (sp_pwlogin_end(k->l, a->users, a->cache, now_ms(a), &r, &err) < 0 ||
+             (k->within_certificate &&
+              sp_login_within_certificate(a->users, k->certificate_user, &r, &err) < 0))
         say_result(c, k->session, SP_LOGIN_TEMPORARY, err.text);
     else
         finish(c, k->session, &r, sp_str(k->who), k->address, k->delay_ms, &p);
@@ -361,6 +369,8 @@ static void password(struct client *c, const Sp__AuthPassword *m)
     k->serial = c->serial;
     k->session = m->session;
     k->delay_ms = v.delay_ms;
+    k->within_certificate = m->certificate_required;
+    snprintf(k->certificate_user, sizeof k->certificate_user, "%s", m->certificate_user);
     snprintf(k->mechanism, sizeof k->mechanism, "%s", m->mechanism);
     snprintf(k->address, sizeof k->address, "%s", m->client_address);
     k->req.data = NULL;
@@ -537,7 +547,9 @@ static void exchange_done(struct client *c, struct exchange *e, struct sp_str ou
     struct sp_login_result r = {.status = SP_LOGIN_TEMPORARY};
     struct sp_err err;
 
-    if (e->refused || sp_login_judge(c->a->users, &t, &r, &err) < 0)
+    if (e->refused || sp_login_judge(c->a->users, &t, &r, &err) < 0 ||
+        (e->within_certificate &&
+         sp_login_within_certificate(c->a->users, e->certificate_user, &r, &err) < 0))
         r.status = SP_LOGIN_TEMPORARY;
     finish(c, e->session, &r, sp_str(e->who), e->address, e->delay_ms, &p);
 }
@@ -670,6 +682,8 @@ static void start(struct client *c, const Sp__AuthStart *m)
     }
     e->session = m->session;
     snprintf(e->address, sizeof e->address, "%s", m->client_address);
+    e->within_certificate = m->certificate_required;
+    snprintf(e->certificate_user, sizeof e->certificate_user, "%s", m->certificate_user);
     e->next = c->exchanges;
     c->exchanges = e;
     c->n++;
@@ -693,6 +707,52 @@ static void step(struct client *c, const Sp__AuthStep *m)
 
 /* ---- certificates ---- */
 
+/* What this certificate is worth now, by the listener's domains and today's accounts. */
+static int look_up(struct auth *a, ProtobufCBinaryData leaf, bool chain_ok,
+                   const char *chain_reason, const char *listener_name,
+                   struct sp_cert_result *r)
+{
+    const struct sp_conf_listener *l = listener(a, listener_name);
+    struct sp_cert_look q = {.leaf_der = text_of(leaf),
+                             .chain_ok = chain_ok,
+                             .chain_reason = sp_str(chain_reason),
+                             .now_s = (int64_t)time(NULL)};
+    struct sp_err err;
+
+    if (l)
+        srv_cert_domains(&q, l);
+    memset(r, 0, sizeof *r);
+    if (sp_certmap(a->users, &q, r, &err) == 0)
+        return 0;
+    memset(r, 0, sizeof *r);
+    snprintf(r->reason, sizeof r->reason,
+             "the users database cannot be read just now; try again later");
+    return -SP_EAGAIN;
+}
+
+/* PROTOCOL "judged when": the pin or mapping may have gone since the handshake.  True:
+ * it was answered. */
+static bool no_more(struct client *c, const Sp__AuthExternal *m)
+{
+    Sp__AuthResult out = SP__AUTH_RESULT__INIT;
+    Sp__Identity id = SP__IDENTITY__INIT;
+    struct sp_cert_result r;
+    int rc = look_up(c->a, m->leaf_der, m->chain_ok, m->chain_reason, m->listener, &r);
+
+    if (rc == 0 && r.usable && strcmp(r.user, m->user) == 0)
+        return false;
+    if (rc == 0 && r.usable)
+        snprintf(r.reason, sizeof r.reason, "the certificate is another account's now");
+    id.login = m->user;
+    out.session = m->session;
+    out.status = rc == 0 ? SP__AUTH_STATUS__AUTH_FAILED : SP__AUTH_STATUS__AUTH_TEMPORARY;
+    out.identity = &id;
+    out.reason = r.reason;
+    out.certificate_reason = rc == 0 ? r.reason : out.certificate_reason;
+    (void)sp_port_say(c->port, SP_MSG_AUTH_RESULT, &out.base);
+    return true;
+}
+
 static void external(struct client *c, const Sp__AuthExternal *m)
 {
     struct sp_login_try t = {.mechanism = "EXTERNAL",
@@ -708,6 +768,8 @@ static void external(struct client *c, const Sp__AuthExternal *m)
     struct sp_login_result r = {.status = SP_LOGIN_TEMPORARY};
     struct sp_err err;
 
+    if (no_more(c, m))
+        return;
     if (sp_login_judge(c->a->users, &t, &r, &err) < 0)
         r.status = SP_LOGIN_TEMPORARY;
     finish(c, m->session, &r, sp_str(m->user), m->client_address, v.delay_ms, &p);
@@ -715,18 +777,10 @@ static void external(struct client *c, const Sp__AuthExternal *m)
 
 static void certificate(struct client *c, const Sp__CertificateLook *m)
 {
-    struct sp_cert_look q = {.leaf_der = text_of(m->leaf_der),
-                             .chain_ok = m->chain_ok,
-                             .chain_reason = sp_str(m->chain_reason),
-                             .now_s = (int64_t)time(NULL)};
     Sp__CertificateResult out = SP__CERTIFICATE_RESULT__INIT;
     struct sp_cert_result r;
-    struct sp_err err;
 
-    memset(&r, 0, sizeof r);
-    if (sp_certmap(c->a->users, &q, &r, &err) < 0)
-        snprintf(r.reason, sizeof r.reason,
-                 "the users database cannot be read just now; try again later");
+    (void)look_up(c->a, m->leaf_der, m->chain_ok, m->chain_reason, m->listener, &r);
     out.session = m->session;
     out.usable = r.usable;
     out.verified = r.verified;
@@ -741,16 +795,19 @@ static void certificate(struct client *c, const Sp__CertificateLook *m)
 
 static void check(struct client *c, const Sp__IdentityCheck *m)
 {
+    enum sp_login_basis basis = m->fingerprint[0]               ? SP_LOGIN_BY_CERTIFICATE
+                                : m->generation && !m->by_token ? SP_LOGIN_BY_SECRET
+                                                                : SP_LOGIN_BY_SYSTEM;
     struct sp_login_result r = {.status = SP_LOGIN_TEMPORARY};
     struct proof p = {.mechanism = "", .certificate = m->fingerprint};
     struct sp_err err;
 
     if (sp_login_still_good(c->a->users, sp_str(m->user), sp_str(m->login),
-                            m->fingerprint[0] != '\0' || m->by_token, &r, &err) < 0)
+                            basis, m->generation, &r, &err) < 0)
         r.status = SP_LOGIN_TEMPORARY;
     p.login = m->login;
     if (r.status == SP_LOGIN_OK && r.user)
-        say_ok(c, m->session, r.user, &p, 0);
+        say_ok(c, m->session, &r, &p, 0);
     else
         say_result(c, m->session, r.status, r.reason);
     sp_user_free(r.user);
@@ -776,6 +833,13 @@ static void note_change(void *arg, struct sp_str name)
         l->n++;
 }
 
+/* A listener whose client-certificates was left to follow from the accounts asks for
+ * certificates while there is a pin or a mapping.  When the file cannot be read: ask. */
+static bool certificates(struct auth *a)
+{
+    return sp_users_any_certificate(a->users, NULL) != 0;
+}
+
 static void on_changes(uv_timer_t *t)
 {
     struct auth *a = t->data;
@@ -792,6 +856,7 @@ static void on_changes(uv_timer_t *t)
     }
     m.user = l.name;
     m.n_user = l.many ? 0 : l.n; /* none named: all */
+    m.certificates = certificates(a);
     for (struct client *c = a->clients; c && (l.many || l.n); c = c->next)
         if (c->port)
             (void)sp_port_say(c->port, SP_MSG_ID_CHANGED, &m.base);
@@ -865,6 +930,7 @@ static int on_peer(struct sp_role *r, Sp__Role peer, unsigned instance, int fd,
 {
     struct auth *a = r->self;
     struct client *old = find_client(a, instance), *c;
+    Sp__IdentityChanged hello = SP__IDENTITY_CHANGED__INIT;
     static uint64_t serials;
 
     if (peer != SP__ROLE__ROLE_SERVER) {
@@ -890,6 +956,8 @@ static int on_peer(struct sp_role *r, Sp__Role peer, unsigned instance, int fd,
     c->serial = ++serials;
     c->next = a->clients;
     a->clients = c;
+    hello.certificates = certificates(a);
+    (void)sp_port_say(c->port, SP_MSG_ID_CHANGED, &hello.base);
     return 0;
 }
 

@@ -246,6 +246,7 @@ static struct srv *srv_new(struct sp_role *r)
     if (!srv)
         return NULL;
     srv->role = r;
+    srv->some_certificate = true;
     srv->net = sp_net_new(&r->loop);
     srv->slots = SRV_SESSIONS_MAX;
     srv->slot = sp_alloc(srv->slots * sizeof *srv->slot);
@@ -291,6 +292,8 @@ static int on_setup(struct sp_role *r, const Sp__Setup *s, struct sp_conf *conf,
             return -(int)err->code;
         }
     }
+    for (size_t i = 0; i < n; i++)
+        srv_listener_ask(v[i], srv->some_certificate);
     free_listeners(srv->listener, srv->listeners);
     srv->listener = v;
     srv->listeners = n;

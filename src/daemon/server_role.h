@@ -43,6 +43,9 @@ struct srv_listener {
 
 struct srv_listener *srv_listener_new(struct sp_conf *conf, const struct sp_conf_listener *l,
                                       const Sp__Setup *setup, struct sp_err *err);
+/* Some account has a pin or a mapping, or none has any more: who left it to us to decide
+ * whether clients are asked for a certificate has decided that way. */
+void srv_listener_ask(struct srv_listener *l, bool some_certificate);
 struct srv_listener *srv_listener_ref(struct srv_listener *l);
 void srv_listener_unref(struct srv_listener *l);
 
@@ -73,6 +76,9 @@ struct srv {
     struct srv_spare spare[SRV_SPARES_WANTED];
     unsigned spares, spares_asked;
     bool disk_full;
+    /* As auth said last.  Until then yes: a certificate that is asked for in vain does
+     * no harm, one that is not asked for is a login that fails. */
+    bool some_certificate;
     struct sp_arena arena; /* frames */
     uv_idle_t spin; /* keeps the loop from sleeping while banners wait */
     uv_check_t check;
@@ -123,10 +129,12 @@ struct srv_session {
     struct sp_arena who_arena;
     Sp__Identity *who;
     bool check_still;     /* auth said that something changed */
+    struct sp_mail mail;  /* SRV_WAIT_RECERT, SRV_WAIT_STILL: the event's, until answered */
     bool by_certificate;
     const char *mechanism; /* of the login being tried, with what it says it is */
     char login[200];
     bool cert_pinned;
+    bool external_implicit; /* the login by certificate being tried is MAIL's */
     struct sp_str cert_user, cert_address, cert_fingerprint; /* in cert_arena */
     struct sp_arena cert_arena;
 

@@ -121,6 +121,20 @@ static char *bearer_error(const struct sp_conf *c)
     return copy;
 }
 
+void srv_cert_domains(struct sp_cert_look *q, const struct sp_conf_listener *l)
+{
+    if (l->client_ca_domains.n == 0)
+        return; /* any */
+    q->domains = l->client_ca_domains.v;
+    q->ndomains = l->client_ca_domains.n;
+}
+
+bool srv_asks_certificate(const struct sp_conf_listener *l, bool some_certificate)
+{
+    return l->client_certificates != SP_CONF_CERTS_OFF ||
+           (l->client_certificates_auto && some_certificate);
+}
+
 static int make_tls(struct srv_listener *x, const Sp__Setup *setup, struct sp_err *err)
 {
     const struct sp_conf_listener *l = x->l;
@@ -140,6 +154,7 @@ static int make_tls(struct srv_listener *x, const Sp__Setup *setup, struct sp_er
         }
     o.pairs = pairs;
     o.ask_client = l->client_certificates != SP_CONF_CERTS_OFF;
+    o.tls13_at_least = l->tls_min == SP_CONF_TLS_1_3;
     o.send_ca_names = l->send_ca_names;
     o.client_ca = (struct sp_pem){sp_setup_file(setup, l->client_ca), l->client_ca};
     o.use_crl = l->client_crl != NULL;
@@ -168,6 +183,12 @@ struct srv_listener *srv_listener_new(struct sp_conf *conf, const struct sp_conf
         return NULL;
     }
     return x;
+}
+
+void srv_listener_ask(struct srv_listener *l, bool some_certificate)
+{
+    if (l->tls)
+        sp_tls_ask_clients(l->tls, srv_asks_certificate(l->l, some_certificate));
 }
 
 struct srv_listener *srv_listener_ref(struct srv_listener *l)

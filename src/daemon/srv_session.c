@@ -239,18 +239,18 @@ static void got_certificate(struct srv_session *s, const Sp__CertificateResult *
 
 /* Is the certificate still what it was at the handshake?  By today's lists and clock.
  * False: the reason is in `why`. */
-static bool certificate_holds(struct srv_session *s, char *why, size_t cap)
+static bool certificate_holds(struct srv_session *s, struct sp_tls_verdict *v, char *why,
+                              size_t cap)
 {
     struct srv_listener *now = srv_listener_now(s->srv, s->listener->l->head.name);
-    struct sp_tls_verdict v;
     const char *reason = NULL;
 
     if (!now || !now->tls) {
         snprintf(why, cap, "the listener was closed");
         return false;
     }
-    sp_conn_judge(s->conn, now->tls, (int64_t)time(NULL), &v);
-    if (sp_tls_verified(&v, s->cert_pinned, &reason))
+    sp_conn_judge(s->conn, now->tls, (int64_t)time(NULL), v);
+    if (sp_tls_verified(v, s->cert_pinned, &reason))
         return true;
     snprintf(why, cap, "%s", reason ? reason : "not verified");
     return false;
@@ -265,6 +265,12 @@ static ProtobufCBinaryData bin(struct sp_str s)
     return (ProtobufCBinaryData){s.n, (uint8_t *)(uintptr_t)s.p};
 }
 
+/* Arena copies end in a NUL. */
+static const char *cert_user(const struct srv_session *s)
+{
+    return s->cert_user.n ? s->cert_user.p : "";
+}
+
 static int ask_password(struct srv_session *s, const struct sp_srv_event *ev)
 {
     Sp__AuthPassword m = SP__AUTH_PASSWORD__INIT;
@@ -276,13 +282,23 @@ static int ask_password(struct srv_session *s, const struct sp_srv_event *ev)
     m.secret = bin(ev->u.auth.secret);
     m.listener = (char *)(uintptr_t)s->listener->l->head.name;
     m.client_address = s->address;
+    m.certificate_required = s->listener->policy.cert_want == SP_CERT_WANT_REQUIRED;
+    m.certificate_user = (char *)(uintptr_t)cert_user(s);
     return ask_auth(s, SP_MSG_PASSWORD, &m.base);
 }
 
-static int ask_external(struct srv_session *s, const struct sp_srv_event *ev)
+static int ask_external(struct srv_session *s, const struct sp_srv_event *ev,
+                        const struct sp_tls_verdict *v)
 {
     Sp__AuthExternal m = SP__AUTH_EXTERNAL__INIT;
+    struct sp_buf der;
+    int rc;
 
+    sp_buf_init(&der, 1 << 20);
+    rc = sp_conn_peer_der(s->conn, &der);
+    m.leaf_der = (ProtobufCBinaryData){der.n, (uint8_t *)der.p};
+    m.chain_ok = v->chain_ok;
+    m.chain_reason = (char *)(uintptr_t)v->chain_why;
     m.session = s->key;
     m.authorization_identity = bin(ev->u.auth.authzid);
     /* Arena copies end in a NUL. */
@@ -292,7 +308,10 @@ static int ask_external(struct srv_session *s, const struct sp_srv_event *ev)
     m.implicit = ev->u.auth.implicit;
     m.listener = (char *)(uintptr_t)s->listener->l->head.name;
     m.client_address = s->address;
-    return ask_auth(s, SP_MSG_EXTERNAL, &m.base);
+    if (rc >= 0)
+        rc = ask_auth(s, SP_MSG_EXTERNAL, &m.base);
+    sp_buf_free(&der);
+    return rc;
 }
 
 static int ask_challenge(struct srv_session *s, const struct sp_srv_event *ev)
@@ -322,6 +341,8 @@ static int ask_challenge(struct srv_session *s, const struct sp_srv_event *ev)
     m.has_token = ev->u.auth.has_token;
     m.listener = (char *)(uintptr_t)s->listener->l->head.name;
     m.client_address = s->address;
+    m.certificate_required = s->listener->policy.cert_want == SP_CERT_WANT_REQUIRED;
+    m.certificate_user = (char *)(uintptr_t)cert_user(s);
     m.binding = &cb;
     /* Without a binding none was listed, and a client may truly say that it saw none. */
     m.plus_listed = (cb.exporter.len || cb.unique.len) &&
@@ -331,8 +352,30 @@ static int ask_challenge(struct srv_session *s, const struct sp_srv_event *ev)
     return ask_auth(s, SP_MSG_AUTH_START, &m.base);
 }
 
+/* The certificate stopped to count since the handshake: EXTERNAL is not offered any
+ * more, and the client hears why, as it would have heard it at once. */
+static void certificate_over(struct srv_session *s, const char *why)
+{
+    struct sp_srv_tls t = {.cert = SP_CERT_UNUSABLE,
+                           .reason = sp_str(why),
+                           .channel_binding = binding_exists(s)};
+
+    sp_log(SP_LOG_LOGIN_FAILED, s->id, SP_KVS("mechanism", "EXTERNAL"),
+           SP_KV("user", s->cert_user), SP_KVS("reason", why),
+           SP_KVS("from", s->peer));
+    s->wait = SRV_WAIT_NOTHING;
+    (void)sp_srv_cert_update(s->engine, &t);
+    if (s->external_implicit)
+        (void)sp_srv_replyf(s->engine, 530, 5, 7, 0,
+                            "Authentication required; the client certificate does not count: %s",
+                            why);
+    else
+        (void)sp_srv_replyf(s->engine, 504, 5, 5, 4, "EXTERNAL not available: %s", why);
+}
+
 static void do_auth(struct srv_session *s, const struct sp_srv_event *ev)
 {
+    struct sp_tls_verdict v;
     char why[200];
     int rc;
 
@@ -351,14 +394,12 @@ static void do_auth(struct srv_session *s, const struct sp_srv_event *ev)
         rc = ask_password(s, ev);
         break;
     case SP_MECH_EXTERNAL:
-        if (!certificate_holds(s, why, sizeof why)) {
-            sp_log(SP_LOG_LOGIN_FAILED, s->id, SP_KVS("mechanism", "EXTERNAL"),
-                   SP_KV("user", s->cert_user), SP_KVS("reason", why));
-            s->wait = SRV_WAIT_NOTHING;
-            (void)sp_srv_auth_fail(s->engine, SP_AUTH_FAILED);
+        s->external_implicit = ev->u.auth.implicit;
+        if (!certificate_holds(s, &v, why, sizeof why)) {
+            certificate_over(s, why);
             return;
         }
-        rc = ask_external(s, ev);
+        rc = ask_external(s, ev, &v);
         break;
     default:
         rc = ask_challenge(s, ev);
@@ -421,6 +462,10 @@ static void login_failed(struct srv_session *s, const Sp__AuthResult *r)
     };
     unsigned st = (unsigned)r->status;
 
+    if (r->certificate_reason[0] && strcmp(s->mechanism, "EXTERNAL") == 0) {
+        certificate_over(s, r->certificate_reason);
+        return;
+    }
     sp_log(SP_LOG_LOGIN_FAILED, s->id, SP_KVS("mechanism", s->mechanism),
            SP_KVS("user", r->identity ? r->identity->login : s->login),
            SP_KVS("reason", r->reason), SP_KVS("from", s->peer));
@@ -441,7 +486,8 @@ static void still_good(struct srv_session *s, const Sp__AuthResult *r)
         now.expires_s = was->expires_s;
         if (keep_identity(s, &now) == 0) {
             s->check_still = false;
-            (void)sp_srv_accept(s->engine);
+            if (srv_message_mail(s, &s->mail)) /* by the rights of today */
+                (void)sp_srv_accept(s->engine);
             return;
         }
     }
@@ -452,7 +498,7 @@ static void still_good(struct srv_session *s, const Sp__AuthResult *r)
     sp_log(SP_LOG_LOGIN_FAILED, s->id, SP_KVS("reason", r->reason),
            SP_KVS("user", s->who->user));
     (void)sp_srv_replyf(s->engine, 421, 4, 7, 0, "login no longer valid: %s",
-                        "the account was changed; log in again");
+                        r->reason[0] ? r->reason : "the account was changed");
 }
 
 static void local_identity(struct srv_session *s, const Sp__AuthResult *r);
@@ -489,6 +535,9 @@ static void got_challenge(struct srv_session *s, const Sp__AuthChallenge *m)
 
 static void identity_changed(struct srv *srv, const Sp__IdentityChanged *m)
 {
+    srv->some_certificate = m->certificates;
+    for (size_t i = 0; i < srv->listeners; i++)
+        srv_listener_ask(srv->listener[i], m->certificates);
     for (size_t i = 0; i < srv->slots; i++) {
         struct srv_session *s = srv->slot[i];
         bool hit = m->n_user == 0;
@@ -573,7 +622,8 @@ static int ask_still(struct srv_session *s, const char *user, const char *login)
     m.login = (char *)(uintptr_t)login;
     if (s->who) {
         m.fingerprint = s->by_certificate ? s->who->certificate : (char *)(uintptr_t)"";
-        m.generation = s->who->generation;
+        /* 0: the system says who it is, there is no secret that could change */
+        m.generation = s->listener->policy.kind == SP_SRV_LOCAL ? 0 : s->who->generation;
         m.by_token = by_token(s->who);
     }
     return ask_auth(s, SP_MSG_ID_CHECK, &m.base);
@@ -616,16 +666,18 @@ static void recertified(struct srv_session *s, const Sp__CertificateResult *r)
         sp_log(SP_LOG_LOGIN_FAILED, s->id, SP_KVS("mechanism", "EXTERNAL"),
                SP_KVS("user", s->who->user), SP_KVS("reason", r->reason));
         (void)sp_srv_replyf(s->engine, 421, 4, 7, 0, "login no longer valid: %s",
-                            "the certificate is not this account's any more");
+                            r->reason[0] ? r->reason
+                                         : "the certificate is another account's now");
     }
     srv_session_pump(s);
 }
 
 static void do_mail(struct srv_session *s, const struct sp_srv_event *ev)
 {
+    struct sp_tls_verdict v;
     char why[200];
 
-    if (s->who && s->by_certificate && !certificate_holds(s, why, sizeof why)) {
+    if (s->who && s->by_certificate && !certificate_holds(s, &v, why, sizeof why)) {
         srv_session_log_refusal(s, "MAIL", 421, why);
         (void)sp_srv_replyf(s->engine, 421, 4, 7, 0, "login no longer valid: %s", why);
         return;
@@ -636,12 +688,13 @@ static void do_mail(struct srv_session *s, const struct sp_srv_event *ev)
                             "login no longer valid: the token expired; log in again with a new one");
         return;
     }
-    if (!srv_message_mail(s, &ev->u.mail.m))
-        return;
     if (!s->check_still) {
-        (void)sp_srv_accept(s->engine);
+        if (srv_message_mail(s, &ev->u.mail.m))
+            (void)sp_srv_accept(s->engine);
         return;
     }
+    /* Something changed: it may have been the right to this sender. */
+    s->mail = ev->u.mail.m;
     if (s->by_certificate)
         ask_again(s);
     else

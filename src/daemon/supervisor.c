@@ -27,6 +27,7 @@ enum {
     DRAIN_SECONDS = 30,      /* for what is in flight when we are told to stop */
     KILL_AFTER_MS = 35000,
     OTHERS_GO_MS = 2000,     /* a predecessor's roles hold the sockets so long at most */
+    CRL_MS = 3600 * 1000,    /* how often our own revocation list is looked at */
     WATCH_MS = 2000,         /* how often files are looked at for changes */
     RESTART_FIRST_MS = 20,   /* a role that dies is started again at once ... */
     RESTART_MOST_MS = 5000,  /* ... and slower while it goes on dying */
@@ -68,7 +69,7 @@ struct sup {
     struct sp_conf *conf;
     struct sp_material *material;
     struct sp_buf config_text;
-    uint64_t generation, stamp;
+    uint64_t generation, stamp, crl_ms;
     uint8_t cookie[SP_COUNT_KEY];
     int count_fd; /* of what servers count together */
     struct sp_count *count;
@@ -767,9 +768,14 @@ static void on_hup(uv_signal_t *h, int sig)
 static void on_watch(uv_timer_t *t)
 {
     struct sup *s = t->data;
-    uint64_t stamp = sp_material_stamp(s->conf);
+    uint64_t stamp;
     struct sp_material *m;
 
+    if (s->phase == RUNNING && uv_now(&s->loop) >= s->crl_ms) {
+        s->crl_ms = uv_now(&s->loop) + CRL_MS;
+        sp_renew_own_crl(s->conf);
+    }
+    stamp = sp_material_stamp(s->conf);
     if (s->phase != RUNNING || stamp == s->stamp)
         return;
     s->stamp = stamp;

@@ -252,7 +252,9 @@ static SSL_CTX *server_base(struct sp_tls_ctx *ctx, const struct sp_tls_server_o
     static const unsigned char id[] = "sallyport";
     SSL_CTX *c = SSL_CTX_new(TLS_server_method());
 
-    if (!c || SSL_CTX_set_min_proto_version(c, TLS1_2_VERSION) != 1 ||
+    if (!c ||
+        SSL_CTX_set_min_proto_version(c, o->tls13_at_least ? TLS1_3_VERSION
+                                                           : TLS1_2_VERSION) != 1 ||
         SSL_CTX_set_cipher_list(c, CIPHERS12) != 1)
         goto fail;
     SSL_CTX_set_options(c, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION |
@@ -268,10 +270,8 @@ static SSL_CTX *server_base(struct sp_tls_ctx *ctx, const struct sp_tls_server_o
     SSL_CTX_set_alpn_select_cb(c, on_alpn, NULL);
     SSL_CTX_set_tlsext_servername_callback(c, on_sni);
     SSL_CTX_set_tlsext_servername_arg(c, ctx);
-    if (o->ask_client) {
-        SSL_CTX_set_verify(c, SSL_VERIFY_PEER, NULL);
-        SSL_CTX_set_cert_verify_callback(c, accept_any, NULL);
-    }
+    SSL_CTX_set_verify(c, o->ask_client ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
+    SSL_CTX_set_cert_verify_callback(c, accept_any, NULL);
     for (int i = 0; o->send_ca_names && i < sk_X509_num(roots); i++)
         if (SSL_CTX_add_client_CA(c, sk_X509_value(roots, i)) != 1)
             goto fail;
@@ -705,6 +705,14 @@ void sp_tls_unref(struct sp_tls_ctx *ctx)
     X509_STORE_free(ctx->roots);
     SSL_CTX_free(ctx->cctx);
     sp_free(ctx);
+}
+
+void sp_tls_ask_clients(struct sp_tls_ctx *ctx, bool ask)
+{
+    /* With SNI the session keeps the mode of the context it began with: all have one. */
+    for (size_t i = 0; i < ctx->n_sites; i++)
+        SSL_CTX_set_verify(ctx->sites[i].ctx, ask ? SSL_VERIFY_PEER : SSL_VERIFY_NONE,
+                           NULL);
 }
 
 static bool crl_warning(const struct sp_tls_ctx *ctx, int64_t now, char *text,

@@ -53,6 +53,7 @@ struct sp_tls_server_opts {
     const struct sp_tls_pair *pairs;
     size_t n_pairs;
     bool ask_client;         /* ask for a client certificate */
+    bool tls13_at_least;
     bool send_ca_names;      /* name the CAs when asking; default: an empty list */
     struct sp_pem client_ca; /* the only roots; nothing is ever taken from the system */
     bool use_crl;            /* revocation is checked: a missing list is not "fine" */
@@ -88,6 +89,9 @@ int sp_tls_client(const struct sp_tls_client_opts *o, struct sp_tls_ctx **ret,
 
 struct sp_tls_ctx *sp_tls_ref(struct sp_tls_ctx *ctx); /* returns ctx */
 void sp_tls_unref(struct sp_tls_ctx *ctx);             /* NULL is fine */
+/* Server: whether handshakes from now on ask for a certificate; at first as ask_client
+ * said. */
+void sp_tls_ask_clients(struct sp_tls_ctx *ctx, bool ask);
 
 /* Something an operator should know though it is no error: "certificate server.pem
  * expired 2026-01-02", "revocation list of CN=... ends 2026-02-01" (from 7 days ahead;

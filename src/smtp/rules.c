@@ -131,7 +131,7 @@ static struct sp_verdict refused(enum sp_r r, struct sp_str arg)
 const struct sp_reply_rule *sp_reply_rule(enum sp_r r)
 {
     static SP_ROWS struct sp_reply_rule rules[SP_R_COUNT] = {
-#define SP_R_ROW(id, code, enh, text, cite) {code, enh, text},
+#define SP_R_ROW(id, code, enh, text, cite) {code, enh, text, cite},
         SP_REPLIES(SP_R_ROW)
 #undef SP_R_ROW
     };

@@ -342,6 +342,7 @@ struct sp_reply_rule {
     int code;
     const char *enh; /* "5.5.1" or "" */
     const char *text;
+    const char *cite;
 };
 const struct sp_reply_rule *sp_reply_rule(enum sp_r r);
 

@@ -228,23 +228,79 @@ TEST("a login ends with what it rested on")
 {
     struct sp_users *u = people();
     struct sp_login_result r;
+    uint64_t then;
 
-#define STILL(who, proved, cert, want)                                                 \
-    OK(sp_login_still_good(u, S(who), S(proved), cert, &r, &e));                       \
+#define STILL(who, proved, basis, since, want, word)                                   \
+    OK(sp_login_still_good(u, S(who), S(proved), SP_LOGIN_BY_##basis, since, &r, &e)); \
     CHECK_INT(r.status, want);                                                         \
+    CHECK(strstr(r.reason, word) != NULL);                                             \
     sp_user_free(r.user)
-    STILL("alice", "alice", false, SP_LOGIN_OK);
-    STILL("bob", "alice", false, SP_LOGIN_OK);
+    then = sp_users_generation(u);
+    STILL("alice", "alice", SECRET, then, SP_LOGIN_OK, "");
+    STILL("bob", "alice", SECRET, then, SP_LOGIN_OK, "");
     OK(sp_users_act_as(u, S("alice"), S("bob"), false, &e));
-    STILL("bob", "alice", false, SP_LOGIN_FAILED);
-    STILL("alice", "alice", false, SP_LOGIN_OK);
+    STILL("bob", "alice", SECRET, then, SP_LOGIN_FAILED, "may not act as");
+    STILL("alice", "alice", SECRET, then, SP_LOGIN_OK,
+          ""); /* rights, not the password */
+    OK(sp_users_set_password(u, S("alice"), S("new one"), 4096, &e));
+    STILL("alice", "alice", SECRET, then, SP_LOGIN_FAILED, "password was changed");
+    STILL("alice", "alice", CERTIFICATE, then, SP_LOGIN_OK, "");
+    STILL("alice", "alice", SYSTEM, 0, SP_LOGIN_OK, "");
+    STILL("alice", "alice", SECRET, sp_users_generation(u), SP_LOGIN_OK, "");
     OK(sp_users_no_password(u, S("alice"), &e));
-    STILL("alice", "alice", false, SP_LOGIN_FAILED);
-    STILL("alice", "alice", true, SP_LOGIN_OK);
+    STILL("alice", "alice", SECRET, UINT64_MAX, SP_LOGIN_FAILED, "no password");
+    STILL("alice", "alice", CERTIFICATE, then, SP_LOGIN_OK, "");
+    STILL("alice", "alice", SYSTEM, 0, SP_LOGIN_OK, "");
     OK(sp_users_enable(u, S("alice"), false, &e));
-    STILL("alice", "alice", true, SP_LOGIN_FAILED);
+    STILL("alice", "alice", CERTIFICATE, then, SP_LOGIN_FAILED, "disabled");
+    STILL("alice", "alice", SYSTEM, 0, SP_LOGIN_FAILED, "disabled");
     OK(sp_users_remove(u, S("bob"), &e));
-    STILL("bob", "bob", false, SP_LOGIN_FAILED);
+    STILL("bob", "bob", SECRET, then, SP_LOGIN_FAILED, "no such account");
+    done(u);
+}
+
+TEST("the generation of a login is that of the younger account it looked at")
+{
+    struct sp_users *u = people();
+    struct sp_login_try t = {.mechanism = "PLAIN",
+                             .authentication_identity = S("alice"),
+                             .authorization_identity = S("bob")};
+    struct sp_login_result r;
+
+    OK(sp_users_set_password(u, S("alice"), S("younger than bob"), 4096, &e));
+    OK(sp_login_judge(u, &t, &r, &e));
+    CHECK_INT(r.status, SP_LOGIN_OK);
+    CHECK(r.generation == sp_users_generation(u));
+    sp_user_free(r.user);
+    STILL("bob", "alice", SECRET, r.generation, SP_LOGIN_OK, "");
+    done(u);
+}
+
+TEST("a required certificate: the password must be its account's, or of one it may act "
+     "as")
+{
+    static const struct {
+        const char *cert, *who;
+        bool passes;
+    } row[] = {{"alice", "alice", true},
+               {"alice", "bob", true},
+               {"bob", "alice", false},
+               {"", "alice", false},
+               {"nobody", "bob", false}};
+    struct sp_users *u = people();
+
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        struct sp_login_try t = {.mechanism = "PLAIN",
+                                 .authentication_identity = S(row[i].who)};
+        struct sp_login_result r;
+
+        OK(sp_login_judge(u, &t, &r, &e));
+        OK(sp_login_within_certificate(u, row[i].cert, &r, &e));
+        CHECK_INT(r.status, row[i].passes ? SP_LOGIN_OK : SP_LOGIN_FAILED);
+        CHECK(row[i].passes == (r.user != NULL));
+        CHECK(row[i].passes || strstr(r.reason, "may not act as"));
+        sp_user_free(r.user);
+    }
     done(u);
 }
 

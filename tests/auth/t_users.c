@@ -332,12 +332,81 @@ TEST("a database of a newer program is refused and left as it is")
     struct sp_users *u = fresh();
 
     sp_users_close(u);
-    sql("PRAGMA user_version = 2");
+    sql("PRAGMA user_version = 3");
     CHECK_INT(sp_users_open(t_path, SP_USERS_READ, &u, &e), -SP_EVERSION);
     CHECK(strstr(e.text, "newer") != NULL);
     CHECK_INT(sp_users_open(t_path, SP_USERS_WRITE, &u, &e), -SP_EVERSION);
-    sql("PRAGMA user_version = 1");
+    sql("PRAGMA user_version = 2");
     OK(sp_users_open(t_path, SP_USERS_READ, &u, &e));
+    done(u);
+}
+
+TEST("a database of version 1 is brought up to date by its first reader, nothing is "
+     "lost")
+{
+    struct sp_users *u = fresh();
+    struct sp_user *x;
+
+    OK(sp_users_add(u, S("alice"), S("alice@example.org"), &e));
+    OK(sp_users_set_password(u, S("alice"), S("secret"), 4096, &e));
+    sp_users_close(u);
+    sql("ALTER TABLE account DROP COLUMN secret_generation;"
+        "ALTER TABLE pin DROP COLUMN subject; ALTER TABLE pin DROP COLUMN until_s;"
+        "PRAGMA user_version = 1");
+    OK(sp_users_open(t_path, SP_USERS_READ, &u, &e));
+    OK(sp_users_get(u, S("alice"), &x, &e));
+    CHECK(x->has_password && x->own_addresses == 1 && x->secret_generation == 0);
+    sp_user_free(x);
+    sp_users_close(u);
+    OK(sp_users_open(t_path, SP_USERS_WRITE, &u, &e));
+    OK(sp_users_set_password(u, S("alice"), S("another"), 4096, &e));
+    OK(sp_users_get(u, S("alice"), &x, &e));
+    CHECK(x->secret_generation == x->generation && x->generation > 1);
+    sp_user_free(x);
+    done(u);
+}
+
+struct seen {
+    char text[600];
+};
+
+static int see(void *arg, const struct sp_users_certificate *c)
+{
+    struct seen *s = arg;
+    size_t n = strlen(s->text);
+
+    snprintf(s->text + n, sizeof s->text - n, "%d %s %d %.6s %s %lld\n", (int)c->key,
+             c->user, c->enabled, c->value, c->second, (long long)c->until_s);
+    return 0;
+}
+
+TEST("pins and mappings are listed with what they are, and asked about as a whole")
+{
+    static const char spki[] =
+        "aaaaaabbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+    struct sp_users *u = fresh();
+    struct seen s = {""};
+
+    OK(sp_users_add(u, S("alice"), S(""), &e));
+    OK(sp_users_add(u, S("bob"), S(""), &e));
+    CHECK_INT(sp_users_any_certificate(u, &e), 0);
+    OK(sp_users_pin(u, S("bob"), S(spki), true, &e));
+    CHECK_INT(sp_users_any_certificate(u, &e), 1);
+    CHECK_INT(sp_users_pin_note(u, S("alice"), S(spki), S("CN=x"), 5, &e), -SP_ENOENT);
+    OK(sp_users_pin_note(u, S("bob"), S(spki), S("CN=bob"), 1800000000, &e));
+    OK(sp_users_map(u, S("alice"), SP_USERS_BY_URI, S("spiffe://x/a"), S(""), true,
+                    &e));
+    OK(sp_users_map(u, S("alice"), SP_USERS_BY_DN, S("CN=a"), S("CN=ca"), true, &e));
+    OK(sp_users_enable(u, S("bob"), false, &e));
+    OK(sp_users_certificates(u, see, &s, &e));
+    CHECK_STR(s.text, "0 bob 0 aaaaaa CN=bob 1800000000\n"
+                      "2 alice 1 spiffe  0\n3 alice 1 CN=a CN=ca 0\n");
+    OK(sp_users_pin(u, S("bob"), S(spki), false, &e));
+    CHECK_INT(sp_users_any_certificate(u, &e), 1);
+    OK(sp_users_map(u, S("alice"), SP_USERS_BY_URI, S("spiffe://x/a"), S(""), false,
+                    &e));
+    OK(sp_users_remove(u, S("alice"), &e)); /* takes its mapping with it */
+    CHECK_INT(sp_users_any_certificate(u, &e), 0);
     done(u);
 }
 

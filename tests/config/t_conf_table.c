@@ -12,6 +12,7 @@ static const struct {
     {"listener", "type", "local", "address = unix:/run/submit\n"},
     {"listener", "tls", "none", "address = unix:/run/submit\ntype = local\n"},
     {"listener", "client-crl", NULL, "address = *:587\nclient-ca = /ca\n"},
+    {"listener", "client-ca-domains", NULL, "address = *:587\nclient-ca = /ca\n"},
     {"listener", "require-binding", "yes",
      "address = *:587\nauth-tls = SCRAM-SHA-256-PLUS\n"},
     {"listener", NULL, NULL, "address = *:587\n"},

@@ -10,31 +10,6 @@ from wire import *
 HOLD = types.SimpleNamespace()
 
 
-class RevocationList:
-    """The CRL of a CA, by the openssl command."""
-
-    def __init__(self, certificates):
-        self.c, self.folder = certificates, certificates.folder / "crl"
-        self.folder.mkdir()
-        (self.folder / "index").touch()
-        self.config = self.folder / "config"
-        self.config.write_text(f"[ca]\ndefault_ca = d\n[d]\ndatabase = {self.folder}/index\n"
-                               "default_md = sha256\ndefault_crl_days = 7\nunique_subject = no\n")
-        self.path = certificates.folder / "crl.pem"
-        self.write()
-
-    def _ca(self, *argv):
-        call(["openssl", "ca", "-config", self.config, "-keyfile", self.c.ca_key, "-cert", self.c.ca, *argv])
-
-    def write(self, *more):
-        self._ca("-gencrl", "-out", self.folder / "new", *more)
-        os.replace(self.folder / "new", self.path)
-
-    def revoke(self, certificate):
-        self._ca("-revoke", certificate)
-        self.write()
-
-
 def mine():
     return HOLD.srv.client_certificate, HOLD.srv.client_key
 

@@ -9,9 +9,9 @@
 
     shared(main)                          # run() with one server for all tests of a file
 """
-import base64, re, select, socket, ssl, sys, time
+import base64, os, re, select, socket, ssl, sys, time
 
-from harness import SALLYPORT, Failed, check, run, server, work
+from harness import SALLYPORT, Failed, call, check, run, server, work
 
 HEADER = (b"From: alice@example.org\r\nTo: bob@example.org\r\nSubject: %s\r\n"
           b"Date: Sun, 22 Nov 2026 10:00:00 +0000\r\nMessage-ID: <%s@wire>\r\n\r\n")
@@ -139,6 +139,46 @@ class Wire:
         ready = select.select([self.s], [], [], seconds)[0]
         if ready:
             raise Failed(f"unexpected: {self.s.recv(1000)!r}")
+
+
+class RevocationList:
+    """The CRL of a CA, and certificates with any dates and names, by the openssl command."""
+
+    def __init__(self, certificates, name="crl"):
+        self.c, self.folder = certificates, certificates.folder / name
+        self.folder.mkdir()
+        (self.folder / "index").touch()
+        (self.folder / "serial").write_text("1000\n")
+        self.config = self.folder / "config"
+        self.config.write_text(f"[ca]\ndefault_ca = d\n[d]\ndatabase = {self.folder}/index\n"
+                               f"serial = {self.folder}/serial\nnew_certs_dir = {self.folder}\n"
+                               "default_md = sha256\ndefault_crl_days = 7\nunique_subject = no\n"
+                               "policy = any\n[any]\ncommonName = optional\n")
+        self.path = certificates.folder / f"{name}.pem"
+        self.write()
+
+    def _ca(self, *argv):
+        call(["openssl", "ca", "-config", self.config, "-keyfile", self.c.ca_key, "-cert", self.c.ca,
+              "-batch", *argv])
+
+    def write(self, *more):
+        self._ca("-gencrl", "-out", self.folder / "new", *more)
+        os.replace(self.folder / "new", self.path)
+
+    def revoke(self, certificate):
+        self._ca("-revoke", certificate)
+        self.write()
+
+    def sign(self, name, subject, san, purpose, start, end):
+        """Like Certificates.sign(), with dates as openssl writes them: 20400101000000Z."""
+        cert, key = self.folder / f"{name}.pem", self.folder / f"{name}.key"
+        request, extensions = self.folder / f"{name}.csr", self.folder / f"{name}.ext"
+        extensions.write_text("basicConstraints=CA:false\nkeyUsage=digitalSignature\n"
+                              f"extendedKeyUsage={purpose}\nsubjectAltName={san}\n")
+        call(["openssl", "req", "-new", *self.c._new_key(key), "-subj", subject, "-out", request])
+        self._ca("-in", request, "-extfile", extensions, "-startdate", start, "-enddate", end,
+                 "-notext", "-out", cert)
+        return cert, key
 
 
 def inside(srv, certificate=None, login=True, **more):
