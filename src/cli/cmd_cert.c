@@ -5,6 +5,7 @@
 #include "err.h"
 #include "users.h"
 
+#include <jansson.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -38,8 +39,25 @@ static const struct sp_option revoke_options[] = {
     SP_OPT_CONFIG, SP_OPT_DATA,
     {"user", 'u', NULL, "the word is an account: all of its certificates"},
     SP_OPT_END};
+static const struct sp_option renew_options[] = {
+    SP_OPT_CONFIG, SP_OPT_DATA,
+    {"days", 0, "N", "how long it is valid (default 397)"},
+    {"out", 'o', "DIR", "where NAME.pem and NAME.key go (default: here)"},
+    {"p12", 0, NULL, "also NAME.p12 for mail programs (asks for a password)"},
+    {"p12-phone", 0, NULL, "the same in the form that older phones can open"},
+    {"password-file", 'P', "FILE", "password of the .p12 file"},
+    {"revoke-old", 0, NULL, "the earlier ones of this address stop to count at once"},
+    SP_OPT_END};
 static const struct sp_option pin_options[] = {
-    SP_OPT_CONFIG, SP_OPT_DATA, {"remove", 0, NULL, "forget the pin"}, SP_OPT_END};
+    SP_OPT_CONFIG, SP_OPT_DATA, {"remove", 0, NULL, "forget the pin (the same as unpin)"},
+    SP_OPT_END};
+static const struct sp_option map_options[] = {
+    SP_OPT_CONFIG, SP_OPT_DATA,
+    {"by", 0, "WHAT", "uri or dn: which name of FILE counts (default: a URI if it has one)"},
+    {"uri", 0, "URI", "instead of FILE: the URI, such as spiffe://example.org/alice"},
+    {"subject", 0, "DN", "instead of FILE: the whole subject as RFC 2253 writes it ..."},
+    {"issuer", 0, "DN", "... and its issuer"},
+    SP_OPT_END};
 
 struct ctx {
     struct sp_conf *conf;
@@ -155,8 +173,56 @@ static int address_of(const char *data, const char *user, char *out, size_t cap,
     return rc;
 }
 
-static int run_client(const struct sp_args *a)
+/* Certificates of one account and address that still count. */
+struct wanted {
+    const char *user, *address; /* address NULL: any */
+    char last[SP_ADDRESS_MAX + 1];
+    bool found;
+    char serial[64][SP_CA_SERIAL_MAX];
+    size_t n;
+};
+
+static int note_old(void *arg, const struct sp_ca_entry *e)
 {
+    struct wanted *w = arg;
+
+    if (!e->is_client || e->revoked_s || strcmp(e->user, w->user) != 0 ||
+        (w->address && strcmp(e->address, w->address) != 0))
+        return 0;
+    w->found = true;
+    snprintf(w->last, sizeof w->last, "%s", e->address);
+    if (w->n < sizeof w->serial / sizeof w->serial[0])
+        snprintf(w->serial[w->n++], SP_CA_SERIAL_MAX, "%s", e->serial);
+    return 0;
+}
+
+/* The address of the account's newest certificate. */
+static int newest(struct ctx *x, const char *user, char *out, size_t cap)
+{
+    struct wanted w = {.user = user};
+    int rc = sp_ca_list(x->ca, note_old, &w, &x->err);
+
+    if (rc == 0 && !w.found)
+        rc = sp_err_set(&x->err, SP_CLASS_PEER, SP_ENOENT,
+                        "%s has no certificate to renew: make one with `sallyport cert "
+                        "client`",
+                        user);
+    if (rc == 0)
+        snprintf(out, cap, "%s", w.last);
+    return rc;
+}
+
+static int list_old(struct ctx *x, const char *user, const char *address,
+                    struct wanted *w)
+{
+    w->user = user;
+    w->address = address;
+    return sp_ca_list(x->ca, note_old, w, &x->err);
+}
+
+static int issue(const struct sp_args *a, bool renew)
+{
+    struct wanted old = {.user = NULL};
     struct ctx x;
     char address[SP_ADDRESS_MAX + 1] = "", cert[4200], key[4200], p12[4200];
     const char *out = sp_arg(a, "out") ? sp_arg(a, "out") : ".";
@@ -169,14 +235,18 @@ static int run_client(const struct sp_args *a)
         return rc;
     if (a->n_rest != 1)
         return sp_usage_error(a, "name one account");
+    if (strchr(a->rest[0], '/'))
+        return sp_usage_error(a, "an account has no slash in its name");
     if ((rc = begin(a, &x, true)))
         return rc;
-    if (strchr(a->rest[0], '/'))
-        return sp_ca_close(x.ca), sp_usage_error(a, "an account has no slash in its name");
-    if (sp_arg(a, "address"))
+    if (renew)
+        rc = newest(&x, a->rest[0], address, sizeof address);
+    else if (sp_arg(a, "address"))
         snprintf(address, sizeof address, "%s", sp_arg(a, "address"));
     else
         rc = address_of(x.data, a->rest[0], address, sizeof address, &x.err);
+    if (rc == 0 && renew && sp_arg_given(a, "revoke-old"))
+        rc = list_old(&x, a->rest[0], address, &old);
     if (rc == 0 && want)
         rc = sp_read_secret(a, "password-file", NULL, "SALLYPORT_P12_PASSWORD",
                             "Password of the .p12 file", &password, &x.err);
@@ -192,8 +262,20 @@ static int run_client(const struct sp_args *a)
         rc = sp_ca_issue_client(x.ca, &c, &x.err);
     if (rc == 0)
         printf("%s\n%s\n%s%s", cert, key, want ? p12 : "", want ? "\n" : "");
+    for (size_t i = 0; rc == 0 && i < old.n; i++)
+        rc = sp_ca_revoke(x.ca, old.serial[i], &x.err);
     sp_buf_wipe(&password);
     return end(&x, rc);
+}
+
+static int run_client(const struct sp_args *a)
+{
+    return issue(a, false);
+}
+
+static int run_renew(const struct sp_args *a)
+{
+    return issue(a, true);
 }
 
 static void day(int64_t s, char out[16])
@@ -205,36 +287,133 @@ static void day(int64_t s, char out[16])
     strftime(out, 16, "%Y-%m-%d", &tm);
 }
 
+/* One line of `cert list`, whatever it is about. */
+struct line {
+    const char *state, *kind, *name, *detail, *by, *id;
+    int64_t until_s; /* 0: not known */
+    bool json;
+};
+
+static void put_cert(const struct line *l)
+{
+    char until[16] = "-";
+    json_t *j;
+
+    if (l->until_s)
+        day(l->until_s, until);
+    if (!l->json) {
+        printf("%-8s %-10s  %-7s %-20s %-10s ", l->state, until, l->kind, l->name, l->by);
+        sp_say_text(stdout, sp_str(l->detail));
+        printf("%s%s\n", *l->detail ? "  " : "", l->id);
+        return;
+    }
+    j = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "state", l->state, "kind", l->kind,
+                  "name", l->name, "mapped_by", l->by, "detail", l->detail, "id", l->id,
+                  "until", until);
+    json_dumpf(j, stdout, JSON_COMPACT);
+    putchar('\n');
+    json_decref(j);
+}
+
+struct listing {
+    const struct sp_args *a;
+    struct sp_users *users; /* NULL: none */
+};
+
+/* How the server would map it, were its chain good: "rfc822Name", or "nobody". */
+static const char *mapped_by(struct listing *k, const struct sp_ca_entry *e)
+{
+    struct sp_users_hit hit;
+    struct sp_err err;
+
+    if (!e->is_client)
+        return "";
+    if (!k->users)
+        return "?";
+    if (sp_users_by(k->users, SP_USERS_BY_ADDRESS, sp_str(e->address), (struct sp_str){0},
+                    &hit, 1, &err) != 1)
+        return "nobody";
+    if (!hit.enabled)
+        return "disabled";
+    for (const char *p = e->address; *p; p++)
+        if ((unsigned char)*p > 126)
+            return "SmtpUTF8Mailbox";
+    return "rfc822Name";
+}
+
 static int put_entry(void *arg, const struct sp_ca_entry *e)
 {
-    const struct sp_args *a = arg;
-    char until[16], revoked[16] = "";
-    const char *state = e->revoked_s                         ? "revoked"
-                        : e->not_after_s < (int64_t)time(NULL) ? "expired"
-                                                               : "valid";
+    struct listing *k = arg;
+    struct line l = {
+        .state = e->revoked_s                           ? "revoked"
+                 : e->not_after_s < (int64_t)time(NULL) ? "expired"
+                                                        : "valid",
+        .kind = e->is_client ? "client" : "server",
+        .name = e->user,
+        .detail = e->address,
+        .by = mapped_by(k, e),
+        .id = e->serial,
+        .until_s = e->not_after_s,
+        .json = sp_arg_given(k->a, "json"),
+    };
 
-    day(e->not_after_s, until);
-    if (e->revoked_s)
-        day(e->revoked_s, revoked);
-    if (sp_arg_given(a, "json"))
-        printf("{\"serial\":\"%s\",\"kind\":\"%s\",\"name\":\"%s\",\"address\":\"%s\","
-               "\"fingerprint\":\"%s\",\"until\":\"%s\",\"state\":\"%s\"}\n",
-               e->serial, e->is_client ? "client" : "server", e->user, e->address,
-               e->fingerprint, until, state);
-    else
-        printf("%-8s %s  %-7s %-20s %-28s %s\n", state, until,
-               e->is_client ? "client" : "server", e->user, e->address, e->serial);
+    put_cert(&l);
     return 0;
+}
+
+static int put_mapping(void *arg, const struct sp_users_certificate *c)
+{
+    struct listing *k = arg;
+    bool pin = c->key == SP_USERS_BY_PIN;
+    char both[2100];
+    struct line l = {
+        .state = !c->enabled                                            ? "disabled"
+                 : c->until_s && c->until_s < (int64_t)time(NULL) ? "expired"
+                                                                        : "valid",
+        .kind = pin ? "pin" : "mapping",
+        .name = c->user,
+        .detail = pin ? c->second : both,
+        .by = pin ? "pin" : c->key == SP_USERS_BY_URI ? "URI" : "DN",
+        .id = pin ? c->value : "",
+        .until_s = c->until_s,
+        .json = sp_arg_given(k->a, "json"),
+    };
+
+    snprintf(both, sizeof both, "%s%s%s", c->value, *c->second ? " issued by " : "",
+             c->second);
+    put_cert(&l);
+    return 0;
+}
+
+/* Without a database there are no pins; that is no reason not to list the CA's. */
+static int open_users(const char *data, enum sp_users_mode mode, struct sp_users **ret,
+                      struct sp_err *err)
+{
+    char path[4200];
+
+    snprintf(path, sizeof path, "%s/users.db", data);
+    return sp_users_open(path, mode, ret, err);
 }
 
 static int run_list(const struct sp_args *a)
 {
+    struct listing k = {.a = a};
     struct ctx x;
-    int rc = begin(a, &x, true);
+    int rc = begin(a, &x, false), ca;
 
     if (rc)
         return rc;
-    return end(&x, sp_ca_list(x.ca, put_entry, (void *)(uintptr_t)a, &x.err));
+    rc = open_users(x.data, SP_USERS_READ, &k.users, &x.err);
+    if (rc == 0 || rc == -SP_ENOENT) {
+        ca = sp_ca_open(x.dir, &x.ca, &x.err);
+        rc = ca == -SP_ENOENT ? 0 : ca; /* pins need no CA */
+    }
+    if (rc == 0 && x.ca)
+        rc = sp_ca_list(x.ca, put_entry, &k, &x.err);
+    if (rc == 0 && k.users)
+        rc = sp_users_certificates(k.users, put_mapping, &k, &x.err);
+    sp_users_close(k.users);
+    return end(&x, rc);
 }
 
 static int run_revoke(const struct sp_args *a)
@@ -266,35 +445,165 @@ static int run_crl(const struct sp_args *a)
     return end(&x, rc);
 }
 
-static int run_pin(const struct sp_args *a)
+/* The facts of a certificate file. */
+static int facts_of(const char *path, struct sp_cert_facts *ret, struct sp_err *err)
+{
+    struct sp_buf file;
+    int rc = sp_read_file(path, 1 << 20, &file, err);
+
+    if (rc == 0)
+        rc = sp_cert_facts(sp_buf_view(&file), ret, err);
+    sp_buf_free(&file);
+    return rc;
+}
+
+/* Everything that is read was read before we become somebody with fewer rights. */
+static int open_to_change(struct ctx *x, struct sp_users **ret)
+{
+    int rc = sp_become_owner(x->data, &x->err);
+
+    return rc < 0 ? rc : open_users(x->data, SP_USERS_WRITE, ret, &x->err);
+}
+
+static bool is_pin(const char *s)
+{
+    uint8_t raw[32];
+
+    return strlen(s) == 64 && sp_hex_decode(sp_str(s), raw, sizeof raw) == (int)sizeof raw;
+}
+
+static int pin(const struct sp_args *a, bool remove)
 {
     struct ctx x;
-    char path[4200];
     struct sp_users *db = NULL;
-    struct sp_cert_facts f;
-    struct sp_buf pem;
+    struct sp_cert_facts f = {.subject = ""};
+    struct sp_str name, spki;
+    char until[16];
     int rc;
 
     if (a->n_rest != 2)
         return sp_usage_error(a, "name one account and one certificate file");
     if ((rc = begin(a, &x, false)))
         return rc;
-    snprintf(path, sizeof path, "%s/users.db", x.data);
-    rc = sp_read_file(a->rest[1], 1 << 20, &pem, &x.err);
+    name = sp_str(a->rest[0]);
+    if (remove && is_pin(a->rest[1]))
+        snprintf(f.spki_sha256, sizeof f.spki_sha256, "%s", a->rest[1]);
+    else
+        rc = facts_of(a->rest[1], &f, &x.err);
+    spki = sp_str(f.spki_sha256);
     if (rc == 0)
-        rc = sp_cert_facts(sp_buf_view(&pem), &f, &x.err);
-    sp_buf_free(&pem);
+        rc = open_to_change(&x, &db);
     if (rc == 0)
-        rc = sp_become_owner(x.data, &x.err);
-    if (rc == 0)
-        rc = sp_users_open(path, SP_USERS_WRITE, &db, &x.err);
-    if (rc == 0)
-        rc = sp_users_pin(db, sp_str(a->rest[0]), sp_str(f.spki_sha256),
-                          !sp_arg_given(a, "remove"), &x.err);
+        rc = sp_users_pin(db, name, spki, !remove, &x.err);
+    if (rc == 0 && !remove)
+        rc = sp_users_pin_note(db, name, spki, sp_str(f.subject), f.not_after_s, &x.err);
     sp_users_close(db);
     if (rc == 0)
         printf("%s %s\n", a->rest[0], f.spki_sha256);
+    if (rc == 0 && !remove && f.not_after_s < (int64_t)time(NULL)) {
+        day(f.not_after_s, until);
+        (void)sp_fail(0, "warning: this certificate expired %s; a pin replaces the chain, "
+                         "never the dates",
+                      until);
+    }
     return end(&x, rc);
+}
+
+static int run_pin(const struct sp_args *a)
+{
+    return pin(a, sp_arg_given(a, "remove"));
+}
+
+static int run_unpin(const struct sp_args *a)
+{
+    return pin(a, true);
+}
+
+/* What is to be mapped: from a file or spelt out. */
+struct mapping {
+    enum sp_users_key key;
+    char value[512], second[512];
+};
+
+static int from_file(const struct sp_args *a, struct mapping *m, struct sp_err *err)
+{
+    const char *by = sp_arg(a, "by");
+    struct sp_cert_facts f;
+    int rc = facts_of(a->rest[1], &f, err);
+
+    if (rc < 0)
+        return rc;
+    if (by ? strcmp(by, "uri") == 0 : f.uri[0] != '\0') {
+        if (!f.uri[0])
+            return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT,
+                              "there is no URI in this certificate");
+        m->key = SP_USERS_BY_URI;
+        memcpy(m->value, f.uri, sizeof f.uri);
+        return 0;
+    }
+    if (!f.subject[0])
+        return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT,
+                          "the subject of this certificate is empty");
+    m->key = SP_USERS_BY_DN;
+    memcpy(m->value, f.subject, sizeof f.subject);
+    memcpy(m->second, f.issuer, sizeof f.issuer);
+    return 0;
+}
+
+static int spelt_out(const struct sp_args *a, struct mapping *m)
+{
+    const char *uri = sp_arg(a, "uri"), *subject = sp_arg(a, "subject"),
+               *issuer = sp_arg(a, "issuer");
+
+    if (a->n_rest != 1 || (uri ? subject || issuer : !subject || !issuer))
+        return sp_usage_error(a, "name one account, and a certificate file, or --uri, or "
+                                 "--subject with --issuer");
+    m->key = uri ? SP_USERS_BY_URI : SP_USERS_BY_DN;
+    snprintf(m->value, sizeof m->value, "%s", uri ? uri : subject);
+    snprintf(m->second, sizeof m->second, "%s", uri ? "" : issuer);
+    return 0;
+}
+
+static int map(const struct sp_args *a, bool mapped)
+{
+    const char *by = sp_arg(a, "by");
+    struct mapping m = {.value = ""};
+    struct sp_users *db = NULL;
+    struct ctx x;
+    int rc = 0;
+
+    if (by && strcmp(by, "uri") != 0 && strcmp(by, "dn") != 0)
+        return sp_usage_error(a, "--by wants uri or dn, not `%s`", by);
+    if (a->n_rest != 2 && (rc = spelt_out(a, &m)))
+        return rc;
+    if ((rc = begin(a, &x, false)))
+        return rc;
+    if (a->n_rest == 2)
+        rc = from_file(a, &m, &x.err);
+    if (rc == 0)
+        rc = open_to_change(&x, &db);
+    if (rc == 0)
+        rc = sp_users_map(db, sp_str(a->rest[0]), m.key, sp_str(m.value), sp_str(m.second),
+                          mapped, &x.err);
+    sp_users_close(db);
+    if (rc == 0) {
+        printf("%s %s ", a->rest[0], m.key == SP_USERS_BY_URI ? "URI" : "DN");
+        sp_say_text(stdout, sp_str(m.value));
+        printf("%s", *m.second ? " issued by " : "");
+        sp_say_text(stdout, sp_str(m.second));
+        putchar('\n');
+    }
+    return end(&x, rc);
+}
+
+static int run_map(const struct sp_args *a)
+{
+    return map(a, true);
+}
+
+static int run_unmap(const struct sp_args *a)
+{
+    return map(a, false);
 }
 
 #define CERT_SUB(id, n, s, u, o, r)                                                    \
@@ -306,17 +615,28 @@ CERT_SUB(c_server, "server", "issue a server certificate",
          "--name NAME [--name NAME ...] [--ip ADDRESS ...]", server_options, run_server);
 CERT_SUB(c_client, "client", "issue a client certificate for an account",
          "ACCOUNT [--out DIR] [--p12]", client_options, run_client);
-CERT_SUB(c_list, "list", "certificates issued, with expiry", "[--json]", list_options,
+CERT_SUB(c_list, "list", "certificates issued, pinned and mapped, with expiry", "[--json]", list_options,
          run_list);
 CERT_SUB(c_revoke, "revoke", "revoke a certificate; live sessions end at their next mail",
          "SERIAL | FINGERPRINT | --user ACCOUNT", revoke_options, run_revoke);
 CERT_SUB(c_crl, "crl", "write the revocation list anew (it is valid for 30 days)", "",
          plain_options, run_crl);
+CERT_SUB(c_renew, "renew", "issue an account's certificate anew, for the same address",
+         "ACCOUNT [--out DIR] [--p12] [--revoke-old]", renew_options, run_renew);
 CERT_SUB(c_pin, "pin", "let an existing certificate's key stand for an account",
-         "ACCOUNT FILE [--remove]", pin_options, run_pin);
+         "ACCOUNT FILE", pin_options, run_pin);
+CERT_SUB(c_unpin, "unpin", "forget such a key", "ACCOUNT FILE | ACCOUNT KEY", plain_options,
+         run_unpin);
+CERT_SUB(c_map, "map", "let the URI or the subject of a CA's certificate stand for an account",
+         "ACCOUNT FILE [--by uri|dn] | ACCOUNT --uri URI | ACCOUNT --subject DN --issuer DN",
+         map_options, run_map);
+CERT_SUB(c_unmap, "unmap", "forget such a name",
+         "ACCOUNT FILE [--by uri|dn] | ACCOUNT --uri URI | ACCOUNT --subject DN --issuer DN",
+         map_options, run_unmap);
 
-static const struct sp_command *const subs[] = {&c_ca,     &c_server, &c_client, &c_list,
-                                                &c_revoke, &c_crl,    &c_pin,    NULL};
+static const struct sp_command *const subs[] = {
+    &c_ca,  &c_server, &c_client, &c_renew, &c_list, &c_revoke,
+    &c_crl, &c_pin,    &c_unpin,  &c_map,   &c_unmap, NULL};
 
 const struct sp_command sp_cmd_cert = {
     .name = "cert", .summary = "certificates: a small CA, servers, users", .sub = subs};

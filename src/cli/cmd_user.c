@@ -42,6 +42,11 @@ static const struct sp_option password_options[] = {
     SP_OPT_CRAM,
     {"no-cram-md5", 0, NULL, "forget what CRAM-MD5 needs; the password stays"},
     SP_OPT_END};
+static const struct sp_option limits_options[] = {
+    SP_OPT_CONFIG, SP_OPT_DATA,
+    {"message-size", 0, "OCTETS", "largest message; 0: the listener's limit"},
+    {"recipients", 0, "N", "most recipients of a message; 0: the listener's limit"},
+    SP_OPT_END};
 static const struct sp_option grant_options[] = {
     SP_OPT_CONFIG, SP_OPT_DATA,
     {"own", 0, NULL, "an own address: it can log in by it and receives certificates for it"},
@@ -285,6 +290,35 @@ static int run_revoke(const struct sp_args *a)
     return rights(a, false);
 }
 
+/* What is not named stays as it is. */
+static int run_limits(const struct sp_args *a)
+{
+    struct ctx x;
+    struct sp_err err;
+    struct sp_user *u = NULL;
+    uint64_t size, rcpt;
+    int rc = begin(a, &x, 1);
+
+    if (rc || (rc = number(a, "message-size", UINT64_MAX / 2, &size)) ||
+        (rc = number(a, "recipients", 1000000, &rcpt)))
+        return rc;
+    if (!sp_arg_given(a, "message-size") && !sp_arg_given(a, "recipients"))
+        return sp_usage_error(a, "give --message-size, --recipients or both");
+    if (open_db(a, &x, SP_USERS_WRITE) != 0) {
+        ctx_end(&x);
+        return x.status;
+    }
+    rc = sp_users_get(x.u, x.name, &u, &err);
+    if (rc == 0)
+        rc = sp_users_limits(x.u, x.name,
+                             sp_arg_given(a, "message-size") ? size : u->message_size_max,
+                             sp_arg_given(a, "recipients") ? (uint32_t)rcpt
+                                                           : u->recipients_max,
+                             &err);
+    sp_user_free(u);
+    return done(&x, rc, &err);
+}
+
 /* ---- looking ---- */
 
 static json_t *strings(const char **v, size_t n)
@@ -326,6 +360,27 @@ static int put_line(void *arg, const struct sp_user *u)
     return 0;
 }
 
+/* Pins and mappings of one account. */
+struct of {
+    const char *user;
+};
+
+static int put_certificate(void *arg, const struct sp_users_certificate *c)
+{
+    static const char *const kind[] = {
+        [SP_USERS_BY_PIN] = "pin", [SP_USERS_BY_URI] = "URI", [SP_USERS_BY_DN] = "DN"};
+    struct of *of = arg;
+
+    if (strcmp(c->user, of->user) != 0 || c->key > SP_USERS_BY_DN || !kind[c->key])
+        return 0;
+    printf("certificate by %s ", kind[c->key]);
+    sp_say_text(stdout, sp_str(c->value));
+    printf("%s", *c->second ? c->key == SP_USERS_BY_DN ? " issued by " : " of " : "");
+    sp_say_text(stdout, sp_str(c->second));
+    putchar('\n');
+    return 0;
+}
+
 static void show(const struct sp_user *u)
 {
     printf("account     %s\nstate       %s\npassword    %s\n", u->name,
@@ -337,8 +392,6 @@ static void show(const struct sp_user *u)
         printf("%s %s\n", i < u->own_addresses ? "address    " : "may send as", u->address[i]);
     for (size_t i = 0; i < u->act_as_count; i++)
         printf("may act as  %s\n", u->act_as[i]);
-    for (size_t i = 0; i < u->pins; i++)
-        printf("pinned key  %s\n", u->pin[i]);
     if (u->message_size_max)
         printf("largest     %llu octets\n", (unsigned long long)u->message_size_max);
     if (u->recipients_max)
@@ -363,10 +416,14 @@ static int run_list(const struct sp_args *a)
                     &err);
     rc = sp_users_find(x.u, sp_str(a->rest[0]), &u, &err);
     if (rc == 0) {
-        if (sp_arg_given(a, "json"))
+        struct of of = {.user = u->name};
+
+        if (sp_arg_given(a, "json")) {
             (void)put_json(NULL, u);
-        else
+        } else {
             show(u);
+            rc = sp_users_certificates(x.u, put_certificate, &of, &err);
+        }
         sp_user_free(u);
     }
     return done(&x, rc, &err);
@@ -383,6 +440,8 @@ USER_SUB(c_grant, "grant", "let an account send as an address or act for another
          "NAME PATTERN [--own | --act-as]", grant_options, run_grant);
 USER_SUB(c_revoke, "revoke", "take such a right back", "NAME PATTERN [--act-as]",
          grant_options, run_revoke);
+USER_SUB(c_limits, "limits", "change how large and to how many an account may send",
+         "NAME [--message-size OCTETS] [--recipients N]", limits_options, run_limits);
 USER_SUB(c_disable, "disable", "refuse its logins, live sessions too", "NAME", plain_options,
          run_disable);
 USER_SUB(c_enable, "enable", "allow its logins again", "NAME", plain_options, run_enable);
@@ -391,8 +450,9 @@ USER_SUB(c_list, "list", "all accounts, or one with all its rights", "[NAME] [--
          list_options, run_list);
 
 static const struct sp_command *const subs[] = {&c_add,    &c_password, &c_grant,
-                                                &c_revoke, &c_disable,  &c_enable,
-                                                &c_remove, &c_list,     NULL};
+                                                &c_revoke, &c_limits,   &c_disable,
+                                                &c_enable, &c_remove,   &c_list,
+                                                NULL};
 
 const struct sp_command sp_cmd_user = {
     .name = "user", .summary = "accounts: add, password, rights, list", .sub = subs};
