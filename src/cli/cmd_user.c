@@ -74,6 +74,7 @@ static int open_db(const struct sp_args *a, struct ctx *x, enum sp_users_mode mo
     char path[4096];
     struct sp_err err;
 
+    sp_conf_unref(x->conf); /* first_address() may have read it */
     x->dir = sp_data_dir(a, &x->conf, &x->status);
     if (!x->dir)
         return x->status;
