@@ -85,8 +85,8 @@ struct sp_conf *sp_load_conf(const struct sp_args *a, int *ret_status);
 /* --data DIR, else the configuration's. */
 const char *sp_data_dir(const struct sp_args *a, struct sp_conf **ret_conf,
                         int *ret_status);
-/* Started by root, work as the owner of the data directory from here on, so that files
- * made there are the service's. */
+/* Started by root, work as the service's user from here on, so that files made in the
+ * data directory are the service's: the owner of the users database, or of the directory. */
 int sp_become_owner(const char *data_dir, struct sp_err *err);
 
 /* send.c: called as sendmail, mailq or newaliases. */

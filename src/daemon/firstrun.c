@@ -5,6 +5,7 @@
 #include "err.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -29,7 +30,60 @@ static int folder(const char *path, mode_t mode, uid_t uid, gid_t gid, struct sp
     return 0;
 }
 
-static int writable(const char *path, uid_t uid, struct sp_err *err)
+/* The roles write into the data directory, and root's own folders lie in it: the keys of
+ * the CA and of TLS.  Whoever owns a directory can move away what others put there, so it
+ * is root's, writable by the service's group, and sticky: a role that was taken over can
+ * neither replace those folders nor put others in their place. */
+static int root_keeps(const char *path, uid_t uid, gid_t gid, struct sp_err *err)
+{
+    struct stat st;
+
+    /* One of root's that was not made so stays what it is: it may be /etc. */
+    if (geteuid() != 0 || uid == 0 || lstat(path, &st) < 0 || !S_ISDIR(st.st_mode) ||
+        st.st_uid != uid)
+        return 0;
+    if (lchown(path, 0, gid) < 0 || chmod(path, 01770) < 0)
+        return sp_err_sys(err, SP_CLASS_PEER, SP_EIO, "cannot take %s over", path);
+    return 0;
+}
+
+/* A command may have made the users database as root before the first start. */
+static void give_users(const char *data, uid_t uid, gid_t gid)
+{
+    char path[4200];
+    struct stat st;
+    int fd;
+
+    snprintf(path, sizeof path, "%s/users.db", data);
+    fd = geteuid() == 0 && uid ? open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK)
+                               : -1;
+    if (fd < 0)
+        return;
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == 0 && st.st_nlink == 1)
+        (void)fchown(fd, uid, gid);
+    close(fd);
+}
+
+/* Root's folders are made before a role could make them. */
+static int keys(const char *data, uid_t uid, struct sp_err *err)
+{
+    static const char *const names[] = {"ca", "tls"};
+    char path[4200];
+    struct stat st;
+    int rc = 0;
+
+    for (size_t i = 0; i < 2 && geteuid() == 0 && uid && rc == 0; i++) {
+        snprintf(path, sizeof path, "%s/%s", data, names[i]);
+        rc = folder(path, 0700, 0, 0, err);
+        if (rc == 0 && lstat(path, &st) == 0 && (st.st_uid != 0 || !S_ISDIR(st.st_mode)))
+            sp_log(SP_LOG_WARNING, "",
+                   SP_KVS("reason", "this folder of keys should be root's"),
+                   SP_KVS("file", path));
+    }
+    return rc;
+}
+
+static int writable(const char *path, uid_t uid, gid_t gid, struct sp_err *err)
 {
     struct stat st;
 
@@ -40,7 +94,9 @@ static int writable(const char *path, uid_t uid, struct sp_err *err)
                           "the data directory %s is on a read-only file system: mount it for "
                           "writing, or choose another with `data-directory`",
                           path);
-    if (geteuid() == 0 ? st.st_uid != uid && uid != 0 : access(path, W_OK | X_OK) < 0)
+    if (geteuid() == 0 ? st.st_uid != uid && uid != 0 &&
+                             !(st.st_uid == 0 && st.st_gid == gid && (st.st_mode & 01070) == 01070)
+                       : access(path, W_OK | X_OK) < 0)
         return sp_err_set(err, SP_CLASS_PEER, SP_EDENIED,
                           "the data directory %s does not belong to the service's user: "
                           "run `chown -R %u %s`, or choose another with `data-directory`",
@@ -135,7 +191,12 @@ int sp_firstrun(const struct sp_conf *c, uid_t uid, gid_t gid, struct sp_err *er
     if (rc == 0)
         rc = folder(c->data_directory, 0750, uid, gid, err);
     if (rc == 0)
-        rc = writable(c->data_directory, uid, err);
+        rc = root_keeps(c->data_directory, uid, gid, err);
+    if (rc == 0)
+        rc = writable(c->data_directory, uid, gid, err);
+    if (rc == 0)
+        rc = keys(c->data_directory, uid, err);
+    give_users(c->data_directory, uid, gid);
     snprintf(path, sizeof path, "%s/mail", c->data_directory);
     if (rc == 0)
         rc = folder(path, 0750, uid, gid, err);

@@ -268,6 +268,19 @@ def _():
     cli("user", "enable", "dave")
 
 
+@test("a role that was taken over can neither move root's keys away nor put others in their place")
+def _():
+    need_root()
+    store = HOLD.srv.store
+    check(store.stat().st_uid == 0 and store.stat().st_mode & 0o1000, "the data directory is not root's, or not sticky")
+    for argv in (["mv", store / "ca", store / "ca.away"], ["mv", store / "tls", store / "tls.away"],
+                 ["rmdir", store / "tls"], ["ls", store / "ca"], ["chmod", "755", store]):
+        call(["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups", *argv], ok=(1, 2))
+    call(["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups", "touch", store / "own"])
+    check((store / "ca/ca.key").exists(), "the CA is gone")
+    os.unlink(store / "own")
+
+
 @test("the list of the own CA is renewed in time, also after a month out of use")
 def _():
     crl = HOLD.srv.store / "ca/crl.pem"

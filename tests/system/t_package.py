@@ -34,7 +34,7 @@ man=$(dpkg -L sallyport | grep /man1/sallyport.1) && test -s "$man"
 dpkg -L sallyport | grep -q bash-completion
 dpkg -L sallyport | grep -q '\.service$'
 dpkg-query -W -f '${{Conffiles}}' sallyport | grep -q /etc/sallyport/sallyport.conf
-test "$(stat -c '%U:%G %a' /var/lib/sallyport)" = 'sallyport:sallyport 750'
+test "$(stat -c '%U:%G %a' /var/lib/sallyport)" = 'root:sallyport 1770'
 sallyport config check --config /etc/sallyport/sallyport.conf
 
 # Mail that cannot be delivered yet.

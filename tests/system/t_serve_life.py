@@ -439,7 +439,8 @@ def _():
             check(not re.search(r"^Groups:\s*(.*\b0\b.*)$", status, re.M), f"{role}: group root")
             for cap in ("CapEff", "CapPrm"):
                 check(int(re.search(rf"^{cap}:\s+(\w+)$", status, re.M)[1], 16) == 0, f"{role}: {cap}")
-        strangers = [p for p in srv.store.rglob("*") if p.stat().st_uid != nobody.pw_uid]
+        keys = {srv.store / "ca", srv.store / "tls"}  # root's: see t_certs_accounts
+        strangers = [p for p in srv.store.rglob("*") if p.stat().st_uid != nobody.pw_uid and p not in keys]
         check(not strangers, f"not the service's user's own: {strangers}")
 
 
