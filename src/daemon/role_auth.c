@@ -601,7 +601,9 @@ static void gss_done(struct client *c, struct exchange *e)
     t.authentication_identity = (struct sp_str){name, (size_t)n};
     (void)account_key(c->a, t.authentication_identity, e->who, sizeof e->who);
     v = sp_throttle_ask(c->a->throttle, sp_str(e->who), sp_str(e->address), now_ms(c->a));
-    if (sp_login_judge(c->a->users, &t, &r, &err) < 0)
+    if (sp_login_judge(c->a->users, &t, &r, &err) < 0 ||
+        (e->within_certificate &&
+         sp_login_within_certificate(c->a->users, e->certificate_user, &r, &err) < 0))
         r.status = SP_LOGIN_TEMPORARY;
     finish(c, e->session, &r, sp_str(e->who), e->address, v.delay_ms, &p);
 }

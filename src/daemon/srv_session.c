@@ -613,6 +613,19 @@ static bool token_expired(const Sp__Identity *who)
     return who->expires_s && (int64_t)time(NULL) >= who->expires_s;
 }
 
+/* Did the login rest on a secret that the accounts keep?  The system, or Kerberos, or who
+ * issued the token says of others who they are. */
+static bool own_secret(const struct srv_session *s)
+{
+    static const enum sp_mech others[] = {SP_MECH_GSSAPI, SP_MECH_OAUTHBEARER,
+                                          SP_MECH_XOAUTH2};
+
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (strcmp(s->who->mechanism, sp_mech_name(others[i])) == 0)
+            return false;
+    return s->listener->policy.kind != SP_SRV_LOCAL;
+}
+
 static int ask_still(struct srv_session *s, const char *user, const char *login)
 {
     Sp__IdentityCheck m = SP__IDENTITY_CHECK__INIT;
@@ -622,8 +635,7 @@ static int ask_still(struct srv_session *s, const char *user, const char *login)
     m.login = (char *)(uintptr_t)login;
     if (s->who) {
         m.fingerprint = s->by_certificate ? s->who->certificate : (char *)(uintptr_t)"";
-        /* 0: the system says who it is, there is no secret that could change */
-        m.generation = s->listener->policy.kind == SP_SRV_LOCAL ? 0 : s->who->generation;
+        m.generation = own_secret(s) ? s->who->generation : 0;
         m.by_token = by_token(s->who);
     }
     return ask_auth(s, SP_MSG_ID_CHECK, &m.base);
