@@ -395,6 +395,8 @@ struct token_work {
     char who[SP_ADDRESS_MAX + 1]; /* what the throttle counts by */
     struct sp_buf said;           /* the identity that was asked for */
     uint32_t delay_ms;
+    bool within_certificate;
+    char certificate_user[SP_NAME_MAX + 1];
 };
 
 /* A token says who it is for; what the client said beside it is the authorization
@@ -416,7 +418,10 @@ static void token_judged(void *arg, enum sp_token_verdict v, const struct sp_tok
     struct sp_err err;
 
     snprintf(r.reason, sizeof r.reason, "%s", c->reason);
-    if (to && v == SP_TOKEN_GOOD && sp_login_judge(k->a->users, &t, &r, &err) < 0)
+    if (to && v == SP_TOKEN_GOOD &&
+        (sp_login_judge(k->a->users, &t, &r, &err) < 0 ||
+         (k->within_certificate &&
+          sp_login_within_certificate(k->a->users, k->certificate_user, &r, &err) < 0)))
         r.status = SP_LOGIN_TEMPORARY;
     if (to && v == SP_TOKEN_GOOD && !k->who[0])
         (void)account_key(k->a, t.authentication_identity, k->who, sizeof k->who);
@@ -448,6 +453,8 @@ static void token(struct client *c, const Sp__AuthPassword *m)
     k->serial = c->serial;
     k->session = m->session;
     k->delay_ms = v.delay_ms;
+    k->within_certificate = m->certificate_required;
+    snprintf(k->certificate_user, sizeof k->certificate_user, "%s", m->certificate_user);
     snprintf(k->mechanism, sizeof k->mechanism, "%s", m->mechanism);
     snprintf(k->address, sizeof k->address, "%s", m->client_address);
     if (v.refuse) {
