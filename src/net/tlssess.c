@@ -78,7 +78,7 @@ static void say_chain(struct sp_tls *t, X509_STORE_CTX *s)
 {
     int code = X509_STORE_CTX_get_error(s), depth = X509_STORE_CTX_get_error_depth(s);
     X509 *x = X509_STORE_CTX_get_current_cert(s);
-    char text[200], names[100];
+    char text[256], names[100];
 
     if (code == X509_V_ERR_HOSTNAME_MISMATCH ||
         code == X509_V_ERR_IP_ADDRESS_MISMATCH) {
