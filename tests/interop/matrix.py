@@ -103,13 +103,17 @@ class Matrix:
         chosen = [c for c in self.cells if only in c.name]
         began = time.monotonic()
         self.lock, self.counts, self.records = threading.Lock(), [0, 0, 0], []
-        self.programs = {}
+        self.stopping = False
         peers = list(dict.fromkeys(c.peer for c in chosen))
         with concurrent.futures.ThreadPoolExecutor(AT_A_TIME) as pool:
             done = [pool.submit(self._run_peer, p, [c for c in chosen if c.peer == p])
                     for p in peers]
-            for d in done:
-                d.result()
+            try:
+                for d in done:
+                    d.result()
+            except BaseException:  # told to stop: what runs ends its run, no other begins
+                self.stopping = True
+                raise
         seconds = time.monotonic() - began
         self._keep(bool(only), seconds)
         passed, failed, skipped = self.counts
@@ -125,11 +129,14 @@ class Matrix:
                 print(line, flush=True)
 
     def _run_peer(self, name, cells):
+        if self.stopping:
+            return
         try:
             with self.starts[name]() as p:
                 version = p.version
                 for c in cells:
-                    self._run_cell(c, p, version)
+                    if not self.stopping:
+                        self._run_cell(c, p, version)
         except Skipped as e:
             for c in cells:
                 self._say(2, f"skipped: {c.name}: {e}")
@@ -147,6 +154,8 @@ class Matrix:
             record["why"] = c.words
         else:
             for n in range(1, self.runs + 1):
+                if self.stopping:
+                    return
                 record["runs"] += 1
                 try:
                     seen = self._once(c, p, n)
@@ -173,9 +182,9 @@ class Matrix:
         try:
             seen = c.function(p, n)
         except Failed as e:
-            line = next((l.strip(" >\t") for l in str(e).splitlines() if c.words in l), "")
-            if line:
-                return line
+            said = next((s.strip(" >\t*") for s in re.split(r"[\n;()]", str(e)) if c.words in s), "")
+            if said:
+                return said
             raise
         raise Failed(f"it can: {seen}")
 
@@ -268,6 +277,16 @@ def counts(cells):
             sum(c["want"] in ("cannot", "none") for c in cells))
 
 
+def setups(cells):
+    """Set-ups by which mail is to arrive, whatever the column."""
+    good = {}
+    for c in cells:
+        if c["want"] == "delivered":
+            passed = c["runs"] > 0 and c["passed"] == c["runs"]
+            good[c["peer"], c["row"]] = good.get((c["peer"], c["row"]), True) and passed
+    return f"Set-ups by which mail can arrive: {len(good)}; it does by {sum(good.values())}."
+
+
 def escape(text):
     return re.sub(r"\s+", " ", text).replace("|", "\\|").replace("<", "&lt;")[:400]
 
@@ -309,7 +328,7 @@ def side_text(side, cells, run):
     out = [f"## {title}\n", what + "\n"]
     if run:
         out.append(f"{run['sallyport']}, {run['date']}, {run['seconds']} s in all: of {tried} "
-                   f"cells that can work {passed} do; {cannot} cannot.\n")
+                   f"cells that can work {passed} do; {cannot} cannot. {setups(cells)}\n")
     versions = {}
     for c in cells:
         versions[c["peer"]] = c["version"]
