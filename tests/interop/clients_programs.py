@@ -115,11 +115,12 @@ def _mutt(program):
     return submit
 
 
-def _options(lab, mail, tls, login):
+def options(lab, mail, tls, login):
     """For the programs of this folder, which are as the manuals of their libraries."""
     o = {"port": lab.port(tls), "implicit": tls == "implicit TLS", "ca": str(lab.ca),
          "from": mail.sender, "to": mail.to, "identity": mail.sender, "user": login.user,
-         "message": str(lab.file("message", mail.octets))}
+         "message": str(lab.file("message", mail.octets)), "subject": mail.subject,
+         "body": str(lab.file("body", mail.body))}
     if login.password:
         o["password"] = login.password
     if login.external:
@@ -133,7 +134,7 @@ def _options(lab, mail, tls, login):
 def _program(command, name):
     def submit(lab, mail, tls, login):
         program = lab.file(name, (PROGRAMS / name).read_text())
-        return lab.sh(f"{command} {program} {_options(lab, mail, tls, login)}", ok=login.ok)
+        return lab.sh(f"{command} {program} {options(lab, mail, tls, login)}", ok=login.ok)
     return submit
 
 

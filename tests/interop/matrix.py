@@ -144,6 +144,8 @@ class Matrix:
             if not isinstance(e, Failed):
                 traceback.print_exc(file=sys.stdout)
             self._say(1, f"FAILED: {name}\n    {e}")
+        with self.lock:  # a run that is stopped keeps what it found
+            self._keep(True, 0)
 
     def _run_cell(self, c, p, version):
         record = {"side": self.side, "peer": c.peer, "row": c.row, "column": c.column,
