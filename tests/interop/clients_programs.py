@@ -214,8 +214,8 @@ def nullmailer(lab, mail, tls, login):
         [ -p trigger ] || mkfifo trigger
         chown mail trigger
         nullmailer-inject -f {mail.sender} {mail.to} || exit
-        su -s /bin/sh mail -c 'exec nullmailer-send' >{lab.tmp}/sent 2>&1 &
-        for i in $(seq 80); do
+        setpriv --reuid=mail --regid=mail --clear-groups nullmailer-send >{lab.tmp}/sent 2>&1 &
+        for i in $(seq 250); do
             sleep 0.1
             [ -n "$(ls queue)" ] || break
             grep -q 'Sending failed' {lab.tmp}/sent && break

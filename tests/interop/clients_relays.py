@@ -134,6 +134,7 @@ def sendmail(lab, mail, tls, login):
             define(`RELAY_MAILER_ARGS', `TCP $h {lab.port(tls)}')dnl
             FEATURE(`access_db')dnl
             define(`confSERVICE_SWITCH_FILE', `/etc/mail/service.switch')dnl
+            define(`confQUEUE_LA', `1000')dnl
             FEATURE(`nocanonify')dnl
             FEATURE(`no_default_msa')dnl
             """
