@@ -213,6 +213,7 @@ def nullmailer(lab, mail, tls, login):
         cd /var/spool/nullmailer
         [ -p trigger ] || mkfifo trigger
         chown mail trigger
+        rm -f queue/* failed/*
         nullmailer-inject -f {mail.sender} {mail.to} || exit
         setpriv --reuid=mail --regid=mail --clear-groups nullmailer-send >{lab.tmp}/sent 2>&1 &
         for i in $(seq 250); do
