@@ -177,8 +177,11 @@ struct sp_cli_event {
             const struct sp_cli_rcpt_result *rcpt; /* as many as were given */
             size_t n;
             struct sp_reply reply; /* of the decisive step */
-            enum sp_cli_stage stage;
-            bool accepted; /* at least one recipient */
+            enum sp_cli_stage stage; /* AUTH: refused for want of a login, which says
+                                        nothing about the mail; FAILED says more */
+            bool accepted;           /* at least one recipient */
+            bool login_doubt;        /* nobody is logged in, and each refusal can mean that
+                                        somebody should be, or just what it says */
             bool unknown;  /* connection lost after the dot: recipients whose
                              reply.code is 0 at the stage DOT may have got it */
         } sent;
@@ -232,6 +235,9 @@ SP_PUBLIC int sp_cli_noop(struct sp_cli *c);
 SP_PUBLIC int sp_cli_quit(struct sp_cli *c);
 
 SP_PUBLIC void sp_cli_gone(struct sp_cli *c, struct sp_str reason); /* EOF or error */
+/* The same, when it was a TLS alert of the server's that ended the connection: TLS 1.3
+ * shows only at the first read that a certificate is refused or missed. */
+SP_PUBLIC void sp_cli_alerted(struct sp_cli *c, struct sp_str reason);
 SP_PUBLIC void sp_cli_expired(struct sp_cli *c);
 SP_PUBLIC enum sp_wait sp_cli_wait(const struct sp_cli *c);
 

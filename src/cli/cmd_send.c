@@ -803,9 +803,9 @@ static void failed_json(const struct send *s, const struct sp_talk_failure *f)
 }
 
 static void refused(struct send *s, const struct sp_cli_rcpt_result *r,
-                    struct sp_str path)
+                    struct sp_str path, bool login_doubt)
 {
-    int status = sp_send_exit(r->stage, r->reply.code, SP_CLASS_PEER, false);
+    int status = sp_send_exit(r->stage, r->reply.code, SP_CLASS_PEER, login_doubt);
 
     fputs("sallyport: not accepted for ", stderr);
     sp_say_text(stderr, path);
@@ -833,6 +833,17 @@ static void say_accepted(const struct send *s, struct sp_talk *t,
     putchar('\n');
 }
 
+/* Servers refuse strangers and unknown recipients in the same words. */
+static void say_login(const struct send *s)
+{
+    fprintf(stderr, "  nobody is logged in%s: if that is the reason, give --user and a "
+                    "password%s\n",
+            s->t.talk.cli.have_certificate
+                ? ", the certificate alone may not be enough for this server"
+                : "",
+            s->t.talk.cli.have_certificate ? "" : ", or --certificate");
+}
+
 static void on_sent(struct sp_talk *t, const struct sp_cli_event *ev, void *arg)
 {
     struct send *s = arg;
@@ -845,10 +856,12 @@ static void on_sent(struct sp_talk *t, const struct sp_cli_event *ev, void *arg)
         if (r->accepted)
             continue;
         if (r->reply.code >= 400)
-            refused(s, r, s->rcpt[i].path);
+            refused(s, r, s->rcpt[i].path, ev->u.sent.login_doubt);
         else
             waiting = true;
     }
+    if (ev->u.sent.login_doubt)
+        say_login(s);
     if (ev->u.sent.unknown)
         s->status =
             sp_fail(EX_TEMPFAIL,

@@ -11,7 +11,7 @@ static const struct {
     int auth;   /* credentials were refused, or none fit; -1: any */
     int status;
 } table[] = {
-    {-1,               4, -1,                 1, EX_TEMPFAIL},
+    {-1,               4, SP_CLASS_TEMPORARY, 1, EX_TEMPFAIL},
     {-1,              -1, -1,                 1, EX_NOPERM},
     {-1,              -1, SP_CLASS_INSECURE, -1, EX_NOPERM},
     {-1,              -1, SP_CLASS_BUG,      -1, EX_SOFTWARE},

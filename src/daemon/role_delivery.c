@@ -292,7 +292,8 @@ static void on_sent(struct sp_talk *t, const struct sp_cli_event *ev, void *arg)
     struct job *j = l->job;
 
     (void)t;
-    if (!j)
+    /* Refused for want of a login: failed() follows and says why. */
+    if (!j || ev->u.sent.stage == SP_STAGE_AUTH)
         return;
     l->job = NULL;
     l->sent++;
@@ -368,6 +369,8 @@ static void on_failed(struct sp_talk *t, const struct sp_talk_failure *f, void *
     struct dest *x = l->dest;
     size_t hosts = x->route->to == SP_CONF_TO_LMTP ? x->route->lmtp.n : x->route->host.n;
     struct sp_str words = sp_str(f->words);
+    /* MAIL refused for want of a login is about us, not about this mail. */
+    enum sp_cli_stage stage = f->need_login ? SP_STAGE_AUTH : f->stage;
     struct sp_err err;
 
     (void)t;
@@ -377,7 +380,7 @@ static void on_failed(struct sp_talk *t, const struct sp_talk_failure *f, void *
         struct job *j = l->job;
 
         l->job = NULL;
-        job_failed(j, f->stage, &f->reply, f->cls, words, l->where);
+        job_failed(j, stage, &f->reply, f->cls, words, l->where);
         return;
     }
     if (l->sent)
@@ -394,7 +397,7 @@ static void on_failed(struct sp_talk *t, const struct sp_talk_failure *f, void *
         struct job *j = x->first;
 
         line_remove(x, j);
-        job_failed(j, f->stage, &f->reply, f->cls, words, l->where);
+        job_failed(j, stage, &f->reply, f->cls, words, l->where);
     }
 }
 

@@ -600,9 +600,12 @@ static void on_drain(struct sp_conn *c, void *arg)
 static void on_end(struct sp_conn *c, const struct sp_end *end, void *arg)
 {
     struct sp_talk *t = arg;
+    struct sp_tls_facts facts;
 
-    (void)c;
-    sp_cli_gone(t->engine, sp_str(end->err.text));
+    if (end->kind == SP_END_TLS && sp_conn_facts(c, &facts) && facts.ended_by_peer)
+        sp_cli_alerted(t->engine, sp_str(end->err.text));
+    else
+        sp_cli_gone(t->engine, sp_str(end->err.text));
     pump(t);
     close_now(t);
 }

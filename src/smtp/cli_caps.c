@@ -83,7 +83,7 @@ static struct sp_str word(struct sp_str *rest)
 }
 
 /* Splits a line into keyword and the rest.  "AUTH=LOGIN PLAIN" is what servers said
- * before RFC 2554; Postfix still can (broken_sasl_auth_clients). */
+ * before RFC 2554; servers still can. */
 static struct sp_str keyword_of(struct sp_str line, struct sp_str *ret_rest)
 {
     struct sp_str key = word(&line);

@@ -77,7 +77,7 @@ enum sp_auth_outcome sp_cli_auth_reply(int code, bool clear_with_starttls)
         enum sp_auth_outcome in_tls, in_clear;
     } rule[] = {
         {334, SP_AUTH_CHALLENGE, SP_AUTH_CHALLENGE},
-        {400, SP_AUTH_TEMP, SP_AUTH_NEEDS_TLS}, /* Courier */
+        {400, SP_AUTH_TEMP, SP_AUTH_NEEDS_TLS}, /* a policy said with 4xx */
         {500, SP_AUTH_ABSENT, SP_AUTH_ABSENT},
         {502, SP_AUTH_ABSENT, SP_AUTH_ABSENT},
         {503, SP_AUTH_ABSENT, SP_AUTH_NEEDS_TLS},
@@ -146,7 +146,7 @@ static const struct row {
     {ANY,           S(START),  E(BEGIN),                      REQUIRED,      SP_LA_FAIL_NO_WAY},
     {ANY,           S(START),  E(BEGIN),                      0,             SP_LA_NONE},
 
-    /* Exim's usual recipe refuses "=" and wants the name; more than that we never say */
+    /* some refuse "=" and want the name; more than that we never say */
     {AUTO|EXPLICIT, S(EXT_EMPTY), E(REFUSED),                 NAME|LEFT,     SP_LA_EXT_NAME},
     {EXPLICIT,      EXT,       E(TEMP),                       0,             SP_LA_FAIL_TEMP},
     {EXPLICIT,      EXT,       E(REFUSED)|E(ABSENT),          0,             SP_LA_FAIL_REFUSED},
@@ -154,7 +154,7 @@ static const struct row {
     {AUTO,          EXT,       E(TEMP),                       0,             SP_LA_FAIL_TEMP},
     {AUTO,          EXT,       E(REFUSED)|E(ABSENT),          0,             SP_LA_BARE},
 
-    /* Dovecot, Exim: the certificate stands in the password's way */
+    /* the certificate stands in the password's way */
     {AUTO,          S(SECRET), E(REFUSED),                    CERT|FRESH,    SP_LA_RECONNECT},
     {ANY,           S(SECRET), E(ABSENT),                     USABLE|LEFT,   SP_LA_SECRET},
     {AUTO,          S(SECRET), E(ABSENT),                     CERT,          SP_LA_BARE},

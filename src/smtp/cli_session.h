@@ -59,6 +59,7 @@ struct sp_cli_txn {
     bool data_sent;
     bool hollow;    /* 354 came though nobody is to receive: a lone dot was sent */
     bool over;      /* SENT was said */
+    bool login_doubt; /* see client.h: sent */
     bool unknown;   /* the connection was lost after the end of the message */
     bool completed; /* the server answered the end of the message: nothing to undo */
 

@@ -333,7 +333,18 @@ void sp_cs_quit(struct sp_cli *c)
     sp_cs_say(c, SP_CS_QUIT, "QUIT");
 }
 
-/* INTEROP 6.1 item 10: TLS 1.3 shows a refused certificate only at the first read. */
+/* A server that wants a certificate from everybody got none. */
+static void certificate_missing(struct sp_cli *c, const struct sp_reply *r,
+                                struct sp_str reason)
+{
+    sp_cs_fail(c, SP_CLASS_PEER, SP_STAGE_HANDSHAKE, r, SP_CF_NO_QUIT | SP_CF_NEED_LOGIN,
+               "the server takes nobody without a client certificate%s%.*s; %s",
+               reason.n ? ": " : "", (int)(reason.n > 300 ? 300 : reason.n), reason.p,
+               c->again ? "it refused ours: use one that it knows"
+                        : "give one that it knows");
+}
+
+/* TLS 1.3 shows a refused certificate only at the first read. */
 static void certificate_refused(struct sp_cli *c, const struct sp_reply *r,
                                 struct sp_str reason)
 {
@@ -345,7 +356,7 @@ static void certificate_refused(struct sp_cli *c, const struct sp_reply *r,
         return;
     }
     sp_cs_fail(
-        c, SP_CLASS_PEER, SP_STAGE_HANDSHAKE, r, SP_CF_NO_QUIT,
+        c, SP_CLASS_PEER, SP_STAGE_HANDSHAKE, r, SP_CF_NO_QUIT | SP_CF_NEED_LOGIN,
         "the server refused our client certificate%s%.*s; use one that it knows, "
         "or none and a password",
         reason.n ? ": " : "", (int)(reason.n > 300 ? 300 : reason.n), reason.p);
@@ -533,6 +544,8 @@ int sp_cli_tls_failed(struct sp_cli *c, const struct sp_cli_tls_facts *f)
     drop_events(c);
     if (f->cert_sent && f->ended_by_peer && c->o.have_certificate)
         certificate_refused(c, NULL, f->reason);
+    else if (f->cert_requested && !f->cert_sent && f->ended_by_peer)
+        certificate_missing(c, NULL, f->reason);
     else
         tls_outcome(c, SP_TLS_FAILED, NULL, f->reason);
     return 0;
@@ -543,9 +556,13 @@ int sp_cli_tls_failed(struct sp_cli *c, const struct sp_cli_tls_facts *f)
 static void server_leaves(struct sp_cli *c, const struct sp_reply *r)
 {
     bool early = c->state == SP_CS_GREETING || c->state == SP_CS_EHLO;
+    bool policy = c->epoch && early && r->enh[1] == 7;
 
-    if (c->epoch && early && c->cert_sent && r->enh[1] == 7)
-        certificate_refused(c, r, (struct sp_str){NULL, 0}); /* Postfix req_ccert */
+    /* Some shake hands with anybody and say only then what is wrong. */
+    if (policy && c->cert_sent)
+        certificate_refused(c, r, (struct sp_str){NULL, 0});
+    else if (policy && c->cert_asked)
+        certificate_missing(c, r, (struct sp_str){NULL, 0});
     else
         sp_cs_fail(c, SP_CLASS_TEMPORARY, sp_cli_stage(c), r, SP_CF_NO_QUIT,
                    "the server closes the connection; try later");
@@ -747,6 +764,15 @@ void sp_cli_gone(struct sp_cli *c, struct sp_str reason)
                 : "the server closed the connection",
             reason.n ? ": " : "", (int)(reason.n > 300 ? 300 : reason.n), reason.p);
     }
+}
+
+void sp_cli_alerted(struct sp_cli *c, struct sp_str reason)
+{
+    if (c->state != SP_CS_CLOSED && c->state != SP_CS_HANDSHAKE && c->epoch &&
+        !c->tls_heard && c->cert_asked && !c->cert_sent)
+        certificate_missing(c, NULL, reason);
+    else
+        sp_cli_gone(c, reason);
 }
 
 void sp_cli_expired(struct sp_cli *c)

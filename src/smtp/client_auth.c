@@ -400,7 +400,7 @@ static void challenged(struct sp_cli *c)
     }
     switch ((enum sp_mech)c->mech) {
     case SP_MECH_EXTERNAL:
-        /* Courier ignores the initial response: first an empty line, in the second
+        /* The initial response was ignored: first an empty line, in the second
          * attempt the identity (INTEROP 6.1 item 4). */
         if (c->login == SP_LS_EXT_NAME && hold(c, sp_str(identity(c))) < 0) {
             sp_cs_nomem(c);

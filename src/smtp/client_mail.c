@@ -145,6 +145,7 @@ void sp_cs_txn_begin(struct sp_cli *c)
     t->mail_sent = t->mail_got = t->mail_ok = t->data_sent = false;
     t->final = (struct sp_reply){0};
     t->final_stage = 0;
+    t->login_doubt = false;
     t->rset_sent = t->rset_got = !c->rset_needed;
     c->rset_needed = false;
     c->awaiting = false;
@@ -314,10 +315,24 @@ void sp_cs_txn_lost(struct sp_cli *c, const struct sp_reply *r)
     over(c);
 }
 
-/* Refused by MAIL, by every RCPT, or by DATA.  Where nobody is logged in yet this may
- * be the server's way to ask for it (INTEROP 6.1 item 6). */
-static void refused(struct sp_cli *c, const struct sp_reply *r, enum sp_cli_stage stage)
+/* No login, no verdict on the mail: nobody may give it up because of a certificate that
+ * has expired. */
+static void unjudged(struct sp_cli_txn *t)
 {
+    struct sp_reply none = {0};
+
+    t->final = none;
+    t->final_stage = SP_STAGE_AUTH;
+    for (size_t i = 0; i < t->n; i++)
+        t->result[i] = (struct sp_cli_rcpt_result){.stage = SP_STAGE_AUTH};
+}
+
+/* Refused by MAIL, by every RCPT, or by DATA.  Where nobody is logged in yet this may
+ * be the server's way to ask for it. */
+static void refused(struct sp_cli *c, const struct sp_reply *reply,
+                    enum sp_cli_stage stage)
+{
+    struct sp_reply kept = *reply, *r = &kept;
     struct sp_cli_txn *t = c->txn;
     bool ask = stage == SP_STAGE_MAIL || stage == SP_STAGE_RCPT, sure = false, all;
 
@@ -332,14 +347,17 @@ static void refused(struct sp_cli *c, const struct sp_reply *r, enum sp_cli_stag
     }
     if (ask && sp_cs_login_left(c)) {
         c->rset_needed = false;
+        unjudged(t); /* should the login fail, that is no verdict on the mail */
         sp_cs_login(c, SP_LE_MAIL_REFUSED, r);
         return;
     }
-    if (ask && sure && !c->bare_ok &&
-        (c->login == SP_LS_BARE || c->login == SP_LS_NONE)) {
+    ask = ask && !c->bare_ok && (c->login == SP_LS_BARE || c->login == SP_LS_NONE);
+    if (ask && sure) {
+        unjudged(t);
         sp_cs_login(c, SP_LE_MAIL_REFUSED, r);
         return;
     }
+    t->login_doubt = ask;
     finish(c);
 }
 
@@ -784,6 +802,7 @@ void sp_cs_sent_event(const struct sp_cli *c, struct sp_cli_event *ev)
     ev->u.sent.reply = t->final;
     ev->u.sent.stage = t->final_stage;
     ev->u.sent.unknown = t->unknown;
+    ev->u.sent.login_doubt = t->login_doubt;
     for (size_t i = 0; i < t->n; i++)
         ev->u.sent.accepted = ev->u.sent.accepted || t->result[i].accepted;
 }

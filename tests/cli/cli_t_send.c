@@ -31,6 +31,8 @@ TEST("each way to end has its status of sysexits.h")
         {SP_STAGE_AUTH, 535, SP_CLASS_PEER, true, 77},
         {SP_STAGE_AUTH, 454, SP_CLASS_TEMPORARY, true, 75},
         {SP_STAGE_EHLO, 0, SP_CLASS_PEER, true, 77},
+        {SP_STAGE_HANDSHAKE, 421, SP_CLASS_PEER, true, 77},
+        {SP_STAGE_RCPT, 550, SP_CLASS_PEER, true, 77},
         {SP_STAGE_MAIL, 530, SP_CLASS_PEER, true, 77},
         {SP_STAGE_MAIL, 550, SP_CLASS_PEER, false, 69},
         {SP_STAGE_MAIL, 452, SP_CLASS_PEER, false, 75},

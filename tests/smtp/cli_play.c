@@ -134,6 +134,8 @@ static void describe(struct play *p, const struct sp_cli_event *ev)
             n += (size_t)snprintf(s->text + n, cap - n, " %d%s",
                                   ev->u.sent.rcpt[i].reply.code,
                                   ev->u.sent.rcpt[i].accepted ? "+" : "-");
+        if (ev->u.sent.login_doubt)
+            (void)snprintf(s->text + n, cap - n, " login-doubt");
         return;
     case SP_CLI_FAILED:
         snprintf(s->text, cap, "failed %s %s %d%s%s: %.*s",
@@ -633,6 +635,8 @@ static void step(struct play *p, char *s)
             (void)sp_cli_noop(p->c);
         else if (word(&s, "gone"))
             sp_cli_gone(p->c, sp_str(s));
+        else if (word(&s, "alerted"))
+            sp_cli_alerted(p->c, sp_str(s));
         else if (word(&s, "expired"))
             sp_cli_expired(p->c);
         else if (word(&s, "again"))

@@ -9,7 +9,7 @@ ready none
 mail alice@example.org bob@example.net
 C MAIL FROM:<alice@example.org>
 S 530 5.7.0 Authentication required
-sent refused MAIL 530: 530-
+sent refused AUTH 0: 0-
 failed peer MAIL 530 need-login | offers no AUTH inside TLS
 C QUIT
 close

@@ -8,7 +8,7 @@ ready none
 mail alice@example.org bob@example.net
 C MAIL FROM:<alice@example.org>
 S 530 5.5.1 Must issue something first
-sent refused MAIL 530: 530-
+sent refused AUTH 0: 0-
 failed peer MAIL 530 need-login | wants TLS before anything else
 C QUIT
 close

@@ -8,5 +8,5 @@ C MAIL FROM:<alice@example.org>
 S 250 2.1.0 Ok
 C RCPT TO:<bob@example.net>
 S 554 5.7.1 <bob@example.net>: Recipient address rejected: Access denied
-sent refused RCPT 554: 554-
+sent refused RCPT 554: 554- login-doubt
 ready implicit

@@ -1,8 +1,8 @@
-# ... without a certificate it closes behind the handshake: TLS 1.3 tells at the first read
+# ... without a certificate it ends TLS behind the handshake: TLS 1.3 tells at the first read
 options password=alice:secret
 use starttls
 tls verified asked
 C EHLO client.example
-gone tlsv13 alert certificate required
-failed temporary EHLO inside TLS 0 | certificate required
+alerted server wants a certificate and got none
+failed peer handshake 0 need-login | takes nobody without a client certificate: server wants
 close

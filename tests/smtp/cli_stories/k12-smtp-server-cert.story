@@ -6,7 +6,7 @@ ready implicit
 mail alice@example.org bob@example.net
 C MAIL FROM:<alice@example.org>
 S 530 Error: authentication Required
-sent refused MAIL 530: 530-
+sent refused AUTH 0: 0-
 failed peer MAIL 530 need-login | give a password
 C QUIT
 close

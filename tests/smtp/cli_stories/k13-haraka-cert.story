@@ -6,5 +6,5 @@ ready implicit
 mail alice@example.org bob@example.net
 C MAIL FROM:<alice@example.org>
 S 550 Authentication required
-sent refused MAIL 550: 550-
+sent refused MAIL 550: 550- login-doubt
 ready implicit
