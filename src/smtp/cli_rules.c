@@ -100,13 +100,14 @@ enum sp_auth_outcome sp_cli_auth_reply(int code, bool clear_with_starttls)
 bool sp_cli_wants_login(const struct sp_reply *r, enum sp_cli_stage stage, bool *sure)
 {
     bool policy = r->enh[0] == 5 && r->enh[1] == 7;
+    bool address = r->enh[0] == 5 && r->enh[1] == 1; /* RFC 3463 3.2: not about us */
 
     *sure = r->code == 530 || r->code == 535 || r->code == 538;
     if (stage == SP_STAGE_MAIL) /* 502, 503: "AUTH first" in other servers' words */
         return *sure || r->code == 550 || r->code == 502 || r->code == 503 ||
                (r->code == 554 && policy);
     if (stage == SP_STAGE_RCPT)
-        return *sure || r->code == 550 || (r->code == 554 && policy);
+        return *sure || (r->code == 550 && !address) || (r->code == 554 && policy);
     return false;
 }
 
