@@ -18,7 +18,7 @@ import shutil
 
 
 class Peer:
-    packages = ""
+    packages, release = "", "bookworm"
     user, password = "relay", "peer secret 1"
     domain, users = "remote.test", ("alice", "bob", "carol", "dave")
 
@@ -51,7 +51,7 @@ class Peer:
         start = self.file("start", "set -e\n" + textwrap.dedent(self.script()))
         self.process = Process(
             type(self).__name__,
-            [ROOT / "tools/fresh-root", "--packages", self.packages,
+            [ROOT / "tools/fresh-root", "--release", self.release, "--packages", self.packages,
              "--bind", self.folder, *self.more_binds(), "--", "sh", start],
             self.log)
         # Long: the first time, the root is made.
