@@ -385,6 +385,7 @@ static void start_tls(struct sp_talk *t)
 
 static void on_tls(struct sp_conn *c, const struct sp_err *err, void *arg)
 {
+    static const char head[] = "TLS handshake failed: ";
     struct sp_talk *t = arg;
     struct sp_cli_tls_facts f = {0};
     struct sp_tls_facts facts;
@@ -401,6 +402,8 @@ static void on_tls(struct sp_conn *c, const struct sp_err *err, void *arg)
     }
     if (err) {
         f.reason = sp_str(err->text);
+        if (strncmp(err->text, head, sizeof head - 1) == 0) /* the engine says that */
+            f.reason = sp_str(err->text + sizeof head - 1);
         f.ended_by_peer = known ? facts.ended_by_peer : err->cls != SP_CLASS_INSECURE;
         (void)sp_cli_tls_failed(t->engine, &f);
     } else {

@@ -165,6 +165,7 @@ TEST("which refusals ask for a login")
         {554, {0}, false, false, false},       {503, {5, 5, 1}, true, false, false},
         {502, {5, 7, 0}, true, false, false},  {552, {5, 3, 4}, false, false, false},
         {450, {4, 7, 1}, false, false, false}, {250, {2, 0, 0}, false, false, false},
+        {550, {5, 1, 1}, true, false, false},
     };
 
     for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {

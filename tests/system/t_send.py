@@ -229,7 +229,8 @@ def _():
 # (what the server says, exit status, words): by hand
 ENDS = [({"RCPT": b"550 5.1.1 no\r\n"}, 67, "not accepted for bob@example.org"),
         ({"RCPT": b"450 4.2.0 later\r\n"}, 75, "450 4.2.0 later"),
-        ({"MAIL": b"550 5.7.1 not you\r\n"}, 69, "550 5.7.1 not you"),
+        ({"MAIL": b"550 5.7.1 not you\r\n"}, 77, "nobody is logged in"),
+        ({"MAIL": b"530 5.7.0 login\r\n"}, 77, "give a user name and password"),
         ({"DATA": b"554 5.6.0 no\r\n"}, 65, "554 5.6.0 no"),
         ({".": b"552 5.3.4 too big\r\n"}, 65, "552 5.3.4"),
         ({".": b"452 4.3.1 full\r\n"}, 75, "452 4.3.1"),
