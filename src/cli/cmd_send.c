@@ -836,8 +836,9 @@ static void say_accepted(const struct send *s, struct sp_talk *t,
 /* Servers refuse strangers and unknown recipients in the same words. */
 static void say_login(const struct send *s)
 {
-    fprintf(stderr, "  nobody is logged in%s: if that is the reason, give --user and a "
-                    "password%s\n",
+    fprintf(stderr,
+            "  nobody is logged in%s: if that is the reason, give --user and a "
+            "password%s\n",
             s->t.talk.cli.have_certificate
                 ? ", the certificate alone may not be enough for this server"
                 : "",

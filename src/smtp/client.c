@@ -337,11 +337,11 @@ void sp_cs_quit(struct sp_cli *c)
 static void certificate_missing(struct sp_cli *c, const struct sp_reply *r,
                                 struct sp_str reason)
 {
-    sp_cs_fail(c, SP_CLASS_PEER, SP_STAGE_HANDSHAKE, r, SP_CF_NO_QUIT | SP_CF_NEED_LOGIN,
-               "the server takes nobody without a client certificate%s%.*s; %s",
-               reason.n ? ": " : "", (int)(reason.n > 300 ? 300 : reason.n), reason.p,
-               c->again ? "it refused ours: use one that it knows"
-                        : "give one that it knows");
+    sp_cs_fail(
+        c, SP_CLASS_PEER, SP_STAGE_HANDSHAKE, r, SP_CF_NO_QUIT | SP_CF_NEED_LOGIN,
+        "the server takes nobody without a client certificate%s%.*s; %s",
+        reason.n ? ": " : "", (int)(reason.n > 300 ? 300 : reason.n), reason.p,
+        c->again ? "it refused ours: use one that it knows" : "give one that it knows");
 }
 
 /* TLS 1.3 shows a refused certificate only at the first read. */

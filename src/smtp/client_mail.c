@@ -163,10 +163,12 @@ static bool pipelining(const struct sp_cli *c)
 
 /* DATA in one flight with the envelope (RFC 2920 3.1) unless its 354 could be awkward:
  * LMTP has no reply to a dot without recipients (RFC 2033 4.2), and where MAIL may be
- * refused for want of a login, the transaction will be begun again. */
+ * refused for want of a login, the transaction will be begun again, or a third error in
+ * a row makes the server leave before it has said what it wants. */
 static bool data_early(const struct sp_cli *c)
 {
-    return pipelining(c) && !c->o.lmtp && !c->txn->bdat && !sp_cs_login_left(c);
+    return pipelining(c) && !c->o.lmtp && !c->txn->bdat &&
+           (c->login != SP_LS_BARE || c->bare_ok);
 }
 
 static int say_line(struct sp_cli *c, struct sp_str line)
@@ -305,14 +307,9 @@ bool sp_cs_txn_unknown(const struct sp_cli *c)
            c->out.acked >= t->chunk_end;
 }
 
-void sp_cs_txn_lost(struct sp_cli *c, const struct sp_reply *r)
+static bool nobody(const struct sp_cli *c)
 {
-    struct sp_cli_txn *t = c->txn;
-
-    t->unknown = !r && sp_cs_txn_unknown(c);
-    if (!t->final_stage || t->final_stage == SP_STAGE_DOT) /* LMTP: some are judged */
-        settle_rest(t, r, sp_cli_stage(c));
-    over(c);
+    return !c->bare_ok && (c->login == SP_LS_BARE || c->login == SP_LS_NONE);
 }
 
 /* No login, no verdict on the mail: nobody may give it up because of a certificate that
@@ -325,6 +322,29 @@ static void unjudged(struct sp_cli_txn *t)
     t->final_stage = SP_STAGE_AUTH;
     for (size_t i = 0; i < t->n; i++)
         t->result[i] = (struct sp_cli_rcpt_result){.stage = SP_STAGE_AUTH};
+}
+
+/* ... and the connection is lost before the rest was answered. */
+static void mail_refused(struct sp_cli *c)
+{
+    bool sure,
+        ask = nobody(c) && sp_cli_wants_login(&c->txn->final, SP_STAGE_MAIL, &sure);
+
+    c->txn->login_doubt = ask && !sure;
+    if (ask && sure)
+        unjudged(c->txn);
+}
+
+void sp_cs_txn_lost(struct sp_cli *c, const struct sp_reply *r)
+{
+    struct sp_cli_txn *t = c->txn;
+
+    t->unknown = !r && sp_cs_txn_unknown(c);
+    if (t->mail_got && !t->mail_ok && t->final_stage == SP_STAGE_MAIL)
+        mail_refused(c);
+    if (!t->final_stage || t->final_stage == SP_STAGE_DOT) /* LMTP: some are judged */
+        settle_rest(t, r, sp_cli_stage(c));
+    over(c);
 }
 
 /* Refused by MAIL, by every RCPT, or by DATA.  Where nobody is logged in yet this may
@@ -351,7 +371,7 @@ static void refused(struct sp_cli *c, const struct sp_reply *reply,
         sp_cs_login(c, SP_LE_MAIL_REFUSED, r);
         return;
     }
-    ask = ask && !c->bare_ok && (c->login == SP_LS_BARE || c->login == SP_LS_NONE);
+    ask = ask && nobody(c);
     if (ask && sure) {
         unjudged(t);
         sp_cs_login(c, SP_LE_MAIL_REFUSED, r);
