@@ -340,7 +340,8 @@ static void certificate_missing(struct sp_cli *c, const struct sp_reply *r,
     sp_cs_fail(
         c, SP_CLASS_PEER, SP_STAGE_HANDSHAKE, r, SP_CF_NO_QUIT | SP_CF_NEED_LOGIN,
         "the server takes nobody without a client certificate%s%.*s; %s",
-        reason.n ? ": " : "", (int)(reason.n > 300 ? 300 : reason.n), reason.p,
+        reason.n ? ": " : "", (int)(reason.n > 300 ? 300 : reason.n),
+               reason.n ? reason.p : "",
         c->again ? "it refused ours: use one that it knows" : "give one that it knows");
 }
 
