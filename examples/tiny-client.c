@@ -2,9 +2,11 @@
  * tiny-client.c - the smallest useful client: one message to a local LMTP or SMTP port
  * (a delivery agent, a content filter's way back), blocking, in clear.
  *
- *     tiny-client lmtp|smtp PORT FROM TO < message
+ *     cc tiny-client.c $(pkg-config --cflags --libs libsallyport) -o tiny-client
+ *     ./tiny-client lmtp|smtp PORT FROM TO < message
  *
  * With TLS it would shake hands at SP_CLI_HANDSHAKE, with a login answer SP_CLI_AUTH.
+ * It is C11 and C++20.
  */
 #include <sallyport/client.h>
 
@@ -54,18 +56,19 @@ static bool turn(struct sp_cli *c, char **argv, int *status)
 
 int main(int argc, char **argv)
 {
-    struct sp_cli_options o = {.helo = "localhost", .tls = SP_CLI_TLS_NONE};
-    struct sockaddr_in to = {.sin_family = AF_INET,
-                             .sin_addr.s_addr = htonl(0x7f000001)};
-    int fd = socket(AF_INET, SOCK_STREAM, 0), status = 2;
+    const struct sp_str lost = {"connection lost", 15};
     bool open = argc == 5;
-    struct sp_cli *c;
+    struct sp_cli_options o = {.helo = "localhost",
+                               .lmtp = open && strcmp(argv[1], "lmtp") == 0,
+                               .tls = SP_CLI_TLS_NONE};
+    struct sockaddr_in to = {.sin_family = AF_INET};
+    int fd = socket(AF_INET, SOCK_STREAM, 0), status = 2;
+    struct sp_cli *c = sp_cli_new(&o, NULL);
 
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     to.sin_port = htons(open ? (uint16_t)strtoul(argv[2], NULL, 10) : 0);
-    if (!open || connect(fd, (struct sockaddr *)&to, sizeof to) < 0)
+    if (!open || !c || connect(fd, (struct sockaddr *)&to, sizeof to) < 0)
         return fputs("tiny-client lmtp|smtp PORT FROM TO < message\n", stderr), 2;
-    o.lmtp = strcmp(argv[1], "lmtp") == 0;
-    c = sp_cli_new(&o, NULL);
     while (open) {
         char in[4096];
         size_t len, used = 0;
@@ -73,7 +76,7 @@ int main(int argc, char **argv)
         ssize_t n = len ? write(fd, out, len) : read(fd, in, sizeof in);
 
         if (n <= 0)
-            sp_cli_gone(c, (struct sp_str){"connection lost", 15});
+            sp_cli_gone(c, lost);
         else if (len)
             sp_cli_out_ack(c, (size_t)n);
         open = turn(c, argv, &status);

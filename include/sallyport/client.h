@@ -6,14 +6,15 @@
  * and the decisions of policy: whether TLS is good enough, which mechanism, certificate
  * or password, what a refusal means.
  *
- *     c = sp_cli_new(&options);
+ *     c = sp_cli_new(&options, &err);
  *     for (;;) {
  *         used = sp_cli_feed(c, data, len);
  *         while (sp_cli_next(c, &ev))
  *             switch (ev.type) {
  *             case SP_CLI_HANDSHAKE: ... sp_cli_tls_done(c, &facts); break;
  *             case SP_CLI_AUTH:      ... sp_cli_auth_token(c, token); break;
- *             case SP_CLI_READY:     sp_cli_mail(c, &mail, rcpts, n); or sp_cli_quit(c);
+ *             case SP_CLI_READY:     sp_cli_mail(c, &mail, rcpts, n, size, &err);
+ *                                    or sp_cli_quit(c);
  *             case SP_CLI_BODY:      sp_cli_body(c, octets, n); ... sp_cli_body_end(c);
  *             case SP_CLI_SENT:      ev.u.sent: what became of each recipient
  *             case SP_CLI_FAILED:    ev.u.failed: class, stage, the server's words

@@ -4,7 +4,7 @@
  * The caller owns socket, TLS, clock, disk and every decision; the engine owns the
  * protocol.  The caller moves octets and answers events:
  *
- *     s = sp_srv_new(&policy, &connection);
+ *     s = sp_srv_new(&policy, local_user);
  *     for (;;) {
  *         used = sp_srv_feed(s, data, len);          octets from the peer; 0: it waits
  *         while (sp_srv_next(s, &ev))                 what must be decided or done

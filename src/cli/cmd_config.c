@@ -12,10 +12,20 @@ static const struct sp_option check_options[] = {
 static const struct sp_option dump_options[] = {
     SP_OPT_CONFIG, {"all", 'a', NULL, "every key, not only what differs from the defaults"},
     SP_OPT_END};
+/* Where a file is given as a word, another one would be judged: the usual one. */
+static struct sp_conf *load(const struct sp_args *a, int *ret_status)
+{
+    if (a->n_rest == 0)
+        return sp_load_conf(a, ret_status);
+    *ret_status = sp_usage_error(
+        a, "`%s` is one word too many; a file is given by --config", a->rest[0]);
+    return NULL;
+}
+
 static int run_check(const struct sp_args *a)
 {
     int status = 0;
-    struct sp_conf *c = sp_load_conf(a, &status);
+    struct sp_conf *c = load(a, &status);
     struct sp_material *m = NULL;
     struct sp_buf problems;
 
@@ -40,7 +50,7 @@ static int run_check(const struct sp_args *a)
 static int run_dump(const struct sp_args *a)
 {
     int status = 0;
-    struct sp_conf *c = sp_load_conf(a, &status);
+    struct sp_conf *c = load(a, &status);
     struct sp_buf out;
 
     if (!c)

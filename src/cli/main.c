@@ -99,7 +99,8 @@ int main(int argc, char **argv)
         return role_main(argc, argv);
     status = run_as(name, argc, argv);
     /* What was printed may only now meet a full disk. */
-    errno = 0;
+    if (!ferror(stdout))
+        errno = 0;
     if (fflush(stdout) != 0 || ferror(stdout)) {
         sp_output_lost();
         status = status ? status : EX_IOERR;
