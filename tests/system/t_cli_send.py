@@ -354,6 +354,40 @@ def _():
         threading.Thread(target=one, daemon=True).start()
         send("-s", f"smtp://127.0.0.1:{s.getsockname()[1]}", "--no-tls", "--source", "127.0.0.9", ok=(69,))
     check(seen == ["127.0.0.9"], str(seen))
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as six:
+        def two():
+            for _ in range(2):
+                c, where = six.accept()
+                seen.append(where[0])
+                c.sendall(b"554 no\r\n")
+                c.close()
+        threading.Thread(target=two, daemon=True).start()
+        port = six.getsockname()[1]
+        send("-s", f"smtp://[::1]:{port}", "--no-tls", "-6", ok=(69,))
+        said = send("-s", f"[::1]:{port}", "--source", "::1", ok=(69,))
+    check(seen[1:] == ["::1", "::1"] and "554" in said, f"{seen} {said}")
+
+
+@test("msmtp's configuration becomes accounts that send")
+def _():
+    with secure() as (tmp, h, base):
+        (tmp / "msmtprc").write_text(f"defaults\ntls on\ntls_trust_file {base[3]}\naccount home\nhost localhost\n"
+                                     f"port {h.port}\nauth on\nuser alice\npasswordeval cat {tmp}/p\n"
+                                     "from alice@example.org\naccount default : home\n")
+        done = subprocess.run([SALLYPORT, "send", "--import-msmtprc", str(tmp / "msmtprc")], capture_output=True)
+        check(done.returncode == 0, str(done))
+        (tmp / "sallyport").mkdir()
+        (tmp / "sallyport/accounts.conf").write_bytes(done.stdout)
+        os.chmod(tmp / "sallyport/accounts.conf", 0o600)
+        for argv in [[], ["-A", "home"]]:
+            said = send(*argv, stdin=b"To: bob@example.org\nSubject: x\n\nx\n", env={"XDG_CONFIG_HOME": str(tmp)})
+            check("accepted by" in said, said)
+        check([t[0] for t in h.taken] == ["alice@example.org"] * 2, str(h.taken))
+        check(any(l.startswith("AUTH PLAIN") for l in h.lines), str(h.lines))
+        (tmp / "msmtprc").write_text("account x\nhost 127.0.0.1\ntls off\nport 25\n")
+        text = call([SALLYPORT, "send", "--import-msmtprc", tmp / "msmtprc"])
+        check("# " in text and "no TLS" in text and not re.search(r"^ *no-tls", text, re.M), text)
+        check("No such file" in send("--import-msmtprc", tmp / "none", ok=(66,)), "no file")
 
 
 # ---- who is there ----

@@ -98,10 +98,10 @@ test ! -e /etc/sallyport
 DEVELOP = r"""
 cd {folder}
 apt-get -q update
-apt-get -q -y install gcc libc6-dev pkg-config ./libsallyport0_*.deb ./libsallyport-dev_*.deb
+apt-get -q -y install gcc libc6-dev pkg-config ./libsallyport0_*.deb ./libsallyport-sasl0_*.deb ./libsallyport-dev_*.deb
 for h in /usr/include/sallyport/*.h; do echo "#include \"$h\""; done > /srv/x.c
 echo 'int main(void) {{ return 0; }}' >> /srv/x.c
-gcc -Wall -Werror $(pkg-config --cflags libsallyport) /srv/x.c -o /srv/x $(pkg-config --libs libsallyport)
+gcc -Wall -Werror $(pkg-config --cflags libsallyport) /srv/x.c -o /srv/x $(pkg-config --libs libsallyport libsallyport-sasl)
 /srv/x
 """
 
@@ -115,7 +115,7 @@ def _():
         os.chmod(folder, 0o755)
         in_root(folder, BUILD.format(folder=folder), " ".join([*build_dependencies(), "build-essential"]), True)
         built = sorted(p.name.split("_")[0] for p in folder.glob("*.deb"))
-        for name in ("sallyport", "libsallyport0", "libsallyport-dev"):
+        for name in ("sallyport", "libsallyport0", "libsallyport-sasl0", "libsallyport-dev"):
             check(name in built, f"{name} was not built, only {built}")
         in_root(folder, INSTALL.format(folder=folder, port=free_port()))
         in_root(folder, DEVELOP.format(folder=folder))
