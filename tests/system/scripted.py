@@ -86,12 +86,12 @@ class Scripted:
             elif verb == "DATA":
                 if not say(verb, line, "354 go" if to else "554 5.5.1 nobody"):
                     continue
-                got = b""
-                while not ("\r\n" + got.decode("latin-1")).endswith("\r\n.\r\n"):
-                    piece = f.readline()
+                lines = [b"\r\n"]
+                while (piece := f.readline()) != b".\r\n" or not lines[-1].endswith(b"\r\n"):
                     if not piece:
                         raise EOFError
-                    got += piece
+                    lines.append(piece)
+                got = b"".join(lines[1:]) + piece
                 answer = self.answers.get(".")
                 if isinstance(answer, list):
                     f.write("".join(a + "\r\n" for a in answer).encode())

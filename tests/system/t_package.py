@@ -32,7 +32,8 @@ apt-get -q -y install ./sallyport_*.deb ./libsallyport0_*.deb
 sallyport --version
 man=$(dpkg -L sallyport | grep /man1/sallyport.1) && test -s "$man"
 dpkg -L sallyport | grep -q bash-completion
-dpkg -L sallyport | grep -q '\.service$'
+unit=$(dpkg -L sallyport | grep '/sallyport\.service$')
+grep -q '^ExecStart=/usr/bin/sallyport serve --config /etc/sallyport/sallyport.conf$' "$unit"
 dpkg-query -W -f '${{Conffiles}}' sallyport | grep -q /etc/sallyport/sallyport.conf
 test "$(stat -c '%U:%G %a' /var/lib/sallyport)" = 'root:sallyport 1770'
 sallyport config check --config /etc/sallyport/sallyport.conf
@@ -69,8 +70,13 @@ start
 printf 'From: alice@example.org\nTo: bob@remote.test\nSubject: keep me\n\nkept\n' > /srv/m
 apt-get -q -y install curl
 curl -sS smtp://127.0.0.1:{port} --ssl-reqd --insecure --user alice:secret-12345678 --mail-from alice@example.org --mail-rcpt bob@remote.test --crlf --upload-file /srv/m
+# One that is large enough for a file of its own.
+{{ sed 's/keep me/keep me too/' /srv/m; seq 60000; }} > /srv/large
+curl -sS smtp://127.0.0.1:{port} --ssl-reqd --insecure --user alice:secret-12345678 --mail-from alice@example.org --mail-rcpt eve@remote.test --crlf --upload-file /srv/large
 sleep 1
 sallyport queue list --data /var/lib/sallyport | grep bob@remote.test
+ls /var/lib/sallyport/bodies | grep -q .
+sallyport queue hold --all --data /var/lib/sallyport
 kill $server
 wait $server
 
@@ -81,8 +87,23 @@ sed -i 's/^Version: .*/&+next/' /srv/new/DEBIAN/control
 dpkg-deb -b /srv/new /srv/next.deb
 DEBIAN_FRONTEND=noninteractive apt-get -q -y install /srv/next.deb
 tail -n 1 /etc/sallyport/sallyport.conf | grep -q '# kept'
+dpkg-query -W -f '${{Version}}\n' sallyport | grep -q '+next$'
+# What was taken before the upgrade is still held, and can be delivered whole.
+sed -i 's/to = lmtp/to = maildir/; s|lmtp = 127.0.0.1:9|path = /var/lib/sallyport/mail/%d/%u|' /etc/sallyport/sallyport.conf
 start
-sallyport queue list --data /var/lib/sallyport | grep bob@remote.test
+sallyport queue list --data /var/lib/sallyport --state held | grep bob@remote.test
+sallyport queue release --all --data /var/lib/sallyport
+n=0
+until ls /var/lib/sallyport/mail/remote.test/bob/new/* /var/lib/sallyport/mail/remote.test/eve/new/* 2> /dev/null; do
+    n=$((n + 1))
+    [ $n -lt 100 ] || {{ cat /srv/log; exit 1; }}
+    sleep 0.1
+done
+grep -qx kept /var/lib/sallyport/mail/remote.test/bob/new/*
+grep -qx 'Subject: keep me too' /var/lib/sallyport/mail/remote.test/eve/new/*
+tail -n 1 /var/lib/sallyport/mail/remote.test/eve/new/* | grep -qx 60000
+# One stays for the removal to spare.
+sed -i 's/to = maildir/to = lmtp/; s|path = /var.*|lmtp = 127.0.0.1:9|' /etc/sallyport/sallyport.conf
 kill $server
 wait $server
 
@@ -92,6 +113,8 @@ test -f /etc/sallyport/sallyport.conf
 apt-get -q -y purge sallyport
 test ! -e /var/lib/sallyport
 test ! -e /etc/sallyport
+test ! -e /usr/bin/sallyport
+getent passwd sallyport  # files elsewhere may belong to it
 """
 
 # A stranger's program against the development package alone.
