@@ -124,7 +124,7 @@ static int add_text(struct sp_reply_reader *r)
         size_t room = r->text.max - r->text.n, from = r->text.n;
 
         rc = sp_buf_put(&r->text, s.p, s.n < room ? s.n : room);
-        if (rc == 0)
+        if (rc == 0 && r->text.n > from)
             clean(r->text.p + from, r->text.n - from);
     }
     return rc == -SP_ENOMEM ? rc : 0; /* too much text is cut, not an error */
