@@ -26,29 +26,32 @@ static bool is_atext(int c)
 /* ---- Domains --------------------------------------------------------------------------- */
 
 /* Labels of letters, digits and hyphens; utf8 admits U-labels (RFC 6531 3.3).  "_" is
- * outside the standard and inside real host names. */
+ * outside the standard and inside real host names.  How long a U-label is in the DNS
+ * (RFC 1035 2.3.4: 63) its octets here do not say; an ASCII one is as long as it looks. */
 static bool labels(struct sp_str s, bool utf8)
 {
     size_t label = 0;
+    bool ascii = true;
 
     if (s.n == 0 || s.n > SP_LIMIT_DOMAIN)
         return false;
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
+    for (size_t i = 0; i <= s.n; i++) {
+        unsigned char c = i < s.n ? (unsigned char)s.p[i] : '.';
 
         if (c == '.') {
-            if (label == 0 || s.p[i - 1] == '-')
+            if (label == 0 || s.p[i - 1] == '-' || (ascii && label > 63))
                 return false;
             label = 0;
+            ascii = true;
             continue;
         }
         if (!is_alnum(c) && c != '_' && !(c == '-' && label > 0) &&
             !(utf8 && c >= 0x80))
             return false;
-        if (++label > (utf8 ? SP_LIMIT_DOMAIN : 63))
-            return false;
+        ascii = ascii && c < 0x80;
+        label++;
     }
-    return label > 0 && s.p[s.n - 1] != '-';
+    return true;
 }
 
 bool sp_is_domain(struct sp_str s)
@@ -56,13 +59,14 @@ bool sp_is_domain(struct sp_str s)
     return labels(s, false);
 }
 
+/* No leading zeros: some programs take them for octal, and mean another host. */
 static bool is_ipv4(struct sp_str s)
 {
     for (int part = 0; part < 4; part++) {
         struct sp_str digits = sp_str_cut(&s, '.');
         uint64_t v;
 
-        if (digits.n > 3 || sp_str_u64(digits, 255, &v) < 0 || (part == 3) != !s.p)
+        if (digits.n > 3 || (digits.n > 1 && digits.p[0] == '0') || sp_str_u64(digits, 255, &v) < 0 || (part == 3) != !s.p)
             return false;
     }
     return true;
