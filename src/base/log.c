@@ -117,14 +117,13 @@ static void put_value(struct sp_buf *b, struct sp_str s)
     sp_buf_puts(b, "\"");
 }
 
-/* The most of one value that is logged: several fit into a line whatever they hold. */
-static struct sp_str cut(struct sp_str s)
+static struct sp_str cut(struct sp_str s, size_t most)
 {
-    return (struct sp_str){s.p, s.n > 500 ? 500 : s.n};
+    return (struct sp_str){s.p, s.n > most ? most : s.n};
 }
 
 static void line_json(struct sp_buf *b, enum sp_log_event ev, const char *session,
-                      const struct sp_kv *kv)
+                      const struct sp_kv *kv, size_t most)
 {
     sp_buf_puts(b, "{\"time\":\"");
     put_time(b);
@@ -139,13 +138,13 @@ static void line_json(struct sp_buf *b, enum sp_log_event ev, const char *sessio
         if (kv->is_number)
             sp_buf_printf(b, "%" PRIu64, kv->number);
         else
-            put_json(b, cut(kv->text));
+            put_json(b, cut(kv->text, most));
     }
     sp_buf_puts(b, "}");
 }
 
 static void line_text(struct sp_buf *b, enum sp_log_event ev, const char *session,
-                      const struct sp_kv *kv)
+                      const struct sp_kv *kv, size_t most)
 {
     put_time(b);
     sp_buf_printf(b, " %s %s %s", sink.role, session && *session ? session : "-",
@@ -157,7 +156,7 @@ static void line_text(struct sp_buf *b, enum sp_log_event ev, const char *sessio
         if (kv->is_number)
             sp_buf_printf(b, "%" PRIu64, kv->number);
         else
-            put_value(b, cut(kv->text));
+            put_value(b, cut(kv->text, most));
     }
 }
 
@@ -169,10 +168,18 @@ void sp_log_put(enum sp_log_event ev, const char *session, const struct sp_kv *k
     if (!sp_log_wants(events[ev].level))
         return;
     sp_buf_init(&b, 4 * SP_LOG_LINE_MAX);
-    if (sink.json)
-        line_json(&b, ev, session, kv);
-    else
-        line_text(&b, ev, session, kv);
+    /* Escapes make a value up to six times as long: how much of each fits shows only in
+     * the line.  A longer line would not leave in one piece, and could be mixed with
+     * another role's. */
+    for (size_t most = 500; most; most /= 2) {
+        b.n = 0;
+        if (sink.json)
+            line_json(&b, ev, session, kv, most);
+        else
+            line_text(&b, ev, session, kv, most);
+        if (b.n < SP_LOG_LINE_MAX)
+            break;
+    }
     if (sp_buf_puts(&b, "\n") == 0)
         /* A log that cannot be written must not stop the mail. */
         (void)!write(sink.fd, b.p, b.n);

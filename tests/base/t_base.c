@@ -140,6 +140,29 @@ TEST("a logged value cannot forge a line or move a terminal")
     CHECK(strstr(line, "\"reason\":\"a\\u000a\\u00ff\",\"n\":3}\n"));
 }
 
+TEST("a log line is at most SP_LOG_LINE_MAX octets, however many long values it has")
+{
+    char line[8 * SP_LOG_LINE_MAX], value[600];
+    struct sp_str v = {value, sizeof value};
+    int fd[2];
+
+    memset(value, 0xff, sizeof value);
+    for (int json = 0; json < 2; json++) {
+        ssize_t n;
+
+        CHECK_INT(pipe(fd), 0);
+        sp_log_setup(fd[1], json, SP_LEVEL_INFO, "test");
+        sp_log(SP_LOG_WARNING, "s1", SP_KV("a", v), SP_KV("b", v), SP_KV("c", v),
+               SP_KV("d", v), SP_KV("e", v), SP_KV("f", v));
+        n = read(fd[0], line, sizeof line);
+        CHECK(n > 1000 && n <= SP_LOG_LINE_MAX);
+        CHECK(n > 2 && line[n - 1] == '\n' && line[n - 2] == (json ? '}' : '"'));
+        close(fd[0]);
+        close(fd[1]);
+    }
+    sp_log_setup(-1, false, SP_LEVEL_INFO, "test");
+}
+
 TEST("secrets compare by content")
 {
     struct sp_secret *s = sp_secret_new("abc", 3);
