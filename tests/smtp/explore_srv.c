@@ -19,6 +19,7 @@
 #include "srv_play.h"
 
 #include "explore_srv.h"
+#include "srv_hand.h"
 #include "rules.h" /* for the test that the alphabet is complete, nothing else */
 #include "text.h"
 
@@ -148,31 +149,23 @@ static bool cert_usable(void)
     return m.tls && IN(m.cert, C_GOOD, C_GOOD_ONLY);
 }
 
-/* Section 1, mechanism list; section 2, EXTERNAL offered. */
+static struct srv_hand_tls proved(void)
+{
+    return (struct srv_hand_tls){m.tls, m.binding, cert_usable(), m.cert == C_GOOD_ONLY};
+}
+
 static bool usable(int mech)
 {
-    bool shows =
-        IN(mech, SP_MECH_PLAIN, SP_MECH_LOGIN, SP_MECH_OAUTHBEARER, SP_MECH_XOAUTH2);
-    bool plus = IN(mech, SP_MECH_SCRAM_SHA_256_PLUS, SP_MECH_SCRAM_SHA_1_PLUS);
-    bool external = cert_usable() &&
-                    IN(policy.cert_login, SP_CERT_LOGIN_EITHER, SP_CERT_LOGIN_EXPLICIT);
+    struct srv_hand_tls t = proved();
 
-    if (mech < 0 || !submission())
-        return false;
-    if (mech == SP_MECH_EXTERNAL)
-        return external;
-    if (!m.tls)
-        return !shows && !plus && (policy.mechs_clear >> mech & 1);
-    if (external && (policy.cert_list == SP_CERT_LIST_EXTERNAL ||
-                     (policy.cert_list == SP_CERT_LIST_ALL && m.cert == C_GOOD_ONLY)))
-        return false;
-    return (policy.mechs_tls >> mech & 1) && (!plus || m.binding);
+    return srv_hand_usable(&policy, &t, mech);
 }
 
 static bool listed(int mech)
 {
-    return usable(mech) &&
-           !(mech == SP_MECH_EXTERNAL && policy.cert_list == SP_CERT_LIST_PASSWORD);
+    struct srv_hand_tls t = proved();
+
+    return srv_hand_listed(&policy, &t, mech);
 }
 
 static bool any_listed(void)
@@ -851,63 +844,28 @@ static void look_at_reason(int code)
         wrong("the reason \"%s\" is not told: %.*s", reasons[m.cert], (int)nout, out);
 }
 
-/* RFC 2034 4, and lines that end. */
 static void look_at_form(void)
 {
-    bool greeting = IN(now->verb, V_EHLO, V_HELO, V_LHLO);
+    struct sp_str line;
+    const char *bad = srv_hand_form((struct sp_str){out, nout}, policy.hostname, &line);
 
-    for (size_t i = 0; i < nout;) {
-        const char *l = out + i, *end = memchr(l, '\n', nout - i);
-
-        if (!end || end - l < 4 || end[-1] != '\r' || end - l > 511) {
-            wrong("a malformed reply");
-            return;
-        }
-        if (l[0] != '3' && strncmp(l, "220 mx", 6) != 0 && !(greeting && l[0] == '2') &&
-            !(l[4] == l[0] && l[5] == '.'))
-            wrong("no enhanced status code: %.*s", (int)(end - l - 1), l);
-        i = (size_t)(end - out) + 1;
-    }
+    if (bad)
+        wrong("%s: %.*s", bad, (int)line.n, line.p);
 }
 
 /* "250[- ]AUTH a b" of the last EHLO reply against the hand-written list. */
 static void look_at_list(void)
 {
-    static const char *const names[SP_MECHS] = {
-        "EXTERNAL",
-        "GSSAPI",
-        "SCRAM-SHA-256-PLUS",
-        "SCRAM-SHA-256",
-        "SCRAM-SHA-1-PLUS",
-        "SCRAM-SHA-1",
-        "OAUTHBEARER",
-        "XOAUTH2",
-        "CRAM-MD5",
-        "PLAIN",
-        "LOGIN",
-    };
-    char *line, *stop;
-    unsigned got = 0, want = 0;
+    bool last;
+    unsigned want = 0, got = srv_hand_mechs((struct sp_str){out, nout}, &last);
 
-    out[nout] = '\0';
-    line = strstr(out, "-AUTH ");
-    line = line ? line : strstr(out, " AUTH ");
     for (int i = 0; i < SP_MECHS; i++)
         want |= listed(i) ? 1u << i : 0;
-    for (line = line ? line + 6 : NULL; line && *line && *line != '\r';) {
-        size_t n = strcspn(line, " \r");
-
-        for (int i = 0; i < SP_MECHS; i++)
-            if (strlen(names[i]) == n && memcmp(names[i], line, n) == 0)
-                got |= 1u << i;
-        stop = line + n;
-        if (*stop == '\r' && (got >> SP_MECH_EXTERNAL & 1) &&
-            memcmp(line, "EXTERNAL", 8) != 0)
-            wrong("EXTERNAL is listed and not last");
-        line = stop + (*stop == ' ');
-    }
+    if (!last)
+        wrong("EXTERNAL is listed and not last");
     if (got != want)
         wrong("listed %x, PROTOCOL says %x", got, want);
+    out[nout] = '\0';
     if ((strstr(out, "STARTTLS") != NULL) !=
         (policy.starttls && submission() && !m.tls))
         wrong("STARTTLS is listed or not, and should not or be");
