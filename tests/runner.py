@@ -23,7 +23,7 @@ SETS = {
     "unit": "the C unit tests: seconds",
     "long": "slower tests of single parts",
     "peers": "real mail programs on the other end, each in a root of its own",
-    "fuzz": "fuzzers, a bounded time each",
+    "fuzz": "libFuzzer on every target, --minutes each (the default set replays seeds)",
     "crash": "kill -9 under load: nothing acknowledged is lost",
     "soak": "hours of load: memory and descriptors stay flat",
     "clean-root": "./quickstart and ./run-tests in a new Debian root",
@@ -59,6 +59,27 @@ def from_scripts():
         interpreter = "/usr/bin/python3" if path.suffix == ".py" else "/bin/sh"
         yield Test(path.stem[2:], set(sets[1].split()), [interpreter, str(path)],
                    str(ROOT), {}, int(limit[1]) if limit else 120)
+
+
+def from_fuzzers(args):
+    """A test for each target of tests/fuzz/meson.build; built by build_fuzzers()."""
+    driver = str(ROOT / "tests" / "fuzz" / "fuzz.py")
+    out = subprocess.run([sys.executable, driver, "list"], check=True, capture_output=True,
+                         text=True).stdout
+    for name in out.split():
+        yield Test("libfuzzer " + name, {"fuzz"},
+                   ["/usr/bin/python3", driver, "run", name, "--minutes", str(args.minutes),
+                    "--build", str(ROOT / "build-fuzz")], str(ROOT), {},
+                   int(args.minutes * 60 * 8) + 300)
+
+
+def build_fuzzers(verbose):
+    build = ROOT / "build-fuzz"
+    if not (build / "build.ninja").exists():
+        run_quietly("configuring the fuzzers", [
+            "env", "CC=clang-14", "meson", "setup", str(build), str(ROOT), "-Dfuzz=true",
+            "-Db_sanitize=address,undefined", "-Doptimization=1"])
+    run_quietly("building the fuzzers", ["ninja", "-C", str(build), "fuzzers"], verbose)
 
 
 def binary(build):
@@ -204,7 +225,7 @@ def show(test, result, verbose):
             failed = [l for l in lines[:-TAIL_LINES] if l.startswith("FAILED")]
             lines = failed + ["…"] + lines[-TAIL_LINES:]
     elif not verbose:
-        lines = [l for l in lines if l.startswith("skipped: ")]
+        lines = [l for l in lines if l.startswith(("skipped: ", "noted: "))]
     for line in lines:
         print(f"    | {line}")
     sys.stdout.flush()
@@ -250,6 +271,8 @@ def arguments():
     p.add_argument("--binary", metavar="FILE", help="system tests take this sallyport")
     p.add_argument("--keep", action="store_true",
                    help="keep temporary folders (under $TMPDIR) to look at")
+    p.add_argument("--minutes", type=float, default=1, metavar="N",
+                   help="CPU minutes for each target of the set fuzz (default 1)")
     p.add_argument("-v", "--verbose", action="store_true", help="show all output")
     return p.parse_args()
 
@@ -279,16 +302,19 @@ def main():
     args = arguments()
     signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
     build = build_tree(args)
-    tests = [*from_meson(build), *from_scripts()]
+    tests = [*from_meson(build), *from_scripts(), *from_fuzzers(args)]
     if args.list:
         for t in tests:
             print(f"{t.name:38} {' '.join(sorted(t.sets))}")
         return 0
 
     env, total = environment(args, build), Result()
+    chosen = pick(tests, args.what)
+    if any("fuzz" in t.sets for t, _ in chosen) and not args.no_build:
+        build_fuzzers(args.verbose)
     start = time.monotonic()
     try:
-        for test, only in pick(tests, args.what):
+        for test, only in chosen:
             result = run_test(test, only, env, args.keep)
             show(test, result, args.verbose)
             total.add(result)
