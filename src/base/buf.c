@@ -52,7 +52,10 @@ static int grow(struct sp_buf *b, size_t n)
 
 char *sp_buf_room(struct sp_buf *b, size_t n)
 {
-    return grow(b, n) < 0 ? NULL : b->p + b->n;
+    /* A place for nothing is a place too: NULL means that there is no room. */
+    if (grow(b, n) < 0 || (!b->p && grow(b, 1) < 0))
+        return NULL;
+    return b->p + b->n;
 }
 
 int sp_buf_put(struct sp_buf *b, const void *data, size_t n)

@@ -23,6 +23,16 @@ TEST("a buffer never grows past its maximum and is unchanged by a refusal")
     sp_buf_free(&b);
 }
 
+TEST("room for nothing is there as long as there is any: only a lack of it is NULL")
+{
+    struct sp_buf b;
+
+    sp_buf_init(&b, 10);
+    CHECK(sp_buf_room(&b, 0) != NULL);
+    CHECK(b.n == 0);
+    sp_buf_free(&b);
+}
+
 TEST("a buffer that cannot get memory keeps what it had")
 {
     struct sp_buf b;

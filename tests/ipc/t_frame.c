@@ -261,6 +261,21 @@ TEST("the other side's end is seen once everything it said was read")
     part(&p);
 }
 
+TEST("a message in which everything is zero is packed as no octets, not refused")
+{
+    Sp__RcptOutcome row = SP__RCPT_OUTCOME__INIT; /* the first recipient, nothing to say */
+    struct sp_arena arena;
+    struct sp_buf out;
+
+    sp_buf_init(&out, 100);
+    sp_arena_init(&arena, 1000);
+    CHECK_INT(sp_pb_pack(&row.base, &out), 0);
+    CHECK_INT(out.n, 0);
+    CHECK(sp_pb_unpack(&sp__rcpt_outcome__descriptor, sp_buf_view(&out), &arena) != NULL);
+    sp_arena_reset(&arena);
+    sp_buf_free(&out);
+}
+
 TEST("a message larger than its arena is refused, not truncated")
 {
     struct pair p = join(SERVER, QUEUE);
