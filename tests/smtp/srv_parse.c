@@ -231,6 +231,9 @@ TEST("RFC 4616, 7628: one-step messages")
         {BYTES("auth=Bearer t\1\1"), false, false, false},
         {BYTES("user=u\1auth=Bearer t\1\1x"), false, false, false},
         {BYTES("user=u\1auth=Bearer t"), false, false, false},
+        {BYTES("user=u\1auth=Bearer t\0x\1\1"), false, false, false},
+        {BYTES("n,a=u,\1auth=Bearer t x\1\1"), false, false, false},
+        {BYTES("n,a=u,\1auth=Bearer eyJ.a-b_c~d+e/f==\1\1"), false, true, false},
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
