@@ -8,7 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { RC_MAX = 1 << 20, OUT_MAX = 4 << 20, RC_ARENA = 8 << 20, RC_NAME_MAX = 64 };
+/* RC_LINE_MAX: an accounts file takes longer lines, but a line of ours holds two values. */
+enum { RC_LINE_MAX = 900, RC_MAX = 1 << 20, OUT_MAX = 4 << 20, RC_ARENA = 8 << 20, RC_NAME_MAX = 64 };
 
 /* What of msmtp's settings is used, in the order of the table below. */
 enum setting {
@@ -96,11 +97,23 @@ static void say(struct converting *c, const char *fmt, ...)
 
 /* ---- reading ---- */
 
+/* An octet of an account's name as it is written in ours. */
+static char name_char(char o)
+{
+    return (unsigned char)o < 32 || o == 127 || strchr(" \t={}\"#", o) ? '-' : o;
+}
+
+/* Names that become the same are the same. */
 static struct imported *named(struct converting *c, struct sp_str name)
 {
-    for (struct imported *i = c->first; i; i = i->next)
-        if (sp_str_eq(i->name, name))
+    for (struct imported *i = c->first; i; i = i->next) {
+        bool same = i->name.n == name.n;
+
+        for (size_t k = 0; same && k < name.n; k++)
+            same = name_char(i->name.p[k]) == name_char(name.p[k]);
+        if (same)
             return i;
+    }
     return NULL;
 }
 
@@ -131,7 +144,13 @@ static void begin(struct converting *c, struct sp_str rest)
     i->name = name;
     while (rest.n)
         inherit(c, i, sp_str_cut(&rest, ','));
-    *c->tail = c->in = i;
+    c->in = i;
+    if (name.n == 0 || named(c, name)) { /* read on, but not written */
+        say(c, "# line %u of msmtp's file begins an account %s\n", c->line,
+            name.n ? "that is there already" : "without a name");
+        return;
+    }
+    *c->tail = i;
     c->tail = &i->next;
 }
 
@@ -165,6 +184,10 @@ static void read_line(struct converting *c, struct sp_str line)
     line = sp_str_trim(line);
     if (line.n == 0 || *line.p == '#')
         return;
+    if (line.n > RC_LINE_MAX) {
+        say(c, "# line %u of msmtp's file is too long\n", c->line);
+        return;
+    }
     while (n < line.n && line.p[n] != ' ' && line.p[n] != '\t')
         n++;
     key = (struct sp_str){line.p, n};
@@ -181,7 +204,13 @@ static void read_line(struct converting *c, struct sp_str line)
 
 /* ---- writing ---- */
 
-/* Control characters have no business in any of these. */
+/* Control characters have no business in any of these, and reach a terminal. */
+static void put_text(struct converting *c, struct sp_str v)
+{
+    for (size_t i = 0; i < v.n; i++)
+        say(c, "%c", (unsigned char)v.p[i] < 32 || v.p[i] == 127 ? '?' : v.p[i]);
+}
+
 static void put_value(struct converting *c, struct sp_str v)
 {
     bool quote = v.n && (*v.p == '"' || *v.p == '#');
@@ -290,15 +319,17 @@ static void put_login(struct converting *c, const struct imported *i)
             "    # The password in msmtp's file was not copied.  Put it into a file of "
             "its\n"
             "    # own (chmod 600) and name that: password-file = "
-            "~/.config/sallyport/%s%.*s\n"
-            "    # or let a password store print it: password-command = ...\n",
-            "password-", (int)i->name.n, i->name.p);
+            "~/.config/sallyport/NAME\n"
+            "    # or let a password store print it: password-command = ...\n");
     if (v[TIMEOUT].n && !sp_str_caseis(v[TIMEOUT], "off"))
         put(c, "timeout", v[TIMEOUT]);
-    if (v[PROXY].n)
-        say(c, "    socks = %.*s:%.*s\n", (int)v[PROXY].n, v[PROXY].p,
-            v[PROXY_PORT].n ? (int)v[PROXY_PORT].n : 4,
-            v[PROXY_PORT].n ? v[PROXY_PORT].p : "1080");
+    if (v[PROXY].n) {
+        say(c, "    socks = ");
+        put_text(c, v[PROXY]);
+        say(c, ":");
+        put_text(c, v[PROXY_PORT].n ? v[PROXY_PORT] : SP_LIT("1080"));
+        say(c, "\n");
+    }
 }
 
 static void put_account(struct converting *c, const struct imported *i)
@@ -307,7 +338,7 @@ static void put_account(struct converting *c, const struct imported *i)
 
     say(c, "account ");
     for (size_t k = 0; k < i->name.n; k++)
-        say(c, "%c", strchr(" \t={}\"#", i->name.p[k]) ? '-' : i->name.p[k]);
+        say(c, "%c", name_char(i->name.p[k]));
     say(c, " {\n");
     put_server(c, i);
     for (int k = 0; k < SETTINGS; k++)
@@ -315,9 +346,11 @@ static void put_account(struct converting *c, const struct imported *i)
             put(c, k == EVAL && by_token(i) ? "token-command" : table[k].ours, i->value[k]);
     put_trust(c, i);
     put_login(c, i);
-    for (size_t k = 0; k < i->n_passed_over; k++)
-        say(c, "    # %.*s has no counterpart\n", (int)i->passed_over[k].n,
-            i->passed_over[k].p);
+    for (size_t k = 0; k < i->n_passed_over; k++) {
+        say(c, "    # ");
+        put_text(c, i->passed_over[k]);
+        say(c, " has no counterpart\n");
+    }
     say(c, "}\n\n");
 }
 

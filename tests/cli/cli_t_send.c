@@ -270,6 +270,11 @@ static const struct {
     {"account b : nothing\nhost h\n", "names an account that is not there", NULL},
     {"host h\n", "outside any account", "server ="},
     {"# comment\n\n  account a\n\thost \"h\"\n", "smtp://h:25", NULL},
+    {"account a\nhost h\naccount a\nhost other\n", "there already", "other"},
+    {"account a b\nhost h\naccount a-b\nhost other\n", "there already", "other"},
+    {"account\nhost h\n", "without a name", "account  "},
+    {"account a\nhost h\n\x1b[2J on\n", "# ?[2J has", "\x1b"},
+    {"account a\x1b\nhost h\nproxy_host p\x1b\npassword x\n", "account a- {", "\x1b"},
 };
 
 TEST("msmtp's configuration becomes accounts, its passwords do not")
