@@ -53,13 +53,18 @@ static void import(struct sp_str in)
 FZ_TARGET
 {
     struct sp_str in = {size ? (const char *)data : "", size};
-    const char *secret = in.n ? memmem(in.p, in.n, "hunter2hunter2", 14) : NULL;
+    static const char marked[] = "\npassword hunter2hunter2\n",
+                      mark[] = "hunter2hunter2";
+    const char *first = in.n ? memmem(in.p, in.n, mark, sizeof mark - 1) : NULL;
+    const char *line = in.n ? memmem(in.p, in.n, marked, sizeof marked - 1) : NULL;
+    bool fair =
+        !first || (line && first == line + 10); /* once, as a password, or not */
 
+    if (fair && first)
+        fair = !memmem(first + 1, (size_t)(in.p + in.n - first - 1), mark,
+                       sizeof mark - 1);
     accounts(in);
-    /* the marker counts only where it is a password */
-    if (!secret || (secret - in.p >= 9 && memcmp(secret - 9, "password ", 9) == 0 &&
-                    !memmem(secret + 14, in.n - (size_t)(secret + 14 - in.p),
-                            "hunter2hunter2", 14)))
+    if (fair)
         import(in);
     return 0;
 }

@@ -6,7 +6,7 @@
 
 FZ_TARGET
 {
-    char *text = malloc(size + 1), out[SP_ADDR_TEXT];
+    char *text = malloc(size + 1), out[SP_ADDR_TEXT], again[SP_ADDR_TEXT];
     struct sockaddr_storage a, b;
 
     FZ_MUST(text, "memory");
@@ -18,8 +18,11 @@ FZ_TARGET
     if (sp_naddr_parse(text, &a) >= 0) {
         FZ_MUST(a.ss_family == AF_INET || a.ss_family == AF_INET6, "it is an address");
         sp_naddr_text((const struct sockaddr *)&a, out, sizeof out);
-        FZ_MUST(sp_naddr_parse(out, &b) >= 0 && memcmp(&a, &b, sp_addr_len(&a)) == 0,
+        FZ_MUST(sp_naddr_parse(out, &b) >= 0,
                 "what was read is written, and read again");
+        sp_naddr_text((const struct sockaddr *)&b, again, sizeof again);
+        FZ_MUST(strcmp(out, again) == 0,
+                "and is the same"); /* a mapped IPv4 one as IPv4 */
     }
     if (sp_addr_literal(text, 25, &a) >= 0) {
         FZ_MUST(sp_addr_port((const struct sockaddr *)&a) == 25,

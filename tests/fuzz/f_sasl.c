@@ -69,7 +69,11 @@ static enum sp_sasl_status serve(struct sp_sasl *s, const char *mech, struct sp_
                 sp_utf8_valid(sp_sasl_user(s)),
             "a user to look up is a name");
     return verifier_for(mech) ? sp_sasl_give_scram(s, verifier_for(mech), out)
-                              : sp_sasl_give_secret(s, SP_LIT("pencil"), out);
+                              : sp_sasl_give_secret(s,
+                                                    sp_str_is(sp_sasl_user(s), "user")
+                                                        ? SP_LIT("pencil")
+                                                        : (struct sp_str){NULL, 0},
+                                                    out);
 }
 
 static void sticky(struct sp_sasl *s)
