@@ -55,8 +55,8 @@ FZ_TARGET
     struct sp_str in = {size ? (const char *)data : "", size};
     static const char marked[] = "\npassword hunter2hunter2\n",
                       mark[] = "hunter2hunter2";
-    const char *first = in.n ? memmem(in.p, in.n, mark, sizeof mark - 1) : NULL;
-    const char *line = in.n ? memmem(in.p, in.n, marked, sizeof marked - 1) : NULL;
+    const char *first = fz_find(in, mark, sizeof mark - 1);
+    const char *line = fz_find(in, marked, sizeof marked - 1);
     bool fair =
         !first || (line && first == line + 10); /* once, as a password, or not */
 

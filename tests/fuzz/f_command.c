@@ -13,14 +13,15 @@
  * message layer knows no host behind it. */
 static bool strange_literal(struct sp_str addr)
 {
-    const char *at = addr.n ? memrchr(addr.p, '@', addr.n) : NULL;
-    struct sp_str d = {at ? at + 1 : NULL, at ? (size_t)(addr.p + addr.n - at - 1) : 0};
-    const char *open = addr.n ? memrchr(addr.p, '[', addr.n) : NULL;
+    size_t open = addr.n;
 
-    if (open && addr.p[addr.n - 1] == ']') /* an @ may stand inside it */
-        d = (struct sp_str){open, (size_t)(addr.p + addr.n - open)};
-    return d.n && d.p[0] == '[' && memchr(d.p, ':', d.n) &&
-           !(d.n > 6 && sp_str_caseeq((struct sp_str){d.p + 1, 5}, SP_LIT("IPv6:")));
+    if (!addr.p || addr.n < 3 || addr.p[addr.n - 1] != ']')
+        return false;
+    while (open > 0 && addr.p[open - 1] != '[')
+        open--;
+    return open && addr.n - open > 5 &&
+           !sp_str_caseeq((struct sp_str){addr.p + open, 5}, SP_LIT("IPv6:")) &&
+           fz_find((struct sp_str){addr.p + open, addr.n - open}, ":", 1);
 }
 
 static void path(struct sp_str line, const char *keyword)
