@@ -324,11 +324,15 @@ static void put_login(struct converting *c, const struct imported *i)
     if (v[TIMEOUT].n && !sp_str_caseis(v[TIMEOUT], "off"))
         put(c, "timeout", v[TIMEOUT]);
     if (v[PROXY].n) {
-        say(c, "    socks = ");
-        put_text(c, v[PROXY]);
-        say(c, ":");
-        put_text(c, v[PROXY_PORT].n ? v[PROXY_PORT] : SP_LIT("1080"));
-        say(c, "\n");
+        struct sp_str port = v[PROXY_PORT].n ? v[PROXY_PORT] : SP_LIT("1080");
+        struct sp_buf to;
+
+        sp_buf_init(&to, 2 * RC_LINE_MAX + 2);
+        (void)sp_buf_str(&to, v[PROXY]);
+        (void)sp_buf_puts(&to, ":");
+        (void)sp_buf_str(&to, port);
+        put(c, "socks", sp_buf_view(&to));
+        sp_buf_free(&to);
     }
 }
 

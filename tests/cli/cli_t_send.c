@@ -272,6 +272,7 @@ static const struct {
     {"# comment\n\n  account a\n\thost \"h\"\n", "smtp://h:25", NULL},
     {"account a\nhost h\naccount a\nhost other\n", "there already", "other"},
     {"account a b\nhost h\naccount a-b\nhost other\n", "there already", "other"},
+    {"account a\nhost h\nproxy_host \"p\n", "socks = \"\\\"p:1080\"", NULL},
     {"account\nhost h\n", "without a name", "account  "},
     {"account a\nhost h\n\x1b[2J on\n", "# ?[2J has", "\x1b"},
     {"account a\x1b\nhost h\nproxy_host p\x1b\npassword x\n", "account a- {", "\x1b"},
