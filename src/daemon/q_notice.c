@@ -3,32 +3,87 @@
 
 #include "alloc.h"
 #include "err.h"
-#include "notice_build.h"
+#include "notice.h"
 #include "text.h"
 
+#include <openssl/rand.h>
 #include <unistd.h>
 
-enum { START_MAX = 65536 };
+enum { START_MAX = 65536, NOTICE_MAX = 60000, RETURNED_MAX = 32768 };
 
-static enum sp_notice_what what_of(enum sp_owed_kind owed)
+/* What a notice is about. */
+struct about {
+    const Sp__Envelope *env;    /* the message; rcpt as in the plan */
+    const Sp__RcptState **rcpt; /* those to report */
+    size_t n;
+    const char *id;
+    struct sp_str prefix, content; /* content: at least the header */
+    uint64_t now_ms, retry_until_ms;
+};
+
+static enum sp_notice_kind kind_of(enum sp_owed_kind owed)
 {
     switch (owed) {
     case SP_OWED_DELAY:
-        return SP_TELL_DELAY;
+        return SP_NOTICE_DELAY;
     case SP_OWED_SUCCESS:
-        return SP_TELL_SUCCESS;
+        return SP_NOTICE_SUCCESS;
     case SP_OWED_POSTMASTER:
-        return SP_TELL_POSTMASTER;
     case SP_OWED_NONE:
     case SP_OWED_FAILURE:
         break;
     }
-    return SP_TELL_FAILURE;
+    return SP_NOTICE_FAILURE;
+}
+
+/* The notice as a message for the spool; envelope and content live in the arena.  0,
+ * -SP_EDENIED (nobody may be told), -SP_ENOMEM ... */
+static int build(const struct sp_conf *c, enum sp_owed_kind owed,
+                 const struct about *about, struct sp_arena *arena,
+                 Sp__Envelope **ret_env, struct sp_str *ret_content)
+{
+    struct sp_notice_facts *facts = sp_arena_alloc(arena, sizeof *facts);
+    Sp__Envelope *env = sp_arena_alloc(arena, sizeof *env), copy = *about->env;
+    struct sp_notice n = {
+        .kind = kind_of(owed),
+        .env = about->env,
+        .rcpt = (const Sp__RcptState *const *)about->rcpt,
+        .rcpt_n = about->n,
+        .id = sp_str(about->id),
+        .hostname = sp_str(c->hostname),
+        .now_ms = about->now_ms,
+        .retry_until_ms = about->retry_until_ms,
+        .prefix = about->prefix,
+        .content = about->content,
+        .full_max = RETURNED_MAX,
+    };
+    struct sp_buf out;
+    int rc;
+
+    if (!facts || !env || RAND_bytes(n.random, sizeof n.random) != 1)
+        return -SP_ENOMEM;
+    if (owed == SP_OWED_POSTMASTER) {
+        /* A double bounce: the sender cannot be told, so the postmaster is.  The notice
+         * is about the same message with the postmaster as its sender. */
+        copy.reverse_path.data = (uint8_t *)(uintptr_t)c->postmaster;
+        copy.reverse_path.len = sp_str(c->postmaster).n;
+        copy.is_notice = false;
+        n.env = &copy;
+    }
+    sp_buf_init(&out, NOTICE_MAX);
+    rc = sp_notice_make(&n, &out, facts);
+    if (rc == 0) {
+        *ret_content = sp_arena_copy(arena, sp_buf_view(&out));
+        rc = ret_content->p ? sp_notice_envelope(&n, facts, arena, env) : -SP_ENOMEM;
+    }
+    sp_buf_free(&out);
+    *ret_env = env;
+    return rc;
 }
 
 /* A notice to the postmaster that bounced: telling the postmaster again would go on for
  * ever. */
-static bool ends_here(const struct q *q, const struct sp_notice_about *about)
+static bool ends_here(const struct q *q, const struct about *about)
 {
     const Sp__Envelope *e = about->env;
     struct sp_str to;
@@ -39,8 +94,7 @@ static bool ends_here(const struct q *q, const struct sp_notice_about *about)
     return sp_str_caseis(to, q->conf->postmaster);
 }
 
-static void add(struct q *q, struct sp_notice_about *about, enum sp_owed_kind owed,
-                int settle)
+static void add(struct q *q, struct about *about, enum sp_owed_kind owed, int settle)
 {
     struct sp_submission sub = {.spare = NULL};
     Sp__Envelope *env;
@@ -52,7 +106,7 @@ static void add(struct q *q, struct sp_notice_about *about, enum sp_owed_kind ow
                SP_KVS("reason", "the postmaster cannot be reached: nobody is told"));
         return;
     }
-    n = sp_notice_build(q->conf, what_of(owed), about, &q->arena, &env, &sub.content);
+    n = build(q->conf, owed, about, &q->arena, &env, &sub.content);
     if (n == 0) {
         sub.env = env;
         n = sp_batch_notice(q->batch, settle, &sub, sp_wall_ms(), &err);
@@ -96,8 +150,7 @@ void q_notices(struct q *q, struct sp_plan *plan, int settle)
 {
     static const enum sp_owed_kind kinds[] = {SP_OWED_FAILURE, SP_OWED_DELAY,
                                               SP_OWED_SUCCESS, SP_OWED_POSTMASTER};
-    struct sp_notice_about about = {
-        .env = plan->env, .id = plan->id, .now_ms = sp_wall_ms()};
+    struct about about = {.env = plan->env, .id = plan->id, .now_ms = sp_wall_ms()};
     struct sp_job *j = NULL;
     struct sp_err err;
 

@@ -12,6 +12,7 @@
 #include "certmap.h"
 #include "err.h"
 #include "fetch.h"
+#include "held.h"
 #include "outcome.h"
 #include "secret.h"
 #include "stored.h"
@@ -28,17 +29,11 @@ struct dlv;
 struct dest;
 
 struct job {
-    struct job *next;      /* of all */
-    struct job *next_wait; /* of its destination's line */
+    struct sp_held_job h;
     struct dlv *d;
+    struct job *next_wait; /* of its destination's line */
     struct dest *dest;
-    struct sp_arena arena; /* the job and its outcome */
-    Sp__Job *m;
-    struct sp_str content; /* p NULL: in fd */
-    int fd;
-    Sp__Outcome out;
-    bool done, waiting;
-    bool said; /* its outcome is on its way to this queue */
+    bool waiting;
     /* how far the content is sent */
     struct sp_piece piece[SP_STORED_PIECES_MAX];
     size_t pieces, at;
@@ -79,77 +74,41 @@ struct dest {
 struct dlv {
     struct sp_role *role;
     struct sp_net *net;
-    struct sp_port *queue;
+    struct sp_held held;
     struct sp_conf *conf;
     struct dest *dests;
-    struct job *jobs;
     struct sp_arena arena;
     uv_timer_t drain;
 };
 
 /* ---- outcomes ---- */
 
-static char *keep(struct job *j, const char *s, size_t n)
-{
-    char *copy = sp_arena_strndup(&j->arena, s, n);
-
-    return copy ? copy : (char *)(uintptr_t)"";
-}
-
 static void add_outcome(struct job *j, size_t i, const struct sp_outcome_row *row,
                         const struct sp_reply *reply, struct sp_str words,
                         enum sp_cli_stage stage, const char *where)
 {
-    Sp__RcptOutcome *o = sp_arena_alloc(&j->arena, sizeof *o);
-    Sp__Attempt *a = sp_arena_alloc(&j->arena, sizeof *a);
+    Sp__RcptOutcome *o = sp_held_row(&j->h, i, row->action);
+    Sp__Attempt *a = o ? o->attempt : NULL;
     char enhanced[32];
 
-    if (!o || !a || !j->out.rcpt)
-        return; /* a recipient without an outcome is tried again */
-    sp__rcpt_outcome__init(o);
-    sp__attempt__init(a);
+    if (!o)
+        return;
     snprintf(enhanced, sizeof enhanced, "%d.%d.%d", reply->enh[0], reply->enh[1],
              reply->enh[2]);
-    o->index = j->m->index[i];
-    o->action = row->action;
-    o->attempt = a;
     a->at_ms = sp_wall_ms();
     a->code = (uint32_t)reply->code;
-    a->enhanced = reply->enh[0] ? keep(j, enhanced, strlen(enhanced))
+    a->enhanced = reply->enh[0] ? sp_held_keep(&j->h, enhanced, strlen(enhanced))
                                 : (char *)(uintptr_t)row->enhanced;
-    a->text = keep(j, words.n ? words.p : "", words.n > 1000 ? 1000 : words.n);
-    a->where = keep(j, where, strlen(where));
+    a->text = sp_held_keep(&j->h, words.n ? words.p : "", words.n > 1000 ? 1000 : words.n);
+    a->where = sp_held_keep(&j->h, where, strlen(where));
     a->stage = (char *)(uintptr_t)sp_cli_stage_name(stage);
-    j->out.host_down |= row->host;
-    j->out.rcpt[j->out.n_rcpt++] = o;
-}
-
-static void job_free(struct job *j)
-{
-    for (struct job **at = &j->d->jobs; *at; at = &(*at)->next)
-        if (*at == j) {
-            *at = j->next;
-            break;
-        }
-    if (j->fd >= 0)
-        close(j->fd);
-    sp_arena_reset(&j->arena);
-    sp_free(j);
-}
-
-static void say_outcome(struct job *j)
-{
-    j->out.job = j->m->job;
-    j->out.lease = j->m->lease;
-    if (j->d->queue)
-        j->said = sp_port_say(j->d->queue, SP_MSG_OUTCOME, &j->out.base) == 0;
+    j->h.out.host_down |= row->host;
 }
 
 static void job_done(struct job *j)
 {
-    j->done = true;
     j->waiting = false;
-    say_outcome(j);
+    sp_held_done(&j->d->held, &j->h);
 }
 
 /* All recipients alike: the session failed, or the transaction could not begin. */
@@ -158,9 +117,15 @@ static void job_failed(struct job *j, enum sp_cli_stage stage, const struct sp_r
 {
     const struct sp_outcome_row *row = sp_outcome(stage, reply->code, cls);
 
-    for (size_t i = 0; i < j->m->n_index; i++)
+    for (size_t i = 0; i < j->h.m->n_index; i++)
         add_outcome(j, i, row, reply, words, stage, where);
     job_done(j);
+}
+
+static void not_configured(struct job *j)
+{
+    job_failed(j, SP_STAGE_CONNECT, &(struct sp_reply){0}, SP_CLASS_TEMPORARY,
+               sp_str("the route is not configured any more"), "");
 }
 
 /* ---- a transaction ---- */
@@ -175,7 +140,7 @@ static enum sp_body body_of(const Sp__Envelope *e)
 
 static int begin(struct link *l, struct job *j, struct sp_err *err)
 {
-    const Sp__Envelope *e = j->m->envelope;
+    const Sp__Envelope *e = j->h.m->envelope;
     struct sp_mail mail = {
         .path = sp_pb_str(e->reverse_path),
         .body = body_of(e),
@@ -195,11 +160,11 @@ static int begin(struct link *l, struct job *j, struct sp_err *err)
         rcpt[i] = (struct sp_rcpt){.path = sp_pb_str(e->rcpt[i]->address),
                                    .notify = e->rcpt[i]->notify,
                                    .orcpt = sp_pb_str(e->rcpt[i]->orcpt)};
-    j->pieces = sp_stored_pieces(e, j->m->prefix.len, j->piece);
+    j->pieces = sp_stored_pieces(e, j->h.m->prefix.len, j->piece);
     j->at = 0;
     j->offset = 0;
     rc = sp_talk_mail(l->talk, &mail, rcpt, e->n_rcpt,
-                      sp_stored_size(e, j->m->prefix.len), err);
+                      sp_stored_size(e, j->h.m->prefix.len), err);
     sp_free(rcpt);
     return rc;
 }
@@ -213,10 +178,10 @@ static struct sp_str next_octets(struct job *j, char *block)
     ssize_t got;
 
     if (p->prefix)
-        return (struct sp_str){(char *)j->m->prefix.data + p->offset + j->offset, n};
-    if (j->content.p)
-        return (struct sp_str){j->content.p + p->offset + j->offset, n};
-    got = pread(j->fd, block, n, (off_t)(p->offset + j->offset));
+        return (struct sp_str){(char *)j->h.m->prefix.data + p->offset + j->offset, n};
+    if (j->h.content.p)
+        return (struct sp_str){j->h.content.p + p->offset + j->offset, n};
+    got = pread(j->h.fd, block, n, (off_t)(p->offset + j->offset));
     return (struct sp_str){block, got > 0 ? (size_t)got : 0};
 }
 
@@ -297,7 +262,7 @@ static void on_sent(struct sp_talk *t, const struct sp_cli_event *ev, void *arg)
         return;
     l->job = NULL;
     l->sent++;
-    for (size_t i = 0; i < ev->u.sent.n && i < j->m->n_index; i++) {
+    for (size_t i = 0; i < ev->u.sent.n && i < j->h.m->n_index; i++) {
         const struct sp_cli_rcpt_result *r = &ev->u.sent.rcpt[i];
         int code = r->accepted || r->reply.code >= 400 ? r->reply.code : 0;
 
@@ -669,49 +634,23 @@ static int on_job(struct dlv *d, struct sp_port *p, const struct sp_frame *f,
                   struct sp_err *err)
 {
     struct job *j = sp_alloc(sizeof *j);
+    int rc;
 
     if (!j)
         return sp_err_nomem(err);
+    rc = sp_held_take(&d->held, &j->h, p, f, err);
+    if (rc < 0)
+        return rc;
     j->d = d;
-    j->fd = f->has_fd ? sp_port_take_fd(p) : -1;
-    j->next = d->jobs;
-    d->jobs = j;
-    sp_arena_init(&j->arena, 64 << 20);
-    sp__outcome__init(&j->out);
-    j->m = sp_frame_unpack(f, &j->arena);
-    if (j->m && j->m->content_in_frame)
-        j->content = sp_arena_copy(&j->arena, f->raw);
-    if (!j->m || !j->m->envelope || j->m->n_index != j->m->envelope->n_rcpt ||
-        j->m->n_index == 0 || sp_stored_check(j->m->envelope, j->m->prefix.len, err) < 0 ||
-        (j->m->content_in_frame
-             ? !j->content.p || j->content.n != j->m->envelope->content_size
-             : j->fd < 0)) {
-        job_free(j);
-        return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "malformed job");
-    }
-    j->out.rcpt = sp_arena_alloc(&j->arena, (j->m->n_index + 1) * sizeof *j->out.rcpt);
-    j->dest = find_dest(d, j->m->route);
+    j->dest = find_dest(d, j->h.m->route);
     if (!j->dest) { /* the configuration changed while it was on its way */
-        job_failed(j, SP_STAGE_CONNECT, &(struct sp_reply){0}, SP_CLASS_TEMPORARY,
-                   sp_str("the route is not configured any more"), "");
+        not_configured(j);
         return 0;
     }
     j->waiting = true;
     *j->dest->last = j;
     j->dest->last = &j->next_wait;
     return 0;
-}
-
-static void on_stored(struct dlv *d, const Sp__OutcomeStored *m)
-{
-    struct job *j, *next;
-
-    for (size_t i = 0; i < m->n_job; i++)
-        for (j = d->jobs; j; j = next) {
-            next = j->next;
-            if (j->done && j->m->job == m->job[i])
-                job_free(j);
-        }
 }
 
 static int on_frame(struct sp_port *p, const struct sp_frame *f, struct sp_err *err)
@@ -726,7 +665,7 @@ static int on_frame(struct sp_port *p, const struct sp_frame *f, struct sp_err *
         return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "malformed %s",
                           sp_msg_name(f->type));
     if (f->type == SP_MSG_STORED)
-        on_stored(d, m);
+        sp_held_stored(&d->held, m);
     sp_arena_reset(&d->arena);
     return 0;
 }
@@ -746,58 +685,23 @@ static void serve_all(struct sp_port *p)
 static void on_gone(struct sp_port *p, const struct sp_err *why)
 {
     (void)why;
-    ((struct dlv *)sp_port_arg(p))->queue = NULL;
+    sp_held_lost(&((struct dlv *)sp_port_arg(p))->held);
 }
 
 static void on_credit(struct sp_port *p)
 {
-    struct dlv *d = sp_port_arg(p);
-
-    for (struct job *j = d->jobs; j; j = j->next)
-        if (j->done && !j->said)
-            say_outcome(j);
+    sp_held_credit(&((struct dlv *)sp_port_arg(p))->held);
 }
 
 static const struct sp_port_ops queue_ops = {
     .frame = on_frame, .batch_end = serve_all, .credit = on_credit, .gone = on_gone};
 
-static int say_held(struct dlv *d)
-{
-    Sp__Held m = SP__HELD__INIT;
-    size_t n = 0;
-    int rc;
-
-    for (struct job *j = d->jobs; j; j = j->next)
-        n++;
-    m.job = sp_alloc((n + 1) * sizeof *m.job);
-    m.lease = sp_alloc((n + 1) * sizeof *m.lease);
-    for (struct job *j = d->jobs; j && m.job && m.lease; j = j->next) {
-        m.job[m.n_job++] = j->m->job;
-        m.lease[m.n_lease++] = j->m->lease;
-    }
-    m.capacity = CAPACITY;
-    rc = sp_port_say(d->queue, SP_MSG_HELD, &m.base);
-    sp_free(m.job);
-    sp_free(m.lease);
-    return rc;
-}
-
 static int on_peer(struct sp_role *r, Sp__Role peer, unsigned instance, int fd,
                    struct sp_err *err)
 {
     struct dlv *d = r->self;
-    int rc;
 
-    sp_port_close(d->queue);
-    d->queue = sp_port_new(&r->loop, fd, SP__ROLE__ROLE_DELIVERY, peer, instance, &queue_ops,
-                           d, err);
-    if (!d->queue)
-        return -SP_ENOMEM;
-    rc = say_held(d);
-    for (struct job *j = d->jobs; j; j = j->next)
-        if (j->done)
-            say_outcome(j);
-    return rc;
+    return sp_held_join(&d->held, &r->loop, fd, peer, instance, &queue_ops, d, err);
 }
 
 /* ---- setup, end ---- */
@@ -823,8 +727,7 @@ static void move_line(struct dlv *d, struct dest *from)
             *to->last = j;
             to->last = &j->next_wait;
         } else {
-            job_failed(j, SP_STAGE_CONNECT, &(struct sp_reply){0}, SP_CLASS_TEMPORARY,
-                       sp_str("the route is not configured any more"), "");
+            not_configured(j);
         }
     }
     if (to)
@@ -842,6 +745,7 @@ static int on_setup(struct sp_role *r, const Sp__Setup *s, struct sp_conf *conf,
         if (!d || !(d->net = sp_net_new(&r->loop)))
             return sp_err_nomem(err);
         d->role = r;
+        d->held = (struct sp_held){.role = SP__ROLE__ROLE_DELIVERY, .capacity = CAPACITY};
         sp_arena_init(&d->arena, 1 << 20);
         uv_timer_init(&r->loop, &d->drain);
         d->drain.data = d;
@@ -880,8 +784,8 @@ static void drain_look(uv_timer_t *t)
     static unsigned looks;
     bool busy = false;
 
-    for (struct job *j = d->jobs; j; j = j->next)
-        busy |= !j->waiting;
+    for (struct sp_held_job *j = d->held.jobs; j; j = j->next)
+        busy |= !((struct job *)j)->waiting;
     if (!busy || ++looks > 250)
         sp_role_exit(d->role, 0);
 }

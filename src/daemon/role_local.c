@@ -9,13 +9,11 @@
 
 #include "alloc.h"
 #include "err.h"
+#include "held.h"
 #include "maildir.h"
-#include "stored.h"
 #include "wallclock.h"
 
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 enum {
     CAPACITY = 16,
@@ -25,50 +23,36 @@ enum {
 struct local {
     struct sp_role *role;
     struct sp_conf *conf;
-    struct sp_port *queue;
-    struct task *tasks;
+    struct sp_held held;
     struct sp_arena arena;
     uv_timer_t drain;
     uint64_t started_ms; /* what is older may have been delivered by one that died */
 };
 
 struct task {
-    struct task *next;
+    struct sp_held_job h;
     struct local *l;
     struct sp_conf *conf; /* keeps route and host name */
     uv_work_t work;
-    struct sp_arena arena; /* the job and its outcome */
-    Sp__Job *job;
-    struct sp_str content;
-    int fd;
     const struct sp_conf_route *route;
-    Sp__Outcome out;
-    bool done, said;
 };
 
 /* ---- one recipient ---- */
 
-static const char *keep(struct task *t, const char *s)
-{
-    const char *copy = sp_arena_strndup(&t->arena, s, strlen(s));
-
-    return copy ? copy : "";
-}
-
 static void deliver(struct task *t, size_t i, Sp__RcptOutcome *o)
 {
-    const Sp__Recipient *r = t->job->envelope->rcpt[i];
+    const Sp__Recipient *r = t->h.m->envelope->rcpt[i];
     struct sp_maildir_mail m = {
-        .env = t->job->envelope,
+        .env = t->h.m->envelope,
         .to = {(char *)r->address.data, r->address.len},
-        .prefix = {(char *)t->job->prefix.data, t->job->prefix.len},
-        .content = t->content,
-        .fd = t->fd,
-        .id = t->job->id,
+        .prefix = {(char *)t->h.m->prefix.data, t->h.m->prefix.len},
+        .content = t->h.content,
+        .fd = t->h.fd,
+        .id = t->h.m->id,
         .hostname = t->conf->hostname,
         .now_ms = sp_wall_ms(),
-        .again = t->job->attempt > 1 ||
-                 t->job->envelope->received_ms <= t->l->started_ms + CLOCK_SLACK_MS,
+        .again = t->h.m->attempt > 1 ||
+                 t->h.m->envelope->received_ms <= t->l->started_ms + CLOCK_SLACK_MS,
     };
     char path[SP_MAILDIR_PATH_MAX];
     struct sp_err err = {.text = ""};
@@ -79,7 +63,7 @@ static void deliver(struct task *t, size_t i, Sp__RcptOutcome *o)
     else
         (void)sp_err_set(&err, SP_CLASS_TEMPORARY, SP_ENOENT, "the route is not known here");
     if (rc == 0) {
-        o->attempt->where = (char *)(uintptr_t)keep(t, path);
+        o->attempt->where = sp_held_keep(&t->h, path, strlen(path));
         rc = sp_maildir_deliver(path, &m, &err);
     }
     o->attempt->at_ms = m.now_ms;
@@ -93,7 +77,7 @@ static void deliver(struct task *t, size_t i, Sp__RcptOutcome *o)
                                                         : "delivered");
         return;
     }
-    o->attempt->text = (char *)(uintptr_t)keep(t, err.text);
+    o->attempt->text = sp_held_keep(&t->h, err.text, strlen(err.text));
     o->action = err.cls == SP_CLASS_PEER ? SP__ACTION__ACTION_BOUNCE
                                          : SP__ACTION__ACTION_RETRY;
     o->attempt->code = err.cls == SP_CLASS_PEER ? 550 : 450;
@@ -105,106 +89,51 @@ static void deliver(struct task *t, size_t i, Sp__RcptOutcome *o)
 static void work_run(uv_work_t *w)
 {
     struct task *t = w->data;
-    size_t n = t->job->envelope->n_rcpt;
 
-    t->out.rcpt = sp_arena_alloc(&t->arena, (n + 1) * sizeof *t->out.rcpt);
-    for (size_t i = 0; t->out.rcpt && i < n; i++) {
-        Sp__RcptOutcome *o = sp_arena_alloc(&t->arena, sizeof *o);
-        Sp__Attempt *a = sp_arena_alloc(&t->arena, sizeof *a);
+    for (size_t i = 0; i < t->h.m->envelope->n_rcpt; i++) {
+        Sp__RcptOutcome *o = sp_held_row(&t->h, i, SP__ACTION__ACTION_RETRY);
 
-        if (!o || !a)
-            return; /* the queue tries recipients without an outcome again */
-        sp__rcpt_outcome__init(o);
-        sp__attempt__init(a);
-        o->attempt = a;
-        o->index = t->job->index[i];
+        if (!o)
+            return;
         deliver(t, i, o);
-        t->out.rcpt[t->out.n_rcpt++] = o;
     }
 }
 
 /* ---- tasks ---- */
-
-static void task_free(struct task *t)
-{
-    for (struct task **at = &t->l->tasks; *at; at = &(*at)->next)
-        if (*at == t) {
-            *at = t->next;
-            break;
-        }
-    if (t->fd >= 0)
-        close(t->fd);
-    sp_arena_reset(&t->arena);
-    sp_conf_unref(t->conf);
-    sp_free(t);
-}
-
-static void say(struct task *t)
-{
-    t->out.job = t->job->job;
-    t->out.lease = t->job->lease;
-    if (t->l->queue)
-        t->said = sp_port_say(t->l->queue, SP_MSG_OUTCOME, &t->out.base) == 0;
-}
 
 static void work_end(uv_work_t *w, int status)
 {
     struct task *t = w->data;
 
     (void)status;
-    t->done = true;
-    say(t);
+    sp_conf_unref(t->conf);
+    t->conf = NULL;
+    sp_held_done(&t->l->held, &t->h);
 }
 
 static int on_job(struct local *l, struct sp_port *p, const struct sp_frame *f,
                   struct sp_err *err)
 {
     struct task *t = sp_alloc(sizeof *t);
-    const struct sp_conf_route *r = NULL;
+    int rc;
 
     if (!t)
         return sp_err_nomem(err);
-    t->l = l;
-    t->fd = f->has_fd ? sp_port_take_fd(p) : -1;
-    t->conf = sp_conf_ref(l->conf);
-    t->next = l->tasks;
-    l->tasks = t;
-    sp__outcome__init(&t->out);
-    sp_arena_init(&t->arena, 64 << 20);
-    t->job = sp_frame_unpack(f, &t->arena);
-    if (t->job && t->job->content_in_frame)
-        t->content = sp_arena_copy(&t->arena, f->raw);
-    if (!t->job || !t->job->envelope || t->job->n_index != t->job->envelope->n_rcpt ||
-        sp_stored_check(t->job->envelope, t->job->prefix.len, err) < 0 ||
-        (t->job->content_in_frame ? !t->content.p ||
-                                        t->content.n != t->job->envelope->content_size
-                                  : t->fd < 0)) {
-        task_free(t);
-        return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "malformed job");
-    }
+    rc = sp_held_take(&l->held, &t->h, p, f, err);
+    if (rc < 0)
+        return rc;
     if (l->role->draining) { /* not begun: the queue has it again when we are gone */
-        task_free(t);
+        sp_held_forget(&l->held, &t->h);
         return 0;
     }
+    t->l = l;
+    t->conf = sp_conf_ref(l->conf);
     for (size_t i = 0; i < t->conf->n_routes; i++)
-        if (strcmp(t->conf->routes[i].head.name, t->job->route) == 0)
-            r = &t->conf->routes[i];
-    t->route = r;
+        if (strcmp(t->conf->routes[i].head.name, t->h.m->route) == 0)
+            t->route = &t->conf->routes[i];
     t->work.data = t;
     uv_queue_work(&l->role->loop, &t->work, work_run, work_end);
     return 0;
-}
-
-static void on_stored(struct local *l, const Sp__OutcomeStored *m)
-{
-    struct task *t, *next;
-
-    for (size_t i = 0; i < m->n_job; i++)
-        for (t = l->tasks; t; t = next) {
-            next = t->next;
-            if (t->done && t->job->job == m->job[i])
-                task_free(t);
-        }
 }
 
 static int on_frame(struct sp_port *p, const struct sp_frame *f, struct sp_err *err)
@@ -219,26 +148,20 @@ static int on_frame(struct sp_port *p, const struct sp_frame *f, struct sp_err *
         return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "malformed %s",
                           sp_msg_name(f->type));
     if (f->type == SP_MSG_STORED)
-        on_stored(l, m);
+        sp_held_stored(&l->held, m);
     sp_arena_reset(&l->arena);
     return 0;
 }
 
 static void on_gone(struct sp_port *p, const struct sp_err *why)
 {
-    struct local *l = sp_port_arg(p);
-
     (void)why;
-    l->queue = NULL;
+    sp_held_lost(&((struct local *)sp_port_arg(p))->held);
 }
 
 static void on_credit(struct sp_port *p)
 {
-    struct local *l = sp_port_arg(p);
-
-    for (struct task *t = l->tasks; t; t = t->next)
-        if (t->done && !t->said)
-            say(t);
+    sp_held_credit(&((struct local *)sp_port_arg(p))->held);
 }
 
 static const struct sp_port_ops ops = {
@@ -248,30 +171,8 @@ static int on_peer(struct sp_role *r, Sp__Role peer, unsigned instance, int fd,
                    struct sp_err *err)
 {
     struct local *l = r->self;
-    Sp__Held m = SP__HELD__INIT;
-    size_t n = 0;
-    int rc;
 
-    sp_port_close(l->queue);
-    l->queue = sp_port_new(&r->loop, fd, SP__ROLE__ROLE_LOCAL, peer, instance, &ops, l, err);
-    if (!l->queue)
-        return -SP_ENOMEM;
-    for (struct task *t = l->tasks; t; t = t->next)
-        n++;
-    m.job = sp_alloc((n + 1) * sizeof *m.job);
-    m.lease = sp_alloc((n + 1) * sizeof *m.lease);
-    for (struct task *t = l->tasks; t && m.job && m.lease; t = t->next) {
-        m.job[m.n_job++] = t->job->job;
-        m.lease[m.n_lease++] = t->job->lease;
-    }
-    m.capacity = CAPACITY;
-    rc = sp_port_say(l->queue, SP_MSG_HELD, &m.base);
-    sp_free(m.job);
-    sp_free(m.lease);
-    for (struct task *t = l->tasks; t; t = t->next)
-        if (t->done)
-            say(t);
-    return rc;
+    return sp_held_join(&l->held, &r->loop, fd, peer, instance, &ops, l, err);
 }
 
 static int on_setup(struct sp_role *r, const Sp__Setup *s, struct sp_conf *conf,
@@ -285,6 +186,7 @@ static int on_setup(struct sp_role *r, const Sp__Setup *s, struct sp_conf *conf,
         if (!l)
             return sp_err_nomem(err);
         l->role = r;
+        l->held = (struct sp_held){.role = SP__ROLE__ROLE_LOCAL, .capacity = CAPACITY};
         l->started_ms = sp_wall_ms();
         sp_arena_init(&l->arena, 1 << 20);
         uv_timer_init(&r->loop, &l->drain);
@@ -302,7 +204,7 @@ static void drain_look(uv_timer_t *t)
     struct local *l = t->data;
     static unsigned looks;
 
-    if (!l->tasks || ++looks > 100)
+    if (!l->held.jobs || ++looks > 100)
         sp_role_exit(l->role, 0);
 }
 
