@@ -58,7 +58,7 @@ static int run_dump(const struct sp_args *a)
     sp_buf_init(&out, 1 << 24);
     if (sp_conf_dump(c, sp_arg_given(a, "all"), &out) < 0)
         status = sp_fail(EX_OSERR, "out of memory");
-    else
+    else if (out.n) /* nothing differs from the defaults: nothing is printed */
         fwrite(out.p, 1, out.n, stdout);
     sp_buf_free(&out);
     sp_conf_unref(c);
