@@ -125,7 +125,8 @@ def _():
     keys = examples()
     check(len(keys) > 40, f"only {len(keys)} examples in doc/configuration.md")
     base = {"tls": "certificate = /c.pem\n key = /k.pem", "listener": "address = *:587",
-            "route": "match = *\n to = smarthost\n host = mx.example.org"}
+            "route": "match = *\n to = smarthost\n host = mx.example.org",
+            "oauth": "issuer = https://id.example.org\n audience = mail\n keys = /k.pem"}
     taken = 0
     with work() as tmp:
         for section, example in keys:
