@@ -4,14 +4,17 @@
 #include "alloc.h"
 #include "err.h"
 
+#include <stdio.h>
+
 struct gsslogin {
     uv_work_t req;
     uv_loop_t *loop;
     gsslogin_ended *ended;
     void *arg;
     uint64_t serial, session;
-    char *keytab, *principal;
-    struct sp_gss *gss; /* made by the first step: reading the key table may block, too */
+    struct sp_conf *conf;
+    struct sp_gss
+        *gss; /* made by the first step: reading the key table may block, too */
     struct sp_buf in, out;
     enum sp_sasl_status st;
     struct sp_err err;
@@ -23,12 +26,11 @@ static void release(struct gsslogin *l)
     sp_gss_free(l->gss);
     sp_buf_wipe(&l->in);
     sp_buf_wipe(&l->out);
-    sp_free(l->keytab);
-    sp_free(l->principal);
+    sp_conf_unref(l->conf);
     sp_free(l);
 }
 
-struct gsslogin *gsslogin_new(uv_loop_t *loop, const char *keytab, const char *principal,
+struct gsslogin *gsslogin_new(uv_loop_t *loop, struct sp_conf *conf,
                               gsslogin_ended *ended, void *arg, uint64_t serial,
                               uint64_t session)
 {
@@ -37,6 +39,7 @@ struct gsslogin *gsslogin_new(uv_loop_t *loop, const char *keytab, const char *p
     if (!l)
         return NULL;
     l->loop = loop;
+    l->conf = sp_conf_ref(conf);
     l->ended = ended;
     l->arg = arg;
     l->serial = serial;
@@ -44,13 +47,18 @@ struct gsslogin *gsslogin_new(uv_loop_t *loop, const char *keytab, const char *p
     l->req.data = l;
     sp_buf_init(&l->in, 2 * SP_SASL_TOKEN_MAX);
     sp_buf_init(&l->out, 8 * SP_SASL_TOKEN_MAX);
-    l->keytab = keytab ? sp_strdup(keytab) : NULL;
-    l->principal = principal ? sp_strdup(principal) : NULL;
-    if ((keytab && !l->keytab) || (principal && !l->principal)) {
-        release(l);
-        return NULL;
-    }
     return l;
+}
+
+/* The library would put its replay cache into TMPDIR, which need not be ours to write. */
+static int open_gss(struct gsslogin *l)
+{
+    const struct sp_conf *c = l->conf;
+    char cache[4096];
+
+    (void)snprintf(cache, sizeof cache, "file2:%s/krb5.rcache", c->data_directory);
+    return sp_gss_server_new(c->gssapi_keytab ? c->gssapi_keytab : "",
+                             c->gssapi_principal, cache, &l->gss, &l->err);
 }
 
 /* In the pool: touches only l. */
@@ -58,8 +66,7 @@ static void work(uv_work_t *req)
 {
     struct gsslogin *l = req->data;
 
-    if (!l->gss && sp_gss_server_new(l->keytab ? l->keytab : "", l->principal, &l->gss,
-                                     &l->err) < 0)
+    if (!l->gss && open_gss(l) < 0)
         l->st = SP_SASL_FAILED;
     else
         l->st = sp_gss_step(l->gss, sp_buf_view(&l->in), &l->out, &l->err);

@@ -2,13 +2,14 @@
  * gsslogin.h - one GSSAPI login, its steps taken in the pool: they read files and may
  * block, and auth's loop must not.
  *
- *     l = gsslogin_new(loop, keytab, principal, &ops, arg, &err);
+ *     l = gsslogin_new(loop, conf, ended, arg, serial, session);
  *     gsslogin_step(l, token)      then ended() once, from the loop
  *     gsslogin_free(l)             also while a step is under way: ended() is not called
  */
 #ifndef SP_GSSLOGIN_H
 #define SP_GSSLOGIN_H
 
+#include "conf.h"
 #include "gss.h"
 
 #include <uv.h>
@@ -21,8 +22,9 @@ typedef void gsslogin_ended(void *arg, uint64_t serial, uint64_t session,
                             const struct sp_err *err);
 
 /* serial and session come back in ended(): who asked may be gone then.  NULL: no memory.
- * keytab may be NULL: then the first step fails. */
-struct gsslogin *gsslogin_new(uv_loop_t *loop, const char *keytab, const char *principal,
+ * conf names the key table (without one the first step fails), the principal and the data
+ * directory, where the replay cache is; it is kept. */
+struct gsslogin *gsslogin_new(uv_loop_t *loop, struct sp_conf *conf,
                               gsslogin_ended *ended, void *arg, uint64_t serial,
                               uint64_t session);
 /* 0; -SP_ESTATE while one is under way; -SP_ENOMEM.  token.p NULL: none came. */

@@ -677,8 +677,7 @@ static void start(struct client *c, const Sp__AuthStart *m)
         o.binding.unique = text_of(m->binding->unique);
     }
     if (e && strcmp(m->mechanism, "GSSAPI") == 0)
-        e->gss = gsslogin_new(&c->a->role->loop, c->a->conf->gssapi_keytab,
-                              c->a->conf->gssapi_principal, gss_ended, c->a, c->serial,
+        e->gss = gsslogin_new(&c->a->role->loop, c->a->conf, gss_ended, c->a, c->serial,
                               m->session);
     if (e)
         e->cram = sp_sasl_known(sp_str(m->mechanism)) &&

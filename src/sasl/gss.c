@@ -129,11 +129,11 @@ static struct sp_gss *fresh(bool server)
     return g;
 }
 
-int sp_gss_server_new(const char *keytab, const char *principal, struct sp_gss **ret_g,
-                      struct sp_err *err)
+int sp_gss_server_new(const char *keytab, const char *principal, const char *replay_cache,
+                      struct sp_gss **ret_g, struct sp_err *err)
 {
-    gss_key_value_element_desc at = {"keytab", keytab};
-    gss_key_value_set_desc store = {1, &at};
+    gss_key_value_element_desc at[] = {{"keytab", keytab}, {"rcache", replay_cache}};
+    gss_key_value_set_desc store = {replay_cache ? 2 : 1, at};
     gss_OID_set_desc krb5 = {1, (gss_OID)gss_mech_krb5};
     struct sp_gss *g = fresh(true);
     OM_uint32 major, minor;
@@ -406,10 +406,10 @@ static int absent(struct sp_err *err)
                       "this program was built without GSSAPI");
 }
 
-int sp_gss_server_new(const char *keytab, const char *principal, struct sp_gss **ret_g,
-                      struct sp_err *err)
+int sp_gss_server_new(const char *keytab, const char *principal, const char *replay_cache,
+                      struct sp_gss **ret_g, struct sp_err *err)
 {
-    (void)keytab, (void)principal, (void)ret_g;
+    (void)keytab, (void)principal, (void)replay_cache, (void)ret_g;
     return absent(err);
 }
 

@@ -5,7 +5,7 @@
  * key tables and credential caches, writes a replay cache and asks KDCs, and each step
  * may block.  An event loop takes its steps in a thread.
  *
- *     sp_gss_server_new(keytab, "smtp@mail.example.org", &g, &err);
+ *     sp_gss_server_new(keytab, "smtp@mail.example.org", NULL, &g, &err);
  *     st = sp_gss_step(g, token, &out, &err);      token.p NULL: no initial response
  *     SP_SASL_CONTINUE: send `out`, feed what comes back; SP_SASL_DONE: proved, no token
  *     SP_SASL_FAILED:   err: SP_EINPUT malformed, SP_EDENIED not proved
@@ -34,9 +34,11 @@ struct sp_gss;
 bool sp_gss_built(void); /* false: every *_new gives -SP_ENOENT */
 
 /* keytab: a file's name; principal: "smtp@host" or "smtp/host@REALM", NULL: any key of
- * the table.  -SP_ENOENT no such key, or not built in; -SP_ENOMEM. */
-int sp_gss_server_new(const char *keytab, const char *principal, struct sp_gss **ret_g,
-                      struct sp_err *err);
+ * the table.  replay_cache: "file2:" and the name of a file that this process may make and
+ * write, where tickets are remembered so that none counts twice; NULL: the library's own
+ * choice, a file in TMPDIR.  -SP_ENOENT no such key, or not built in; -SP_ENOMEM. */
+int sp_gss_server_new(const char *keytab, const char *principal, const char *replay_cache,
+                      struct sp_gss **ret_g, struct sp_err *err);
 /* host: of the service smtp@host.  authzid empty: the ticket's own identity. */
 int sp_gss_client_new(const char *host, struct sp_str authzid, struct sp_gss **ret_g,
                       struct sp_err *err);

@@ -14,6 +14,7 @@ FILES = {
     "share/man/man5/sallyport-accounts.conf.5",
     "share/bash-completion/completions/sallyport", "share/zsh/vendor-completions/_sallyport",
     "share/doc/sallyport/sallyport.conf.example",
+    "share/doc/libsallyport/examples/tiny-client.c", "share/doc/libsallyport/examples/tiny-server.c",
 }
 LIBRARIES = {"libsallyport.a", "pkgconfig/libsallyport.pc"}
 
