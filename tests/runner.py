@@ -12,7 +12,7 @@ Where tests come from:
         # sets: default crash        (required)
         # timeout: 300               (seconds; 120 when absent)
 """
-import argparse, json, os, re, signal, shutil, subprocess, sys, tempfile, time
+import argparse, concurrent.futures, json, os, re, signal, shutil, subprocess, sys, tempfile, time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -168,6 +168,9 @@ def leftovers(tmp, mark):
         yield f"left {name} behind in the temporary folder"
 
 
+running = {}  # process: the place where it began, for an interrupt
+
+
 def run_test(test, only, env, keep):
     tmp = tempfile.mkdtemp(prefix="sallyport-" + re.sub(r"[^a-z0-9]+", "-", test.name.lower())[:30])
     mark = f"SALLYPORT_TEST={tmp}"
@@ -177,17 +180,13 @@ def run_test(test, only, env, keep):
         proc = subprocess.Popen(test.argv + ([only] if only else []), cwd=test.cwd, env=env,
                                 stdin=subprocess.DEVNULL, stdout=out,
                                 stderr=subprocess.STDOUT, start_new_session=True)
-        why = []
+        why, running[proc] = [], tmp
         try:
             proc.wait(test.timeout)
         except subprocess.TimeoutExpired:
             why.append(f"not finished after {test.timeout} s")
             stop_group(proc)
-        except BaseException:
-            stop_group(proc)
-            list(leftovers(tmp, mark.encode()))
-            shutil.rmtree(tmp, ignore_errors=True)
-            raise
+        running.pop(proc, None)
         out.seek(0)
         text = out.read().decode(errors="replace")
 
@@ -209,6 +208,30 @@ def run_test(test, only, env, keep):
     result.why, result.output = why, text
     result.seconds = time.monotonic() - start
     return result
+
+
+def stop_all():
+    """An interrupt: whatever runs is stopped, with everything it started."""
+    for proc, tmp in list(running.items()):
+        stop_group(proc)
+        list(leftovers(tmp, f"SALLYPORT_TEST={tmp}".encode()))
+        shutil.rmtree(tmp, ignore_errors=True)
+
+
+def run_all(chosen, env, args, total):
+    """Several at a time: most tests wait more than they work."""
+    pool = concurrent.futures.ThreadPoolExecutor(args.jobs)
+    try:
+        jobs = {pool.submit(run_test, test, only, env, args.keep): test for test, only in chosen}
+        for job in concurrent.futures.as_completed(jobs):
+            show(jobs[job], job.result(), args.verbose)
+            total.add(job.result())
+    except KeyboardInterrupt:
+        print("\ninterrupted")
+        total.failed += 1
+        pool.shutdown(wait=False, cancel_futures=True)
+        stop_all()
+    pool.shutdown()
 
 
 def show(test, result, verbose):
@@ -273,8 +296,13 @@ def arguments():
                    help="keep temporary folders (under $TMPDIR) to look at")
     p.add_argument("--minutes", type=float, default=1, metavar="N",
                    help="CPU minutes for each target of the set fuzz (default 1)")
+    p.add_argument("-j", "--jobs", type=int, default=min(os.cpu_count() or 1, 4), metavar="N",
+                   help="tests at a time (default: one for each CPU, four at most)")
     p.add_argument("-v", "--verbose", action="store_true", help="show all output")
-    return p.parse_args()
+    args = p.parse_args()
+    if args.jobs < 1:
+        p.error("--jobs needs a number from 1 on")
+    return args
 
 
 def build_tree(args):
@@ -313,14 +341,8 @@ def main():
     if any("fuzz" in t.sets for t, _ in chosen) and not args.no_build:
         build_fuzzers(args.verbose)
     start = time.monotonic()
-    try:
-        for test, only in chosen:
-            result = run_test(test, only, env, args.keep)
-            show(test, result, args.verbose)
-            total.add(result)
-    except KeyboardInterrupt:
-        print("\ninterrupted")
-        total.failed += 1
+    chosen.sort(key=lambda one: -one[0].timeout)  # long ones last would run alone
+    run_all(chosen, env, args, total)
     print(f"{time.monotonic() - start:.0f} s in all")
     print(f"{total.passed} passed, {total.failed} failed"
           + (f", {total.skipped} skipped" if total.skipped else ""))
