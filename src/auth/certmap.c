@@ -310,13 +310,15 @@ static bool plausible(const struct name *n)
 {
     struct sp_str local, domain;
 
-    if (n->rule == RULE_RFC822)
-        for (size_t i = 0; i < n->n; i++)
-            if ((unsigned char)n->text[i] > 126)
-                return false;
-    if (n->rule == RULE_RFC822 || n->rule == RULE_UTF8)
-        return sp_address_split((struct sp_str){n->text, n->n}, &local, &domain) == 0;
-    return true;
+    if (n->rule != RULE_RFC822 && n->rule != RULE_UTF8)
+        return true;
+    for (size_t i = 0; i < n->n; i++) {
+        unsigned char c = (unsigned char)n->text[i];
+
+        if (c < 32 || c == 127 || (c > 127 && n->rule == RULE_RFC822))
+            return false;
+    }
+    return sp_address_split((struct sp_str){n->text, n->n}, &local, &domain) == 0;
 }
 
 /* Fills *m for one rule kind; *outside is set when only the CA's domains stood against
@@ -529,7 +531,7 @@ int sp_cert_facts(struct sp_str in, struct sp_cert_facts *ret_f, struct sp_err *
     for (size_t i = 0; rc == 0 && i < all.count; i++) {
         const struct name *n = &all.name[i];
 
-        if (rules[n->rule].key == SP_USERS_BY_ADDRESS && !f.address[0])
+        if (rules[n->rule].key == SP_USERS_BY_ADDRESS && !f.address[0] && plausible(n))
             snprintf(f.address, sizeof f.address, "%.*s", SP_ADDRESS_MAX, n->text);
         if (n->rule == RULE_URI && !f.uri[0])
             snprintf(f.uri, sizeof f.uri, "%s", n->text);

@@ -89,7 +89,7 @@ static bool word_in(struct sp_str line, const char *word)
     while (line.n) {
         struct sp_str w = sp_str_cut(&line, ' ');
 
-        if (sp_str_caseis(w, word))
+        if (sp_str_caseis(sp_str_trim(w), word)) /* of tabs */
             return true;
     }
     return false;
@@ -98,13 +98,13 @@ static bool word_in(struct sp_str line, const char *word)
 /* Everything that could be read out of a list, in the most generous way. */
 static void list_line(struct cli_world_list *l, struct sp_str line)
 {
-    struct sp_str rest = line, key = sp_str_cut(&rest, ' ');
+    struct sp_str rest = sp_str_trim(line), key = sp_str_cut(&rest, ' ');
     char text[64];
 
     l->starttls |= word_in(line, "STARTTLS");
     l->pipelining |= word_in(line, "PIPELINING");
     l->chunking |= word_in(line, "CHUNKING");
-    l->size |= sp_str_caseis(key, "SIZE");
+    l->size |= sp_str_caseis(sp_str_trim(key), "SIZE");
     for (size_t i = 0; i < line.n; i++) /* tabs, "AUTH=X": every word of the line */
         for (int m = 0; m < SP_MECHS; m++) {
             snprintf(text, sizeof text, "%s", sp_mech_name((enum sp_mech)m));

@@ -195,13 +195,14 @@ static void reported_sent(struct world *w, const struct sp_cli_event *ev)
         bool yes = w->end_seen && w->rcpt_ok[i] && w->verdict[i] == 2 && !w->bad_chunk;
 
         MUST(!ev->u.sent.rcpt[i].accepted || yes, "believed accepted what was not");
-        MUST(ev->u.sent.rcpt[i].accepted || !yes, "not reported: an accepted message");
+        MUST(ev->u.sent.rcpt[i].accepted || !yes || w->nonsense,
+             "not reported: an accepted message");
         any_unsettled = any_unsettled || (w->rcpt_ok[i] && w->verdict[i] == 0);
     }
     MUST(!ev->u.sent.unknown || (w->end_seen && any_unsettled),
          "unknown although the message was not complete, or was answered");
     MUST(ev->u.sent.unknown || !(w->end_seen && any_unsettled) || w->bad_chunk ||
-             !w->gone,
+             w->nonsense || !w->gone,
          "lost after the end of the message and not reported as unknown");
 }
 
@@ -260,6 +261,7 @@ static void answered_end(struct world *w, int8_t cls)
         if (!w->rcpt_ok[i])
             continue;
         w->verdict[i] = cls;
+        w->nonsense |= cls != 2 && cls != 4 && cls != 5;
         if (opt->lmtp)
             return;
     }
@@ -313,7 +315,7 @@ void cli_world_new_message(struct world *w)
 {
     w->messages++;
     w->open_txn = true;
-    w->mail_ok = w->end_seen = w->bad_chunk = false;
+    w->mail_ok = w->end_seen = w->bad_chunk = w->nonsense = false;
     w->rcpts = w->verdicts = 0;
     memset(w->rcpt_ok, 0, sizeof w->rcpt_ok);
     memset(w->verdict, 0, sizeof w->verdict);

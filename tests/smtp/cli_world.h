@@ -49,6 +49,7 @@ struct world {
     bool closed;    /* CLOSE was said */
     bool open_txn;  /* the user waits for SENT */
     bool bad_chunk; /* a BDAT command was refused in this transaction */
+    bool nonsense;  /* the message was answered with no verdict: what follows may be ignored */
 };
 
 extern const char *cli_world_broken; /* NULL, or the rule */
