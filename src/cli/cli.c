@@ -576,7 +576,7 @@ int sp_read_secret(const struct sp_args *a, const char *file_option,
 
 /* ---- configuration ---- */
 
-struct sp_conf *sp_load_conf(const struct sp_args *a, int *ret_status)
+struct sp_conf *sp_load_conf(const struct sp_args *a, bool warnings, int *ret_status)
 {
     const char *path = sp_arg(a, "config");
     struct sp_conf_errors errs;
@@ -588,7 +588,8 @@ struct sp_conf *sp_load_conf(const struct sp_args *a, int *ret_status)
         path = SP_CONFIG_PATH;
     c = path ? sp_conf_load(path, &errs) : sp_conf_parse(SP_LIT(""), NULL, &errs);
     sp_buf_init(&text, 1 << 20);
-    if (errs.n && sp_conf_errors_render(&errs, &text, isatty(2)) == 0)
+    if ((!c || warnings) && errs.n &&
+        sp_conf_errors_render(&errs, &text, isatty(2)) == 0)
         fwrite(text.p, 1, text.n, stderr);
     sp_buf_free(&text);
     sp_conf_errors_free(&errs);
@@ -605,7 +606,7 @@ const char *sp_data_dir(const struct sp_args *a, struct sp_conf **ret_conf,
     *ret_conf = NULL;
     if (dir)
         return dir;
-    *ret_conf = sp_load_conf(a, ret_status);
+    *ret_conf = sp_load_conf(a, false, ret_status);
     return *ret_conf ? (*ret_conf)->data_directory : NULL;
 }
 

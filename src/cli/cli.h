@@ -80,8 +80,9 @@ int sp_read_secret(const struct sp_args *a, const char *file_option,
 int sp_read_file(const char *path, size_t max, struct sp_buf *out, struct sp_err *err);
 
 /* --config FILE, or the usual place when it is there, or an empty configuration.  Errors
- * are shown.  NULL: *ret_status says how to end. */
-struct sp_conf *sp_load_conf(const struct sp_args *a, int *ret_status);
+ * are shown, warnings where they are wanted: by commands about the configuration itself.
+ * NULL: *ret_status says how to end. */
+struct sp_conf *sp_load_conf(const struct sp_args *a, bool warnings, int *ret_status);
 /* --data DIR, else the configuration's. */
 const char *sp_data_dir(const struct sp_args *a, struct sp_conf **ret_conf,
                         int *ret_status);

@@ -16,7 +16,7 @@ static const struct sp_option dump_options[] = {
 static struct sp_conf *load(const struct sp_args *a, int *ret_status)
 {
     if (a->n_rest == 0)
-        return sp_load_conf(a, ret_status);
+        return sp_load_conf(a, true, ret_status);
     *ret_status = sp_usage_error(
         a, "`%s` is one word too many; a file is given by --config", a->rest[0]);
     return NULL;

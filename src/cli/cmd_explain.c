@@ -491,7 +491,7 @@ static int run_explain(const struct sp_args *a)
     struct ask q = {.a = a};
     int status = 0;
 
-    q.conf = sp_load_conf(a, &status);
+    q.conf = sp_load_conf(a, true, &status);
     if (!q.conf)
         return status;
     q.data = sp_arg(a, "data") ? sp_arg(a, "data") : q.conf->data_directory;

@@ -138,7 +138,7 @@ static const char *first_address(const struct sp_args *a, struct ctx *x, char *r
     if (memchr(x->name.p, '@', x->name.n))
         return x->name.p;
     if (!x->conf) {
-        x->conf = sp_load_conf(a, &x->status);
+        x->conf = sp_load_conf(a, false, &x->status);
         if (!x->conf)
             return NULL;
     }

@@ -160,5 +160,21 @@ def _():
     missing = [n for n in sorted(names) if n not in made or n not in page]
     check(missing == [], f"not in the manuals: {missing}")
 
+@test("warnings are for config check; other commands that read the file say its errors alone")
+def _():
+    need_server()
+    with work() as tmp:
+        (tmp / "data").mkdir()
+        (tmp / "a.conf").write_text(f"data-directory = {tmp}/data\n")
+        check("warning" in config("check", "--config", tmp / "a.conf"), "config check has no warning to give")
+        done = subprocess.run([SALLYPORT, "queue", "list", "--config", str(tmp / "a.conf")],
+                              capture_output=True, text=True)
+        check(done.returncode == 66 and done.stderr.count("\n") == 1 and "no spool" in done.stderr,
+              f"{done.returncode}: {done.stderr}")
+        (tmp / "a.conf").write_text(f"data-directory = {tmp}/data\nhostnam = x\n")
+        done = subprocess.run([SALLYPORT, "queue", "list", "--config", str(tmp / "a.conf")],
+                              capture_output=True, text=True)
+        check(done.returncode == 78 and "did you mean" in done.stderr, f"{done.returncode}: {done.stderr}")
+
 
 run()
