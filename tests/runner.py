@@ -218,6 +218,14 @@ def stop_all():
         shutil.rmtree(tmp, ignore_errors=True)
 
 
+def keep_output(test, result, folder):
+    """What show() leaves out of a long output."""
+    folder.mkdir(exist_ok=True)
+    path = folder / (re.sub(r"[^A-Za-z0-9]+", "-", test.name) + ".log")
+    path.write_text(result.output)
+    print(f"      all of it: {path}", flush=True)
+
+
 def run_all(chosen, env, args, total):
     """Several at a time: most tests wait more than they work."""
     pool = concurrent.futures.ThreadPoolExecutor(args.jobs)
@@ -225,6 +233,8 @@ def run_all(chosen, env, args, total):
         jobs = {pool.submit(run_test, test, only, env, args.keep): test for test, only in chosen}
         for job in concurrent.futures.as_completed(jobs):
             show(jobs[job], job.result(), args.verbose)
+            if job.result().failed:
+                keep_output(jobs[job], job.result(), Path(env["SALLYPORT_BUILD"]) / "failed")
             total.add(job.result())
     except KeyboardInterrupt:
         print("\ninterrupted")
@@ -245,7 +255,7 @@ def show(test, result, verbose):
     lines = result.output.splitlines()
     if result.failed and not verbose:
         if len(lines) > TAIL_LINES:
-            failed = [l for l in lines[:-TAIL_LINES] if l.startswith("FAILED")]
+            failed = [l for l in lines[:-TAIL_LINES] if re.match(r"(    [|] )?FAIL(ED)?\b", l)]
             lines = failed + ["…"] + lines[-TAIL_LINES:]
     elif not verbose:
         lines = [l for l in lines if l.startswith(("skipped: ", "noted: "))]
