@@ -124,7 +124,8 @@ static void on_poll(uv_poll_t *p, int status, int events)
     look_for_ends(x);
 }
 
-static void unwatched(uv_handle_t *h)
+/* The handle was a part of it. */
+static void free_data(uv_handle_t *h)
 {
     sp_free(h->data);
 }
@@ -138,7 +139,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *mi
     if (what == CURL_POLL_REMOVE) {
         if (w) {
             uv_poll_stop(&w->poll);
-            uv_close((uv_handle_t *)&w->poll, unwatched);
+            uv_close((uv_handle_t *)&w->poll, free_data);
         }
         curl_multi_assign(x->multi, fd, NULL);
         return 0;
@@ -184,11 +185,6 @@ static int on_timer(CURLM *multi, long ms, void *arg)
     return 0;
 }
 
-static void stopped(uv_handle_t *h)
-{
-    sp_free(h->data);
-}
-
 struct sp_introspect *sp_introspect_new(uv_loop_t *loop)
 {
     struct sp_introspect *x = sp_alloc(sizeof *x);
@@ -224,7 +220,7 @@ void sp_introspect_free(struct sp_introspect *x)
         answered(arg, (struct sp_str){NULL, 0}, "introspection was stopped");
     }
     curl_multi_cleanup(x->multi);
-    uv_close((uv_handle_t *)&x->timer, stopped);
+    uv_close((uv_handle_t *)&x->timer, free_data);
 }
 
 /* ---- asking ---- */

@@ -630,14 +630,14 @@ static void fresh_one(struct q *q, const struct q_fresh *f)
     struct sp_job j;
     unsigned lane;
 
-    if (f->n == 0 || sp_sched_get(q->sched, f->job, &at) < 0 ||
-        fresh_envelope(q, f, &env) < 0)
+    if (f->n == 0 || sp_sched_get(q->sched, f->job, &at) < 0)
         return;
-    lane = lane_of(role_for(route_of(q->conf, &env, 0)));
+    lane = lane_of(role_for(route_of(q->conf, f->m->envelope, f->index[0])));
     (void)sp_sched_lane(q->sched, f->job, lane);
     sp_sched_count(q->sched, &n);
     if (f->large || n.lane[lane] || !(open_lanes(q) & 1U << lane) ||
-        at.due_ms > sp_wall_ms() || sp_sched_take_one(q->sched, f->job) < 0)
+        at.due_ms > sp_wall_ms() || fresh_envelope(q, f, &env) < 0 ||
+        sp_sched_take_one(q->sched, f->job) < 0)
         return;
     j = (struct sp_job){.job = f->job,
                         .message = f->message,
