@@ -78,16 +78,35 @@ def _():
         check(code == 235, f"bound: {code} {text}")
 
 
+def dialogue(argv, lines, seconds=60):
+    """What a program that passes lines on shows, each line said after a whole reply."""
+    left, out = list(lines), ""
+    with subprocess.Popen([str(a) for a in argv], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, bufsize=1) as p:
+        killer = threading.Timer(seconds, p.kill)
+        killer.start()
+        try:
+            for line in p.stdout:
+                out += line
+                if left and re.match(r"[2-5]\d\d( |$)", line):
+                    p.stdin.write(left.pop(0) + "\r\n")
+                    p.stdin.flush()
+        finally:
+            killer.cancel()
+            p.kill()
+    return out
+
+
 @test("server: TLS 1.2 without extended master secret lists no -PLUS, refuses it by name, and y is true there")
 def _():
     need()
     if not shutil.which("gnutls-cli"):
         skip("gnutls-cli is not installed")
     with work() as tmp, server(tmp, listener=LIST) as srv:
-        said = "EHLO c\r\nAUTH SCRAM-SHA-256-PLUS " + b64("p=tls-unique,,n=alice,r=abcdefgh") + \
-               "\r\nAUTH SCRAM-SHA-256 " + b64("y,,n=alice,r=abcdefgh") + "\r\n*\r\nQUIT\r\n"
-        out = call(["gnutls-cli", "--priority", "NORMAL:-VERS-ALL:+VERS-TLS1.2:%NO_SESSION_HASH", "--x509cafile",
-                    srv.ca, "-p", srv.tls_port, "localhost"], stdin=said.encode(), ok=(0, 1))
+        said = ["EHLO c", "AUTH SCRAM-SHA-256-PLUS " + b64("p=tls-unique,,n=alice,r=abcdefgh"),
+                "AUTH SCRAM-SHA-256 " + b64("y,,n=alice,r=abcdefgh"), "*", "QUIT"]
+        out = dialogue(["gnutls-cli", "--priority", "NORMAL:-VERS-ALL:+VERS-TLS1.2:%NO_SESSION_HASH", "--x509cafile",
+                        srv.ca, "-p", srv.tls_port, "localhost"], said)
         listed = [l for l in out.splitlines() if "AUTH " in l and l.startswith("250")]
         check(listed and "PLUS" not in listed[0], f"{listed}\n{out}")
         check("504 5.5.4 SCRAM-SHA-256-PLUS is not available" in out, out)
