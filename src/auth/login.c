@@ -11,7 +11,7 @@
 
 struct sp_pwlogin {
     struct sp_buf mechanism, authcid, authzid;
-    struct sp_secret *password;
+    struct sp_secret *password; /* NULL when cached: nobody needs it any more */
     struct sp_user *user; /* NULL: nobody */
     bool cached;          /* the cache knew it: proved, no work to do */
     bool worked;
@@ -250,8 +250,7 @@ int sp_pwlogin_new(struct sp_users *u, struct sp_auth_cache *cache,
     sp_buf_init(&l->mechanism, 64);
     sp_buf_init(&l->authcid, SP_SASL_NAME_MAX);
     sp_buf_init(&l->authzid, SP_SASL_NAME_MAX);
-    l->password = sp_secret_new(t->secret.p, t->secret.n);
-    if (!l->password || sp_buf_puts(&l->mechanism, t->mechanism) < 0 ||
+    if (sp_buf_puts(&l->mechanism, t->mechanism) < 0 ||
         sp_buf_str(&l->authcid, t->authentication_identity) < 0 ||
         sp_buf_str(&l->authzid, t->authorization_identity) < 0) {
         rc = sp_err_set(err, SP_CLASS_PEER, SP_ELIMIT,
@@ -264,6 +263,11 @@ int sp_pwlogin_new(struct sp_users *u, struct sp_auth_cache *cache,
     if (l->user && l->user->enabled && l->user->crypt && cache)
         l->cached = sp_auth_cache_hit(cache, sp_str(l->user->name), l->user->generation,
                                       t->secret, now_ms);
+    l->password = l->cached ? NULL : sp_secret_new(t->secret.p, t->secret.n);
+    if (!l->cached && !l->password) {
+        rc = sp_err_nomem(err);
+        goto fail;
+    }
     *ret_l = l;
     return 0;
 fail:

@@ -25,7 +25,11 @@
  * wrong form, -SP_EAGAIN busy (a writer waits 2 s, a reader 0.3), -SP_EVERSION a file of a
  * newer program, -SP_EIO damaged or unreadable, -SP_EDENIED opened for reading only.
  *
- * The caller must not use one handle from two threads.
+ * A handle for reading keeps accounts that it has read, as long as nobody writes: what
+ * find and get give may be shared, so it is not to be changed.  Asking whether the file
+ * is as it was costs one read of ten octets.
+ *
+ * The caller must not use one handle from two threads, nor free what it gave in another.
  */
 #ifndef SP_USERS_H
 #define SP_USERS_H
@@ -64,6 +68,7 @@ struct sp_user {
     uint64_t generation;
     uint64_t secret_generation; /* when the password was last set or taken away */
     struct sp_arena arena;      /* owns all of the above */
+    unsigned shared;            /* holders beside the first */
 };
 
 struct sp_users; /* an open database */
@@ -80,7 +85,7 @@ int sp_users_find(struct sp_users *u, struct sp_str name_or_address,
                   struct sp_user **ret_user, struct sp_err *err);
 int sp_users_get(struct sp_users *u, struct sp_str name, struct sp_user **ret_user,
                  struct sp_err *err);
-void sp_user_free(struct sp_user *user); /* wipes; NULL is fine */
+void sp_user_free(struct sp_user *user); /* the last one wipes; NULL is fine */
 
 /* Is it the account's name or one of its own addresses? */
 bool sp_user_is(const struct sp_user *user, struct sp_str name_or_address);

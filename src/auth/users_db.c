@@ -360,6 +360,9 @@ int sp_users_open(const char *path, enum sp_users_mode mode, struct sp_users **r
         rc = check_schema(u, err);
     if (rc == 0)
         rc = check_pages(u, err);
+    /* A writer would find what it has not committed yet.  Without memory: no cache. */
+    if (rc == 0 && !writable)
+        u->cache = sp_users_cache_new();
     if (rc < 0) {
         sp_users_close(u);
         return rc;
@@ -374,6 +377,7 @@ void sp_users_close(struct sp_users *u)
         return;
     for (size_t i = 0; i < Q_COUNT; i++)
         sqlite3_finalize(u->st[i]);
+    sp_users_cache_free(u->cache);
     sqlite3_close(u->db);
     sp_free(u->path);
     sp_free(u);

@@ -98,6 +98,7 @@ struct sp_users {
     bool writable;
     int64_t data_version; /* -1: not read yet */
     sqlite3_stmt *st[Q_COUNT];
+    struct sp_users_cache *cache; /* of a handle for reading; NULL: none */
 };
 
 /* A statement, reset and without bindings; NULL with *err set. */
@@ -108,5 +109,21 @@ int sp_users_row(struct sp_users *u, sqlite3_stmt *st, struct sp_err *err);
 int sp_users_run(struct sp_users *u, enum sp_users_q q, int64_t id, struct sp_err *err);
 int sp_users_sqlite(struct sp_users *u, int rc, struct sp_err *err);
 void sp_users_bind(sqlite3_stmt *st, int at, struct sp_str s); /* p NULL: SQL NULL */
+
+/* ---- Accounts that were read (users_cache.c) ---- */
+
+/* The file as it is: two equal stamps mean that no commit lies between.  0: not known. */
+uint64_t sp_users_stamp(struct sp_users *u);
+
+struct sp_users_cache *sp_users_cache_new(void); /* NULL: no memory */
+void sp_users_cache_free(struct sp_users_cache *c); /* NULL is fine */
+
+/* What sp_users_find() (any) or sp_users_get() gave for this text when the file had this
+ * stamp: an account that the caller frees, or NULL for nobody.  False: not known. */
+bool sp_users_cache_get(struct sp_users_cache *c, uint64_t stamp, bool any,
+                        struct sp_str asked, struct sp_user **ret_user);
+/* stamp: taken inside the transaction that read the account; user NULL: nobody. */
+void sp_users_cache_put(struct sp_users_cache *c, uint64_t stamp, bool any,
+                        struct sp_str asked, struct sp_user *user);
 
 #endif

@@ -160,50 +160,35 @@ static int load(struct sp_users *u, struct sp_str name, struct sp_user **ret_use
     return 0;
 }
 
-/* One read transaction around several look-ups: a writer in between would give a user
- * with rights of two different times. */
-static int loaded(struct sp_users *u, struct sp_str name, struct sp_user **ret_user,
-                  struct sp_err *err)
-{
-    bool outer = sqlite3_get_autocommit(u->db) != 0;
-    int rc = outer ? sp_users_run(u, Q_READ, 0, err) : 0;
-
-    if (rc == 0)
-        rc = load(u, name, ret_user, err);
-    if (outer && !sqlite3_get_autocommit(u->db))
-        (void)sp_users_run(u, Q_COMMIT, 0, NULL);
-    return rc;
-}
-
 static int unknown(struct sp_err *err)
 {
     return sp_err_set(err, SP_CLASS_PEER, SP_ENOENT, "there is no such account");
 }
 
-int sp_users_get(struct sp_users *u, struct sp_str name, struct sp_user **ret_user,
-                 struct sp_err *err)
+static int by_name(struct sp_users *u, struct sp_str name, struct sp_user **ret_user,
+                   struct sp_err *err)
 {
     char canonical[SP_NAME_MAX + 1];
     int n = sp_account_canonical(name, canonical, sizeof canonical);
 
     if (n < 0)
         return unknown(err);
-    return loaded(u, (struct sp_str){canonical, (size_t)n}, ret_user, err);
+    return load(u, (struct sp_str){canonical, (size_t)n}, ret_user, err);
 }
 
-int sp_users_find(struct sp_users *u, struct sp_str name_or_address,
-                  struct sp_user **ret_user, struct sp_err *err)
+static int by_name_or_address(struct sp_users *u, struct sp_str text,
+                              struct sp_user **ret_user, struct sp_err *err)
 {
     char canonical[SP_ADDRESS_MAX + 1], name[SP_NAME_MAX + 1];
     bool pattern = false;
     sqlite3_stmt *st;
     struct sp_str found;
     size_t name_len;
-    int n, rc = sp_users_get(u, name_or_address, ret_user, err);
+    int n, rc = by_name(u, text, ret_user, err);
 
     if (rc != -SP_ENOENT)
         return rc;
-    n = sp_grant_canonical(name_or_address, canonical, sizeof canonical, &pattern);
+    n = sp_grant_canonical(text, canonical, sizeof canonical, &pattern);
     if (n < 0 || pattern)
         return unknown(err);
     st = sp_users_q(u, Q_NAME_OF_ADDRESS, err);
@@ -224,14 +209,52 @@ int sp_users_find(struct sp_users *u, struct sp_str name_or_address,
     sqlite3_reset(st);
     if (rc != 0) /* two accounts own it: it names neither */
         return rc < 0 ? rc : unknown(err);
-    return loaded(u, (struct sp_str){name, name_len}, ret_user, err);
+    return load(u, (struct sp_str){name, name_len}, ret_user, err);
+}
+
+/* One read transaction around several look-ups: a writer in between would give a user
+ * with rights of two different times.  What was found is kept while nobody writes. */
+static int look(struct sp_users *u, bool any, struct sp_str text,
+                struct sp_user **ret_user, struct sp_err *err)
+{
+    bool outer = sqlite3_get_autocommit(u->db) != 0;
+    struct sp_user *user = NULL;
+    int rc;
+
+    if (u->cache && sp_users_cache_get(u->cache, sp_users_stamp(u), any, text, &user)) {
+        *ret_user = user;
+        return user ? 0 : unknown(err);
+    }
+    rc = outer ? sp_users_run(u, Q_READ, 0, err) : 0;
+    if (rc == 0)
+        rc = (any ? by_name_or_address : by_name)(u, text, &user, err);
+    if (u->cache && (rc == 0 || rc == -SP_ENOENT) &&
+        sqlite3_txn_state(u->db, "main") == SQLITE_TXN_READ)
+        sp_users_cache_put(u->cache, sp_users_stamp(u), any, text, user);
+    if (outer && !sqlite3_get_autocommit(u->db))
+        (void)sp_users_run(u, Q_COMMIT, 0, NULL);
+    if (rc == 0)
+        *ret_user = user;
+    return rc;
+}
+
+int sp_users_get(struct sp_users *u, struct sp_str name, struct sp_user **ret_user,
+                 struct sp_err *err)
+{
+    return look(u, false, name, ret_user, err);
+}
+
+int sp_users_find(struct sp_users *u, struct sp_str name_or_address,
+                  struct sp_user **ret_user, struct sp_err *err)
+{
+    return look(u, true, name_or_address, ret_user, err);
 }
 
 void sp_user_free(struct sp_user *user)
 {
     struct sp_arena arena;
 
-    if (!user)
+    if (!user || user->shared-- > 0)
         return;
     arena = user->arena;
     sp_arena_reset(&arena); /* wipes: the hash is in there */
@@ -294,7 +317,7 @@ int sp_users_list(struct sp_users *u,
         memcpy(last, name.p, name.n);
         last[name.n] = '\0';
         sqlite3_reset(st);
-        rc = loaded(u, sp_str(last), &user, err);
+        rc = sp_users_get(u, sp_str(last), &user, err);
         if (rc == 0)
             rc = each(arg, user);
         else if (rc == -SP_ENOENT)

@@ -200,23 +200,51 @@ static struct sp_str account_key(struct auth *a, struct sp_str said, char *out, 
 
 /* Addresses the identity may send as: its own and granted ones, and those of accounts
  * it may act for. */
-static size_t all_addresses(struct auth *a, const struct sp_user *u, char **v, size_t cap,
-                            struct sp_user **other, size_t *n_other)
-{
-    size_t n = 0;
+struct rights {
+    struct sp_user **other; /* whose addresses are among them */
+    size_t n_other;
+    char **address;
+    size_t n;
+};
 
-    for (size_t i = 0; i < u->addresses && n < cap; i++)
-        v[n++] = (char *)(uintptr_t)u->address[i];
-    for (size_t i = 0; i < u->act_as_count && n < cap; i++) {
+enum { RIGHTS_MAX = 5000 };
+
+static void add_rights(struct rights *r, const struct sp_user *u)
+{
+    for (size_t i = 0; i < u->addresses && r->n < RIGHTS_MAX; i++)
+        r->address[r->n++] = (char *)(uintptr_t)u->address[i];
+}
+
+static void rights_free(struct rights *r)
+{
+    while (r->n_other)
+        sp_user_free(r->other[--r->n_other]);
+    sp_free(r->other);
+    sp_free(r->address);
+}
+
+static int rights_of(struct auth *a, const struct sp_user *u, struct rights *r)
+{
+    size_t n = u->addresses;
+
+    memset(r, 0, sizeof *r);
+    r->other = sp_alloc((u->act_as_count + 1) * sizeof *r->other);
+    for (size_t i = 0; r->other && i < u->act_as_count; i++) {
         struct sp_user *o;
 
         if (sp_users_get(a->users, sp_str(u->act_as[i]), &o, NULL) < 0)
             continue;
-        for (size_t k = 0; o->enabled && k < o->addresses && n < cap; k++)
-            v[n++] = (char *)(uintptr_t)o->address[k];
-        other[(*n_other)++] = o;
+        r->other[r->n_other++] = o;
+        n += o->enabled ? o->addresses : 0;
     }
-    return n;
+    r->address = sp_alloc(((n < RIGHTS_MAX ? n : RIGHTS_MAX) + 1) * sizeof *r->address);
+    if (!r->other || !r->address)
+        return -SP_ENOMEM;
+    add_rights(r, u);
+    for (size_t i = 0; i < r->n_other; i++)
+        if (r->other[i]->enabled)
+            add_rights(r, r->other[i]);
+    return 0;
 }
 
 struct proof {
@@ -231,16 +259,12 @@ static void say_ok(struct client *c, uint64_t session, const struct sp_login_res
                    const struct proof *p, uint32_t delay_ms)
 {
     const struct sp_user *u = r->user;
-    enum { ADDRESSES = 5000 };
     Sp__AuthResult m = SP__AUTH_RESULT__INIT;
     Sp__Identity id = SP__IDENTITY__INIT;
-    char **v = sp_alloc(ADDRESSES * sizeof *v);
-    struct sp_user **other = sp_alloc((u->act_as_count + 1) * sizeof *other);
-    size_t n_other = 0;
+    struct rights rights;
 
-    if (!v || !other) {
-        sp_free(v);
-        sp_free(other);
+    if (rights_of(c->a, u, &rights) < 0) {
+        rights_free(&rights);
         say_result(c, session, SP_LOGIN_TEMPORARY, "out of memory");
         return;
     }
@@ -249,8 +273,8 @@ static void say_ok(struct client *c, uint64_t session, const struct sp_login_res
     id.mechanism = (char *)(uintptr_t)p->mechanism;
     id.certificate = (char *)(uintptr_t)p->certificate;
     id.implicit = p->implicit;
-    id.n_address = all_addresses(c->a, u, v, ADDRESSES, other, &n_other);
-    id.address = v;
+    id.n_address = rights.n;
+    id.address = rights.address;
     id.n_may_act_as = u->act_as_count;
     id.may_act_as = (char **)(uintptr_t)u->act_as;
     id.generation = r->generation;
@@ -264,10 +288,7 @@ static void say_ok(struct client *c, uint64_t session, const struct sp_login_res
     m.token = (ProtobufCBinaryData){p->token.n, (uint8_t *)(uintptr_t)p->token.p};
     m.has_token = p->has_token;
     say_late(c, &m, delay_ms);
-    while (n_other)
-        sp_user_free(other[--n_other]);
-    sp_free(other);
-    sp_free(v);
+    rights_free(&rights);
 }
 
 /* Counts the outcome and answers; takes r->user.  who ends in a NUL. */

@@ -523,4 +523,111 @@ TEST("limits on how much an account can hold are kept")
     done(u);
 }
 
+/* Opened for reading beside `w`. */
+static struct sp_users *beside(void)
+{
+    struct sp_users *r = NULL;
+
+    OK(sp_users_open(t_path, SP_USERS_READ, &r, &e));
+    return r;
+}
+
+TEST("a reader keeps an account while nobody writes, and not one commit longer")
+{
+    struct sp_users *w = fresh(), *r;
+    struct sp_user *x = NULL, *y = NULL;
+
+    OK(sp_users_add(w, S("alice"), S("a@example.org"), &e));
+    r = beside();
+    CHECK_INT(sp_users_find(r, S("A@example.org"), &x, &e), -SP_ENOENT); /* exact */
+    OK(sp_users_find(r, S("a@Example.ORG"), &x, &e));
+    OK(sp_users_find(r, S("a@Example.ORG"), &y, &e));
+    CHECK(x && x == y); /* the same one */
+    sp_user_free(y);
+    for (int i = 0; i < 20; i++) {
+        OK(sp_users_enable(w, S("alice"), i % 2, &e));
+        OK(sp_users_find(r, S("a@Example.ORG"), &y, &e));
+        CHECK(y && y->enabled == (i % 2 != 0));
+        sp_user_free(y);
+    }
+    CHECK(x && x->enabled); /* who holds one keeps what it was */
+    sp_user_free(x);
+    OK(sp_users_remove(w, S("alice"), &e));
+    CHECK_INT(sp_users_find(r, S("a@Example.ORG"), &y, &e), -SP_ENOENT);
+    sp_users_close(r);
+    done(w);
+}
+
+TEST("that nobody has a name is kept until somebody gets it")
+{
+    struct sp_users *w = fresh(), *r = beside();
+    struct sp_user *x = NULL;
+
+    for (int i = 0; i < 3; i++)
+        CHECK_INT(sp_users_find(r, S("bob@example.org"), &x, &e), -SP_ENOENT);
+    OK(sp_users_add(w, S("bob"), S("bob@example.org"), &e));
+    CHECK_INT(sp_users_get(r, S("bob@example.org"), &x, &e), -SP_ENOENT);
+    OK(sp_users_find(r, S("bob@example.org"), &x, &e));
+    sp_user_free(x);
+    /* What find gave by the address is not what get gives for the same text. */
+    CHECK_INT(sp_users_get(r, S("bob@example.org"), &x, &e), -SP_ENOENT);
+    OK(sp_users_add(w, S("carol"), S(""), &e));
+    OK(sp_users_revoke(w, S("bob"), S("bob@example.org"), &e));
+    CHECK_INT(sp_users_find(r, S("bob@example.org"), &x, &e), -SP_ENOENT);
+    sp_users_close(r);
+    done(w);
+}
+
+TEST("a commit that is rolled back leaves a reader with what was there")
+{
+    struct sp_users *w = fresh(), *r;
+    struct sp_user *x = NULL;
+    sqlite3 *db = NULL;
+
+    OK(sp_users_add(w, S("alice"), S(""), &e));
+    sp_users_close(w);
+    r = beside();
+    OK(sp_users_get(r, S("alice"), &x, &e));
+    sp_user_free(x);
+    CHECK(sqlite3_open(t_path, &db) == SQLITE_OK);
+    CHECK(sqlite3_exec(db,
+                       "PRAGMA cache_size = 1; BEGIN; UPDATE account SET enabled = 0;"
+                       "UPDATE meta SET generation = 99; PRAGMA cache_spill = 1;",
+                       NULL, NULL, NULL) == SQLITE_OK);
+    OK(sp_users_get(r, S("alice"), &x, &e));
+    CHECK(x && x->enabled);
+    sp_user_free(x);
+    CHECK(sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL) == SQLITE_OK);
+    OK(sp_users_get(r, S("alice"), &x, &e));
+    CHECK(x && x->enabled);
+    sp_user_free(x);
+    CHECK(sqlite3_exec(db, "UPDATE account SET enabled = 0", NULL, NULL, NULL) ==
+          SQLITE_OK);
+    OK(sp_users_get(r, S("alice"), &x, &e));
+    CHECK(x && !x->enabled);
+    sp_user_free(x);
+    sqlite3_close(db);
+    done(r);
+}
+
+TEST("a file that somebody put into WAL mode is read each time")
+{
+    struct sp_users *w = fresh(), *r;
+    struct sp_user *x = NULL;
+
+    OK(sp_users_add(w, S("alice"), S(""), &e));
+    sp_users_close(w);
+    sql("PRAGMA journal_mode = WAL");
+    OK(sp_users_open(t_path, SP_USERS_WRITE, &w, &e));
+    r = beside();
+    for (int i = 0; i < 4; i++) {
+        OK(sp_users_enable(w, S("alice"), i % 2, &e));
+        OK(sp_users_get(r, S("alice"), &x, &e));
+        CHECK(x && x->enabled == (i % 2 != 0));
+        sp_user_free(x);
+    }
+    sp_users_close(w);
+    done(r);
+}
+
 T_MAIN
