@@ -1,8 +1,10 @@
 /*
- * confdoc.c - writes the documents that are made from the table of configuration keys.
+ * confdoc.c - writes the documents that are made from tables: of configuration keys, of
+ * findings.
  *
  *     confdoc example                the commented example file
  *     confdoc markdown               doc/configuration.md
+ *     confdoc findings               doc/findings.md
  *     confdoc words                  section, key and possible words, a line a key
  *     confdoc man FRAME              sallyport.conf(5): FRAME with its line @KEYS@ replaced
  *     confdoc fill FRAME FILE        FRAME with its line @FILE@ replaced by the file
@@ -10,6 +12,7 @@
  * All go to standard output.  The build runs it; see man/meson.build.
  */
 #include "conf.h"
+#include "finding.h"
 #include "text.h"
 
 #include <stdio.h>
@@ -64,6 +67,7 @@ int main(int argc, char **argv)
     } forms[] = {
         {"example", sp_conf_doc_example},
         {"markdown", sp_conf_doc_markdown},
+        {"findings", sp_catalogue_markdown},
         {"words", sp_conf_doc_words},
     };
     struct sp_buf out;
@@ -78,7 +82,7 @@ int main(int argc, char **argv)
         if (strcmp(argv[1], forms[i].name) == 0)
             rc = forms[i].make(&out);
     if (rc == 1)
-        fputs("usage: confdoc example|markdown|words | man FRAME | fill FRAME FILE\n",
+        fputs("usage: confdoc example|markdown|findings|words | man FRAME | fill FRAME FILE\n",
               stderr);
     else if (rc == 0 &&
              (fwrite(out.p, 1, out.n, stdout) != out.n || fflush(stdout) != 0))
