@@ -224,6 +224,10 @@ SP_PUBLIC int sp_cli_bearer(enum sp_mech mech, struct sp_str authcid,
 SP_PUBLIC int sp_cli_mail(struct sp_cli *c, const struct sp_mail *m,
                           const struct sp_rcpt *rcpt, size_t n, uint64_t size,
                           struct sp_err *err);
+/* Why sp_cli_mail() refuses this mail here and always will: the enhanced status code for a
+ * notice ("5.6.3", "5.7.30" ...), or NULL where nothing that it needs is missing. */
+SP_PUBLIC const char *sp_cli_mail_code(const struct sp_cli *c, const struct sp_mail *m,
+                                       uint64_t size);
 /* Octets of the message with CRLF lines, not dot-stuffed; returns how many were taken (0:
  * not now, SP_CLI_BODY says when).  A bare CR or LF is sent as CR LF and a last line is
  * completed, but for BODY=BINARYMIME. */
@@ -247,6 +251,7 @@ SP_PUBLIC uint32_t sp_cli_extensions(const struct sp_cli *c);
 SP_PUBLIC uint32_t sp_cli_mechs(const struct sp_cli *c);
 SP_PUBLIC uint64_t sp_cli_size_max(const struct sp_cli *c);
 SP_PUBLIC unsigned sp_cli_rcpt_max(const struct sp_cli *c); /* LIMITS; 0: not stated */
+SP_PUBLIC unsigned sp_cli_mail_max(const struct sp_cli *c); /* likewise MAILMAX */
 SP_PUBLIC struct sp_str sp_cli_ehlo_text(const struct sp_cli *c); /* raw lines, '\n' */
 SP_PUBLIC enum sp_cli_stage sp_cli_stage(const struct sp_cli *c);
 

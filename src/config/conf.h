@@ -203,6 +203,9 @@ struct sp_conf_listener {
     bool lenient_ehlo;
     bool legacy_auth_line;
     enum sp_conf_tls_version tls_min;
+    struct sp_conf_list extensions; /* keywords of EHLO that may be listed */
+    uint64_t future_release_max_s;  /* FUTURERELEASE: the longest time to hold mail */
+    uint64_t priority_max;          /* MT-PRIORITY: a higher one is lowered to it */
     uint64_t recipients_max;
     uint64_t
         message_size; /* octets; the top's where the listener has none of its own */

@@ -38,6 +38,10 @@ WORDS(w_mechanism, W("SCRAM-SHA-256"), W("SCRAM-SHA-256-PLUS"), W("SCRAM-SHA-1")
       W("SCRAM-SHA-1-PLUS"), W("CRAM-MD5"), W("PLAIN"), W("LOGIN"), W("OAUTHBEARER"),
       W("XOAUTH2"), W("GSSAPI"), REFUSED("EXTERNAL"));
 
+/* What EHLO lists besides STARTTLS and AUTH, which follow from other keys. */
+WORDS(w_extension, W("PIPELINING"), W("SIZE"), W("8BITMIME"), W("SMTPUTF8"), W("DSN"),
+      W("ENHANCEDSTATUSCODES"), W("CHUNKING"), W("BINARYMIME"), W("LIMITS"), W("DELIVERBY"),
+      W("FUTURERELEASE"), W("MT-PRIORITY"), W("REQUIRETLS"));
 WORDS(w_jws, W("RS256"), W("RS384"), W("RS512"), W("PS256"), W("PS384"), W("PS512"), W("ES256"),
       W("ES384"), W("ES512"), W("EdDSA"), REFUSED("none"), REFUSED("HS256"), REFUSED("HS384"),
       REFUSED("HS512"));
@@ -293,6 +297,23 @@ static const struct sp_conf_key keys[] = {
     {"tls-min", SP_CONF_LISTENER, ENUM(sp_conf_listener, tls_min, "TLSv1.2", w_tls_min), V01,
      .example = "TLSv1.3",
      .doc = "The oldest version of TLS that is accepted."},
+    {"extensions", SP_CONF_LISTENER,
+     LIST(SP_CONF_WORDS, sp_conf_list, sp_conf_listener, extensions,
+          "PIPELINING SIZE 8BITMIME SMTPUTF8 DSN ENHANCEDSTATUSCODES CHUNKING LIMITS DELIVERBY "
+          "FUTURERELEASE MT-PRIORITY REQUIRETLS"),
+     .words = w_extension, V01,
+     .example = "PIPELINING SIZE 8BITMIME SMTPUTF8 DSN ENHANCEDSTATUSCODES CHUNKING LIMITS",
+     .doc = "The extensions of SMTP that are offered.  doc/extensions.md says what each of them does here and "
+            "what happens where the next server has it not.  BINARYMIME is left out unless it is "
+            "written: programs that see it may send content that few servers take, and then the message "
+            "comes back.  STARTTLS and AUTH follow from tls, auth-clear and auth-tls."},
+    {"future-release-max", SP_CONF_LISTENER,
+     DURATION(sp_conf_listener, future_release_max_s, "30d", 1 * MIN, 366 * DAY), V01, .example = "7d",
+     .doc = "The longest time for which a client may ask to hold a message back (FUTURERELEASE)."},
+    {"priority-max", SP_CONF_LISTENER, NUM(sp_conf_listener, priority_max, "4", 0, 9), V01, .example = "0",
+     .doc = "The highest priority that a client may give its mail (MT-PRIORITY); a higher one is lowered to "
+            "it, and the client is told.  Above 0 mail is urgent and goes first, below 0 it waits for "
+            "all other; with 0 nobody can make his mail urgent."},
     {"recipients-max", SP_CONF_LISTENER, NUM(sp_conf_listener, recipients_max, "1000", 100, 50000),
      V01, .example = "1000",
      .doc = "The most recipients of one message; more get a temporary refusal, and the client "

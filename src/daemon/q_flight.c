@@ -489,12 +489,15 @@ static bool send_part(struct q *q, struct q_flight *f, const struct sp_job *j,
     return true;
 }
 
-static void ourselves(struct q_flight *f, const struct sp_conf_route *route,
+static void ourselves(struct q_flight *f, const struct sp_conf_route *route, bool late,
                       uint32_t index)
 {
     if (!route)
         own_outcome(f, index, SP__ACTION__ACTION_BOUNCE, 550, "5.1.2",
                     "no route to this domain is configured", "");
+    else if (late)
+        own_outcome(f, index, SP__ACTION__ACTION_BOUNCE, 550, "5.4.7",
+                    "the time that the sender allowed for delivery (BY) is over", "");
     else if (route->to == SP_CONF_TO_DISCARD)
         own_outcome(f, index, SP__ACTION__ACTION_DELIVERED, 250, "2.0.0",
                     "discarded by configuration", route->head.name);
@@ -510,6 +513,9 @@ static bool launch(struct q *q, struct q_flight *f, struct sp_job *j)
     size_t n = j->env->n_rcpt;
     bool *seen = sp_alloc(n + 1), *mine = sp_alloc(n + 1);
     unsigned lane = LANE_UNKNOWN;
+    /* RFC 2852 4: "return" promises that it is not delivered behind that time. */
+    bool late = j->env->by_mode == SP__BY_MODE__BY_RETURN &&
+                sp_wall_ms() >= sp_by_time(j->env, j->env->received_ms);
 
     for (size_t i = 0; seen && mine && i < n; i++) {
         const struct sp_conf_route *route = route_of(f->conf, j->env, i);
@@ -521,10 +527,10 @@ static bool launch(struct q *q, struct q_flight *f, struct sp_job *j)
         for (size_t k = i; k < n; k++)
             if (!seen[k] && route_of(f->conf, j->env, k) == route)
                 mine[k] = seen[k] = true;
-        if (role_for(route) == SP__ROLE__ROLE_NONE) {
+        if (late || role_for(route) == SP__ROLE__ROLE_NONE) {
             for (size_t k = i; k < n; k++)
                 if (mine[k])
-                    ourselves(f, route, j->index[k]);
+                    ourselves(f, route, late, j->index[k]);
             continue;
         }
         blocked = f->parts == PARTS_MAX || !send_part(q, f, j, route, mine);
@@ -614,7 +620,7 @@ struct q_fresh **q_fresh_add(struct q *q, const struct q_item *it,
 static int fresh_envelope(struct q *q, const struct q_fresh *f, Sp__Envelope *env)
 {
     *env = *f->m->envelope;
-    env->version = SP_SPOOL_VERSION;
+    env->version = SP_ENVELOPE_VERSION;
     env->n_rcpt = f->n;
     env->rcpt = sp_arena_alloc(&q->arena, f->n * sizeof(Sp__Recipient *));
     for (size_t i = 0; env->rcpt && i < f->n; i++)

@@ -27,6 +27,8 @@ static enum sp_notice_kind kind_of(enum sp_owed_kind owed)
     case SP_OWED_DELAY:
         return SP_NOTICE_DELAY;
     case SP_OWED_SUCCESS:
+    case SP_OWED_RELAYED:
+    case SP_OWED_TRACED:
         return SP_NOTICE_SUCCESS;
     case SP_OWED_POSTMASTER:
     case SP_OWED_NONE:
@@ -49,6 +51,7 @@ static int build(const struct sp_conf *c, enum sp_owed_kind owed,
         .env = about->env,
         .rcpt = (const Sp__RcptState *const *)about->rcpt,
         .rcpt_n = about->n,
+        .relayed = owed == SP_OWED_RELAYED || owed == SP_OWED_TRACED,
         .id = sp_str(about->id),
         .hostname = sp_str(c->hostname),
         .now_ms = about->now_ms,
@@ -149,7 +152,8 @@ static const Sp__RcptState *placed(struct q *q, const struct sp_plan *plan,
 void q_notices(struct q *q, struct sp_plan *plan, int settle)
 {
     static const enum sp_owed_kind kinds[] = {SP_OWED_FAILURE, SP_OWED_DELAY,
-                                              SP_OWED_SUCCESS, SP_OWED_POSTMASTER};
+                                              SP_OWED_SUCCESS, SP_OWED_RELAYED,
+                                              SP_OWED_TRACED,  SP_OWED_POSTMASTER};
     struct about about = {.env = plan->env, .id = plan->id, .now_ms = sp_wall_ms()};
     struct sp_job *j = NULL;
     struct sp_err err;

@@ -34,6 +34,9 @@ struct job {
     struct job *next_wait; /* of its destination's line */
     struct dest *dest;
     bool waiting;
+    /* Recipients [from, from + part) are in the transaction under way: a next hop that
+     * takes fewer than there are (LIMITS, RFC 9422) gets the message several times. */
+    size_t from, part;
     /* how far the content is sent */
     struct sp_piece piece[SP_STORED_PIECES_MAX];
     size_t pieces, at;
@@ -83,16 +86,17 @@ struct dlv {
 
 /* ---- outcomes ---- */
 
-static void add_outcome(struct job *j, size_t i, const struct sp_outcome_row *row,
-                        const struct sp_reply *reply, struct sp_str words,
-                        enum sp_cli_stage stage, const char *where)
+static Sp__RcptOutcome *add_outcome(struct job *j, size_t i,
+                                    const struct sp_outcome_row *row,
+                                    const struct sp_reply *reply, struct sp_str words,
+                                    enum sp_cli_stage stage, const char *where)
 {
     Sp__RcptOutcome *o = sp_held_row(&j->h, i, row->action);
     Sp__Attempt *a = o ? o->attempt : NULL;
     char enhanced[32];
 
     if (!o)
-        return;
+        return NULL;
     snprintf(enhanced, sizeof enhanced, "%d.%d.%d", reply->enh[0], reply->enh[1],
              reply->enh[2]);
     a->at_ms = sp_wall_ms();
@@ -103,6 +107,7 @@ static void add_outcome(struct job *j, size_t i, const struct sp_outcome_row *ro
     a->where = sp_held_keep(&j->h, where, strlen(where));
     a->stage = (char *)(uintptr_t)sp_cli_stage_name(stage);
     j->h.out.host_down |= row->host;
+    return o;
 }
 
 static void job_done(struct job *j)
@@ -111,14 +116,14 @@ static void job_done(struct job *j)
     sp_held_done(&j->d->held, &j->h);
 }
 
-/* All recipients alike: the session failed, or the transaction could not begin. */
+/* All recipients that are left, alike: the session failed, or the transaction could not begin. */
 static void job_failed(struct job *j, enum sp_cli_stage stage, const struct sp_reply *reply,
                        enum sp_class cls, struct sp_str words, const char *where)
 {
     const struct sp_outcome_row *row = sp_outcome(stage, reply->code, cls);
 
-    for (size_t i = 0; i < j->h.m->n_index; i++)
-        add_outcome(j, i, row, reply, words, stage, where);
+    for (size_t i = j->from; i < j->h.m->n_index; i++)
+        (void)add_outcome(j, i, row, reply, words, stage, where);
     job_done(j);
 }
 
@@ -138,33 +143,107 @@ static enum sp_body body_of(const Sp__Envelope *e)
                                                                        : SP_BODY_UNSET;
 }
 
-static int begin(struct link *l, struct job *j, struct sp_err *err)
+static bool not_ascii(struct sp_str s)
 {
-    const Sp__Envelope *e = j->h.m->envelope;
-    struct sp_mail mail = {
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] > 127)
+            return true;
+    return false;
+}
+
+/* RFC 6531 3.2: what a client said SMTPUTF8 to and does not need goes on without. */
+static bool is_international(const Sp__Envelope *e)
+{
+    if (e->has_8bit_header || not_ascii(sp_pb_str(e->reverse_path)))
+        return true;
+    for (size_t i = 0; i < e->n_rcpt; i++)
+        if (not_ascii(sp_pb_str(e->rcpt[i]->address)))
+            return true;
+    return false;
+}
+
+/* Where LMTP ends nothing goes on: on this machine there is no way to be protected, and
+ * over a network TLS is what counts. */
+static bool last_hop(const struct link *l)
+{
+    return l->dest->route->to == SP_CONF_TO_LMTP;
+}
+
+/* Seconds left of what the sender allowed: RFC 2852 4; may be negative in mode N. */
+static int64_t by_left(const Sp__Envelope *e)
+{
+    uint64_t now = sp_wall_ms();
+    int64_t gone = now > e->received_ms ? (int64_t)((now - e->received_ms) / 1000) : 0,
+            left = e->by_seconds - gone;
+
+    return left < -999999999 ? -999999999 : left; /* nine digits */
+}
+
+static void mail_of(const struct link *l, const Sp__Envelope *e, struct sp_mail *ret)
+{
+    uint32_t ext = sp_cli_extensions(sp_talk_engine(l->talk));
+
+    *ret = (struct sp_mail){
         .path = sp_pb_str(e->reverse_path),
         .body = body_of(e),
-        .smtputf8 = e->smtputf8,
+        .smtputf8 = e->smtputf8 && (ext & SP_EXT_SMTPUTF8 || is_international(e)),
         .ret = e->ret == SP__DSN_RET__RET_FULL   ? SP_RET_FULL
                : e->ret == SP__DSN_RET__RET_HDRS ? SP_RET_HDRS
                                                  : SP_RET_UNSET,
         .envid = sp_pb_str(e->envid),
-        .requiretls = e->requiretls,
+        /* RFC 4954 5: a name that we do not believe is passed on as "<>". */
+        .has_auth = e->auth_param.len > 0,
+        .has_priority = e->priority != 0,
+        .priority = e->priority,
+        .requiretls = e->requiretls && !(last_hop(l) && !(ext & SP_EXT_REQUIRETLS)),
+        /* A time to hold it until is over when it comes here. */
     };
-    struct sp_rcpt *rcpt = sp_alloc((e->n_rcpt + 1) * sizeof *rcpt);
+    if (e->by_mode == SP__BY_MODE__BY_UNSET ||
+        (last_hop(l) && !(ext & SP_EXT_DELIVERBY)))
+        return;
+    ret->has_by = true;
+    ret->by_seconds = by_left(e);
+    ret->by_notify = e->by_mode == SP__BY_MODE__BY_NOTIFY;
+    ret->by_trace = e->by_trace;
+}
+
+/* RFC 8689 4.2.1: TLS, with a certificate that was verified. */
+static bool is_protected(const struct link *l)
+{
+    const struct sp_conf_route *r = l->dest->route;
+    struct sp_tls_facts f;
+
+    if (sp_talk_facts(l->talk, &f))
+        return f.verified;
+    return last_hop(l) &&
+           r->tls == SP_CONF_RTLS_NONE; /* this machine: the rules say so */
+}
+
+static int begin(struct link *l, struct job *j, const struct sp_mail *mail,
+                 uint64_t size, struct sp_err *err)
+{
+    const Sp__Envelope *e = j->h.m->envelope;
+    unsigned most = sp_cli_rcpt_max(sp_talk_engine(l->talk));
+    struct sp_rcpt *rcpt;
     int rc;
 
+    j->part = e->n_rcpt - j->from;
+    if (most && j->part > most)
+        j->part = most;
+    rcpt = sp_alloc((j->part + 1) * sizeof *rcpt);
     if (!rcpt)
         return sp_err_nomem(err);
-    for (size_t i = 0; i < e->n_rcpt; i++)
-        rcpt[i] = (struct sp_rcpt){.path = sp_pb_str(e->rcpt[i]->address),
-                                   .notify = e->rcpt[i]->notify,
-                                   .orcpt = sp_pb_str(e->rcpt[i]->orcpt)};
+    for (size_t i = 0; i < j->part; i++) {
+        const Sp__Recipient *r = e->rcpt[j->from + i];
+
+        rcpt[i] = (struct sp_rcpt){.path = sp_pb_str(r->address),
+                                   .notify = r->notify,
+                                   .orcpt = sp_pb_str(r->orcpt)};
+    }
     j->pieces = sp_stored_pieces(e, j->h.m->prefix.len, j->piece);
     j->at = 0;
     j->offset = 0;
-    rc = sp_talk_mail(l->talk, &mail, rcpt, e->n_rcpt,
-                      sp_stored_size(e, j->h.m->prefix.len), err);
+    rc = sp_talk_mail(l->talk, mail, rcpt, j->part, size, err);
     sp_free(rcpt);
     return rc;
 }
@@ -229,24 +308,73 @@ static void line_remove(struct dest *x, struct job *j)
     j->waiting = false;
 }
 
+static void line_first(struct dest *x, struct job *j)
+{
+    j->next_wait = x->first;
+    if (!x->first)
+        x->last = &j->next_wait;
+    x->first = j;
+    j->waiting = true;
+}
+
+/* Not this way: given up with that enhanced status code, or NULL: tried again later. */
+static void cannot_give(struct link *l, struct job *j, const char *code,
+                        enum sp_class cls, const char *words)
+{
+    struct sp_reply r = {.code = code ? 554 : 0};
+
+    if (code && sscanf(code, "%d.%d.%d", &r.enh[0], &r.enh[1], &r.enh[2]) != 3)
+        r.enh[0] = 0;
+    l->job = NULL;
+    l->ready = true;
+    sp_timer_start(&l->idle, IDLE_MS);
+    job_failed(j, SP_STAGE_MAIL, &r, cls, sp_str(words), l->where);
+}
+
 static void give(struct link *l, struct job *j)
 {
+    const Sp__Envelope *e = j->h.m->envelope;
+    uint64_t size = sp_stored_size(e, j->h.m->prefix.len);
+    struct sp_mail mail;
     struct sp_err err;
+    const char *code;
 
     line_remove(j->dest, j);
     sp_timer_stop(&l->idle);
     l->job = j;
     l->ready = false;
-    if (begin(l, j, &err) == 0)
-        return;
-    /* The next hop lacks what this mail cannot do without. */
-    l->job = NULL;
-    l->ready = true;
-    sp_timer_start(&l->idle, IDLE_MS);
-    job_failed(j, SP_STAGE_MAIL,
-               &(struct sp_reply){.code = err.cls == SP_CLASS_PEER ? 554 : 0,
-                                  .enh = {err.cls == SP_CLASS_PEER ? 5 : 0, 6, 3}},
-               err.cls, sp_str(err.text), l->where);
+    mail_of(l, e, &mail);
+    if (e->by_mode == SP__BY_MODE__BY_RETURN && by_left(e) <= 0)
+        cannot_give(l, j, "5.4.7", SP_CLASS_PEER,
+                    "the time that the sender allowed for delivery (BY) is over");
+    else if (e->requiretls && !is_protected(l))
+        cannot_give(l, j, "5.7.30", SP_CLASS_PEER,
+                    "REQUIRETLS: the connection to the next server is not protected by "
+                    "TLS with a verified certificate");
+    else if (begin(l, j, &mail, size, &err) < 0) {
+        /* The next hop lacks what this mail cannot do without. */
+        code = sp_cli_mail_code(sp_talk_engine(l->talk), &mail, size);
+        cannot_give(l, j,
+                    code                       ? code
+                    : err.cls == SP_CLASS_PEER ? "5.6.0"
+                                               : NULL,
+                    err.cls, err.text);
+    }
+}
+
+/* RFC 3461 5.2: who tells the sender that it arrived? */
+static void note_duty(const struct link *l, const struct job *j, Sp__RcptOutcome *o)
+{
+    const Sp__Envelope *e = j->h.m->envelope;
+    uint32_t ext = sp_cli_extensions(sp_talk_engine(l->talk));
+
+    o->dsn_passed_on = ext & SP_EXT_DSN;
+    if (last_hop(l))
+        return; /* it is delivered: who does not pass it on, tells */
+    o->relayed = !o->dsn_passed_on;
+    /* RFC 2852 4: the clock is not watched any more, or each hop was to be told. */
+    o->traced = e->by_mode != SP__BY_MODE__BY_UNSET &&
+                (e->by_trace || !(ext & SP_EXT_DELIVERBY));
 }
 
 static void serve(struct dest *x);
@@ -260,17 +388,23 @@ static void on_sent(struct sp_talk *t, const struct sp_cli_event *ev, void *arg)
     /* Refused for want of a login: failed() follows and says why. */
     if (!j || ev->u.sent.stage == SP_STAGE_AUTH)
         return;
-    l->job = NULL;
     l->sent++;
-    for (size_t i = 0; i < ev->u.sent.n && i < j->h.m->n_index; i++) {
+    for (size_t i = 0; i < ev->u.sent.n && i < j->part; i++) {
         const struct sp_cli_rcpt_result *r = &ev->u.sent.rcpt[i];
         int code = r->accepted || r->reply.code >= 400 ? r->reply.code : 0;
+        Sp__RcptOutcome *o = add_outcome(
+            j, j->from + i,
+            sp_outcome(r->accepted ? SP_STAGE_DOT : r->stage, code, SP_CLASS_TEMPORARY),
+            &r->reply, r->reply.text, r->stage, l->where);
 
-        add_outcome(j, i,
-                    sp_outcome(r->accepted ? SP_STAGE_DOT : r->stage, code,
-                               SP_CLASS_TEMPORARY),
-                    &r->reply, r->reply.text, r->stage, l->where);
+        if (o && o->action == SP__ACTION__ACTION_DELIVERED)
+            note_duty(l, j, o);
     }
+    j->from += j->part;
+    j->part = 0;
+    if (j->from < j->h.m->n_index)
+        return; /* ready() or failed() goes on with the rest */
+    l->job = NULL;
     job_done(j);
 }
 
@@ -283,6 +417,14 @@ static void on_idle(void *arg)
     l->ready = false;
     l->quitting = true;
     sp_talk_quit(l->talk);
+}
+
+/* By our configuration, or by the server's LIMITS MAILMAX (RFC 9422). */
+static bool used_up(const struct link *l)
+{
+    unsigned most = sp_cli_mail_max(sp_talk_engine(l->talk));
+
+    return l->sent >= l->dest->route->connection_reuse || (most && l->sent >= most);
 }
 
 static void on_ready(struct sp_talk *t, enum sp_cli_login login, enum sp_mech mech,
@@ -300,13 +442,19 @@ static void on_ready(struct sp_talk *t, enum sp_cli_login login, enum sp_mech me
                                               : &l->dest->route->host.v[l->host];
     sp_talk_peer(t, peer, sizeof peer);
     snprintf(l->where, sizeof l->where, "%s [%s]", a->text, peer);
-    if (l->job) { /* a new connection in the middle of it: from the beginning */
+    if (l->job &&
+        !used_up(l)) { /* its other recipients; or a new connection in the middle
+                                    of it: from the beginning */
         give(l, l->job);
         if (l->job)
             return;
     }
+    if (l->job) { /* the next connection goes on with it */
+        line_first(l->dest, l->job);
+        l->job = NULL;
+    }
     l->ready = true;
-    if (l->dest->old || l->sent >= l->dest->route->connection_reuse) {
+    if (l->dest->old || used_up(l)) {
         struct dest *x = l->dest;
 
         on_idle(l);

@@ -58,7 +58,11 @@ static void deliver(struct task *t, size_t i, Sp__RcptOutcome *o)
     struct sp_err err = {.text = ""};
     int rc = -SP_EINPUT;
 
-    if (t->route && t->route->path)
+    if (m.env->body == SP__BODY_TYPE__BODY_BINARYMIME)
+        /* RFC 3030 3: a Maildir file has lines, and nothing rewrites a body. */
+        (void)sp_err_set(&err, SP_CLASS_PEER, SP_EDENIED,
+                         "binary content (BINARYMIME) cannot be kept in a Maildir");
+    else if (t->route && t->route->path)
         rc = sp_maildir_path(t->route->path, m.to, path, sizeof path, &err);
     else
         (void)sp_err_set(&err, SP_CLASS_TEMPORARY, SP_ENOENT, "the route is not known here");
@@ -81,9 +85,11 @@ static void deliver(struct task *t, size_t i, Sp__RcptOutcome *o)
     o->action = err.cls == SP_CLASS_PEER ? SP__ACTION__ACTION_BOUNCE
                                          : SP__ACTION__ACTION_RETRY;
     o->attempt->code = err.cls == SP_CLASS_PEER ? 550 : 450;
-    o->attempt->enhanced = (char *)(uintptr_t)(err.cls == SP_CLASS_PEER ? "5.1.1"
-                                               : err.code == SP_ENOSPC ? "4.3.1"
-                                                                       : "4.3.0");
+    o->attempt->enhanced =
+        (char *)(uintptr_t)(err.code == SP_EDENIED && err.cls == SP_CLASS_PEER ? "5.6.3"
+                            : err.cls == SP_CLASS_PEER                         ? "5.1.1"
+                            : err.code == SP_ENOSPC                            ? "4.3.1"
+                                                    : "4.3.0");
 }
 
 static void work_run(uv_work_t *w)

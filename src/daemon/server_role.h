@@ -153,9 +153,8 @@ void srv_session_orphan_done(struct srv_session *s); /* the last answer came: fr
 void srv_session_log_refusal(struct srv_session *s, const char *stage, int code,
                              const char *text);
 
-/* srv_message.c.  mail: false when it has answered with a refusal; true: the caller
- * answers.  The others answer their event, now or later. */
-bool srv_message_mail(struct srv_session *s, const struct sp_mail *m);
+/* srv_message.c.  Each answers its event, now or later. */
+void srv_message_mail(struct srv_session *s, const struct sp_mail *m);
 void srv_message_rcpt(struct srv_session *s, const struct sp_rcpt *r, size_t n);
 void srv_message_data(struct srv_session *s, uint64_t size_hint);
 void srv_message_body(struct srv_session *s, struct sp_str octets);

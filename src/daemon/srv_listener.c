@@ -66,6 +66,36 @@ static enum sp_cert_want cert_want(enum sp_conf_client_certs v)
     return SP_CERT_WANT_OFF;
 }
 
+/* The keywords of conf_table.c are those of the EHLO reply. */
+static uint32_t extensions(const struct sp_conf_list *words)
+{
+    static const struct {
+        const char *word;
+        enum sp_ext ext;
+    } known[] = {
+        {"PIPELINING", SP_EXT_PIPELINING},
+        {"SIZE", SP_EXT_SIZE},
+        {"8BITMIME", SP_EXT_8BITMIME},
+        {"SMTPUTF8", SP_EXT_SMTPUTF8},
+        {"DSN", SP_EXT_DSN},
+        {"ENHANCEDSTATUSCODES", SP_EXT_ENHANCED},
+        {"CHUNKING", SP_EXT_CHUNKING},
+        {"BINARYMIME", SP_EXT_BINARYMIME},
+        {"LIMITS", SP_EXT_LIMITS},
+        {"DELIVERBY", SP_EXT_DELIVERBY},
+        {"FUTURERELEASE", SP_EXT_FUTURERELEASE},
+        {"MT-PRIORITY", SP_EXT_MT_PRIORITY},
+        {"REQUIRETLS", SP_EXT_REQUIRETLS},
+    };
+    uint32_t set = 0;
+
+    for (size_t i = 0; i < words->n; i++)
+        for (size_t k = 0; k < sizeof known / sizeof known[0]; k++)
+            if (strcmp(words->v[i], known[k].word) == 0)
+                set |= known[k].ext;
+    return set;
+}
+
 /* From the configuration's words to the engine's: the one place that does it. */
 void srv_policy(struct sp_srv_policy *p, const struct sp_conf *c,
                 const struct sp_conf_listener *l)
@@ -85,9 +115,8 @@ void srv_policy(struct sp_srv_policy *p, const struct sp_conf *c,
     p->cert_want = cert_want(l->client_certificates);
     p->lenient_ehlo = l->lenient_ehlo;
     p->legacy_auth_line = l->legacy_auth_line;
-    p->extensions = SP_EXT_PIPELINING | SP_EXT_SIZE | SP_EXT_8BITMIME | SP_EXT_SMTPUTF8 |
-                    SP_EXT_DSN | SP_EXT_ENHANCED | SP_EXT_CHUNKING | SP_EXT_LIMITS |
-                    SP_EXT_STARTTLS | SP_EXT_AUTH;
+    p->extensions = extensions(&l->extensions) | SP_EXT_STARTTLS | SP_EXT_AUTH;
+    p->hold_max_seconds = l->future_release_max_s;
     p->size_max = l->message_size;
     p->rcpt_max = (unsigned)l->recipients_max;
 }

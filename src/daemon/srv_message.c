@@ -67,6 +67,14 @@ void srv_message_forget(struct srv_session *s)
     sp_free(m);
 }
 
+static bool refuse(struct srv_session *s, const char *stage, int code, int e1, int e2,
+                   int e3, const char *text)
+{
+    srv_session_log_refusal(s, stage, code, text);
+    (void)sp_srv_replyf(s->engine, code, e1, e2, e3, "%s", text);
+    return false;
+}
+
 /* ---- MAIL ---- */
 
 static bool owns(const struct srv_session *s, struct sp_str address)
@@ -101,6 +109,38 @@ static void mail_parameters(struct srv_message *m, const struct sp_mail *p, bool
         e->hold_until_ms = p->hold_is_until ? p->hold_seconds * 1000
                                             : e->received_ms + p->hold_seconds * 1000;
     e->priority = p->priority;
+}
+
+/* RFC 6710 4.1: lowered, and said so. */
+static bool lower_priority(const struct srv_session *s, Sp__Envelope *e)
+{
+    int32_t most = (int32_t)s->listener->l->priority_max;
+
+    if (e->priority <= most)
+        return false;
+    e->priority = most;
+    return true;
+}
+
+/* What the engine cannot judge, having no clock.  False: refused. */
+static bool times_fit(struct srv_session *s, const struct sp_mail *p, uint64_t now_ms)
+{
+    uint64_t now = now_ms / 1000, most = s->listener->l->future_release_max_s,
+             wait = !p->has_hold            ? 0
+                    : !p->hold_is_until     ? p->hold_seconds
+                    : p->hold_seconds > now ? p->hold_seconds - now
+                                            : 0;
+    char text[100];
+
+    if (wait > most) {
+        snprintf(text, sizeof text, "Held for too long: the most is %llu seconds",
+                 (unsigned long long)most);
+        return refuse(s, "MAIL", 501, 5, 5, 4, text);
+    }
+    if (wait && p->has_by && p->by_seconds <= (int64_t)wait)
+        return refuse(s, "MAIL", 501, 5, 5, 4,
+                      "the time to deliver it by (BY) is over before it is to be sent");
+    return true;
 }
 
 static void origin(struct srv_session *s, struct srv_message *m, bool *ok)
@@ -141,14 +181,6 @@ static struct srv_message *message_new(void)
     return m;
 }
 
-static bool refuse(struct srv_session *s, const char *stage, int code, int e1, int e2,
-                   int e3, const char *text)
-{
-    srv_session_log_refusal(s, stage, code, text);
-    (void)sp_srv_replyf(s->engine, code, e1, e2, e3, "%s", text);
-    return false;
-}
-
 static bool sender_allowed(struct srv_session *s, const struct sp_addr *a)
 {
     char text[400];
@@ -161,7 +193,8 @@ static bool sender_allowed(struct srv_session *s, const struct sp_addr *a)
     return refuse(s, "MAIL", 550, 5, 7, 1, text);
 }
 
-bool srv_message_mail(struct srv_session *s, const struct sp_mail *p)
+/* False: refused. */
+static bool begin(struct srv_session *s, const struct sp_mail *p)
 {
     struct sp_addr a = {.n = 0};
     bool ok = true;
@@ -182,6 +215,8 @@ bool srv_message_mail(struct srv_session *s, const struct sp_mail *p)
         return false;
     if (s->who && s->who->message_size_max && p->size > s->who->message_size_max)
         return refuse(s, "MAIL", 552, 5, 3, 4, "the message is larger than this account may send");
+    if (!times_fit(s, p, sp_wall_ms()))
+        return false;
     s->msg = message_new();
     if (!s->msg)
         return refuse(s, "MAIL", 451, 4, 3, 0, "out of memory; try again later");
@@ -192,6 +227,18 @@ bool srv_message_mail(struct srv_session *s, const struct sp_mail *p)
         return true;
     srv_message_forget(s);
     return refuse(s, "MAIL", 451, 4, 3, 0, "out of memory; try again later");
+}
+
+void srv_message_mail(struct srv_session *s, const struct sp_mail *p)
+{
+    if (!begin(s, p))
+        return;
+    if (lower_priority(s, &s->msg->env))
+        (void)sp_srv_replyf(s->engine, 250, 2, 3, 6,
+                            "Sender ok; the priority is lowered to %d",
+                            (int)s->msg->env.priority);
+    else
+        (void)sp_srv_accept(s->engine);
 }
 
 /* ---- RCPT ---- */
@@ -477,7 +524,8 @@ static int take_plan(struct srv_message *m, const struct sp_fix_plan *plan)
 
     e->header_size = plan->header_size;
     e->has_8bit_header = plan->has_8bit_header;
-    e->tls_required_no = plan->tls_required_no;
+    /* RFC 8689 4.1: what the envelope asks for counts, not the field. */
+    e->tls_required_no = plan->tls_required_no && !e->requiretls;
     e->hops = plan->hops;
     e->message_id = keep(m, sp_str(plan->message_id), &ok);
     e->cut = plan->cut_n ? sp_arena_alloc(&m->arena, plan->cut_n * sizeof *e->cut) : NULL;

@@ -486,8 +486,7 @@ static void still_good(struct srv_session *s, const Sp__AuthResult *r)
         now.expires_s = was->expires_s;
         if (keep_identity(s, &now) == 0) {
             s->check_still = false;
-            if (srv_message_mail(s, &s->mail)) /* by the rights of today */
-                (void)sp_srv_accept(s->engine);
+            srv_message_mail(s, &s->mail); /* by the rights of today */
             return;
         }
     }
@@ -701,8 +700,7 @@ static void do_mail(struct srv_session *s, const struct sp_srv_event *ev)
         return;
     }
     if (!s->check_still) {
-        if (srv_message_mail(s, &ev->u.mail.m))
-            (void)sp_srv_accept(s->engine);
+        srv_message_mail(s, &ev->u.mail.m);
         return;
     }
     /* Something changed: it may have been the right to this sender. */

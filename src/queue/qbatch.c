@@ -315,6 +315,7 @@ static int add_job(struct sp_batch *b, const struct sp_qsub *sub, uint64_t id,
     sp_qdb_text(st, 6, sub->user);
     sp_qdb_blob(st, 7, p->rcpt);
     sp_qdb_blob(st, 8, p->state);
+    sqlite3_bind_int(st, 9, sub->priority);
     return sp_qdb_step(&b->s->db, SP_Q_JOB_ADD, err);
 }
 
@@ -358,6 +359,7 @@ static int do_submit(struct sp_batch *b, struct item *it, uint64_t now_ms,
                                 .due_ms = sub->due_ms,
                                 .domain = p->domain,
                                 .user = sub->user,
+                                .priority = sub->priority,
                                 .index = p->index,
                                 .nindex = p->n};
         rc = add_job(b, sub, id, c, p, err);

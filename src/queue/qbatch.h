@@ -23,6 +23,7 @@ struct sp_qsub {
     size_t nparts;
     uint64_t rcpts; /* of reverse-path and recipients: tells key clashes apart */
     uint64_t due_ms, size;
+    int priority;
 };
 
 /* Takes a submission apart.  0 or an error; the arena may have grown. */

@@ -38,9 +38,13 @@ static const char schema[] =
     " expires INTEGER NOT NULL, PRIMARY KEY(user,key)) WITHOUT ROWID;"
     "CREATE INDEX submission_expires ON submission(expires);";
 
-/* No older version exists yet; a new one adds its row here and in doc. */
-static const struct sp_qdb_migration migrations[] = {{0, NULL}};
-enum { MIGRATIONS = 0 };
+/* A new spool is made in version 1 and goes the same way, so that there is one schema
+ * whatever a file's age. */
+static const struct sp_qdb_migration migrations[] = {
+    /* 2: MT-PRIORITY, for the schedule */
+    {1, "ALTER TABLE job ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;"},
+};
+enum { MIGRATIONS = sizeof migrations / sizeof migrations[0], FIRST_VERSION = 1 };
 
 static const char *const sql[] = {
 #define SP_QSTMT_SQL(id, sql) sql,
@@ -156,7 +160,7 @@ int sp_qdb_create(const char *path, const char *vfs, struct sp_err *err)
     if (rc < 0)
         return rc;
     version = sqlite3_mprintf("PRAGMA application_id=%d;PRAGMA user_version=%d;COMMIT",
-                              SP_QDB_APPLICATION, SP_SPOOL_VERSION);
+                              SP_QDB_APPLICATION, FIRST_VERSION);
     if (!version) {
         sqlite3_close(h);
         return sp_err_nomem(err);

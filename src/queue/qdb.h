@@ -30,8 +30,8 @@
     X(SP_Q_MESSAGE_DROP, "DELETE FROM message WHERE id=?1")                                         \
     X(SP_Q_MESSAGE_NEXT, "SELECT id FROM message WHERE id>?1 ORDER BY id LIMIT 256")                \
     X(SP_Q_FILE_USED, "SELECT 1 FROM message WHERE file=?1")                                        \
-    X(SP_Q_JOB_ADD, "INSERT INTO job(id,message,status,due,lease,attempts,domain,user,rcpt,state)"  \
-                    " VALUES(?1,?2,?3,?4,0,0,?5,?6,?7,?8)")                                         \
+    X(SP_Q_JOB_ADD, "INSERT INTO job(id,message,status,due,lease,attempts,domain,user,rcpt,state,priority)" \
+                    " VALUES(?1,?2,?3,?4,0,0,?5,?6,?7,?8,?9)")                                      \
     X(SP_Q_JOB_GET, "SELECT message,status,due,lease,attempts,domain,user,rcpt,state"               \
                     " FROM job WHERE id=?1")                                                        \
     X(SP_Q_JOB_STATE, "SELECT message,status,lease FROM job WHERE id=?1")                           \
@@ -42,7 +42,7 @@
                     " FROM job WHERE id>?1 AND id<=?2 ORDER BY id")                                 \
     X(SP_Q_JOBS_OPEN, "SELECT 1 FROM job WHERE id>?1 AND id<=?2 AND status<>2 LIMIT 1")             \
     X(SP_Q_JOBS_DROP, "DELETE FROM job WHERE id>?1 AND id<=?2")                                     \
-    X(SP_Q_JOBS_LOAD, "SELECT id,message,status,due,domain,user FROM job WHERE status<>2 ORDER BY id") \
+    X(SP_Q_JOBS_LOAD, "SELECT id,message,status,due,domain,user,priority FROM job WHERE status<>2 ORDER BY id") \
     X(SP_Q_HISTORY_ADD, "INSERT OR REPLACE INTO history(id,created,finished,size,user,envelope,state)" \
                         " VALUES(?1,?2,?3,?4,?5,?6,?7)")                                            \
     X(SP_Q_HISTORY_GET, "SELECT created,finished,size,user,envelope,state FROM history WHERE id=?1") \

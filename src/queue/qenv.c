@@ -34,7 +34,7 @@ static const char *bad_envelope(const Sp__Envelope *e)
 {
     uint64_t at = 0;
 
-    if (e->version == 0 || e->version > SP_SPOOL_VERSION)
+    if (e->version == 0 || e->version > SP_ENVELOPE_VERSION)
         return "the envelope has a version of its own";
     if (e->header_size > e->content_size)
         return "the header is longer than the content";

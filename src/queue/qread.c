@@ -16,7 +16,7 @@ int sp_spool_jobs(struct sp_spool *s, sp_job_fn *fn, void *arg, struct sp_err *e
     while ((rc = sp_qdb_step(&s->db, SP_Q_JOBS_LOAD, err)) == 1) {
         rc = fn(arg, sp_qdb_u64(st, 0), sp_qdb_u64(st, 1), sp_qdb_u64(st, 3),
                 sqlite3_column_int(st, 2) == SP_JOB_HELD, sp_qdb_col(st, 4),
-                sp_qdb_col(st, 5));
+                sp_qdb_col(st, 5), sqlite3_column_int(st, 6));
         if (rc)
             break;
     }
@@ -25,9 +25,11 @@ int sp_spool_jobs(struct sp_spool *s, sp_job_fn *fn, void *arg, struct sp_err *e
 }
 
 static int load_one(void *arg, uint64_t job, uint64_t message, uint64_t due_ms,
-                    bool held, struct sp_str domain, struct sp_str user)
+                    bool held, struct sp_str domain, struct sp_str user, int priority)
 {
-    return sp_sched_add(arg, job, message, due_ms, held, domain, user);
+    int rc = sp_sched_add(arg, job, message, due_ms, held, domain, user);
+
+    return rc == 0 && priority ? sp_sched_priority(arg, job, priority) : rc;
 }
 
 int sp_spool_load(struct sp_spool *s, struct sp_sched *sched, struct sp_err *err)
@@ -41,8 +43,8 @@ int sp_change_apply(const struct sp_change *c, struct sp_sched *sched)
 {
     switch (c->kind) {
     case SP_CHANGE_NEW:
-        return sp_sched_add(sched, c->job, c->message, c->due_ms, c->held, c->domain,
-                            c->user);
+        return load_one(sched, c->job, c->message, c->due_ms, c->held, c->domain,
+                        c->user, c->priority);
     case SP_CHANGE_RETRY:
         (void)sp_sched_retry(sched, c->job, c->due_ms);
         return 0;

@@ -86,20 +86,31 @@ static uint64_t later(uint64_t ms, uint64_t seconds)
     return seconds > (UINT64_MAX - ms) / 1000 ? UINT64_MAX : ms + seconds * 1000;
 }
 
+uint64_t sp_by_time(const Sp__Envelope *e, uint64_t received_ms)
+{
+    if (e->by_mode == SP__BY_MODE__BY_UNSET)
+        return UINT64_MAX;
+    return later(received_ms, e->by_seconds > 0 ? (uint64_t)e->by_seconds : 0);
+}
+
 static void set_times(const struct sp_retry *r, struct made *m)
 {
     const Sp__Envelope *e = m->env;
     /* A message that was to wait has its life from then on: RFC 4865 5. */
     uint64_t born =
         e->hold_until_ms > m->received_ms ? e->hold_until_ms : m->received_ms;
+    uint64_t by;
 
     m->no_sender = e->is_notice || e->reverse_path.len == 0;
     m->expire_ms = later(born, e->is_notice ? r->notice_lifetime_s : r->lifetime_s);
     m->warn_ms = r->delay_warning_s ? later(born, r->delay_warning_s) : UINT64_MAX;
-    /* RFC 2852 4.1.5: a return time is a promise not to deliver later. */
-    if (e->by_mode == SP__BY_MODE__BY_RETURN && e->by_seconds > 0 &&
-        later(m->received_ms, (uint64_t)e->by_seconds) < m->expire_ms)
-        m->expire_ms = later(m->received_ms, (uint64_t)e->by_seconds);
+    /* RFC 2852 4: a return time is a promise not to deliver later; a notify time is when
+     * the sender hears that it is late, once. */
+    by = sp_by_time(e, m->received_ms);
+    if (e->by_mode == SP__BY_MODE__BY_RETURN && by < m->expire_ms)
+        m->expire_ms = by;
+    if (e->by_mode == SP__BY_MODE__BY_NOTIFY && by < m->warn_ms)
+        m->warn_ms = by;
 }
 
 /* ---- one recipient ------------------------------------------------------------------------- */
@@ -159,7 +170,10 @@ static enum sp_rcpt_event event_of(const struct made *m, const Sp__RcptOutcome *
                                    const Sp__RcptState *st, uint64_t now_ms)
 {
     if (o && o->action == SP__ACTION__ACTION_DELIVERED)
-        return o->dsn_passed_on ? SP_QEV_PASSED_ON : SP_QEV_DELIVERED;
+        return o->traced          ? SP_QEV_TRACED
+               : o->dsn_passed_on ? SP_QEV_PASSED_ON
+               : o->relayed       ? SP_QEV_RELAYED
+                                  : SP_QEV_DELIVERED;
     if (o && o->action == SP__ACTION__ACTION_BOUNCE)
         return SP_QEV_BOUNCE;
     if (now_ms >= m->expire_ms)
@@ -249,6 +263,10 @@ static int apply(struct sp_spool *s, const Sp__Outcome *o, struct made *m,
     /* One last attempt when the time is up, not hours later. */
     if (m->pub.due_ms > m->expire_ms && m->expire_ms > now_ms)
         m->pub.due_ms = m->expire_ms;
+    /* A time that the sender named is kept to the second: who waits hears of it then. */
+    if (m->env->by_mode == SP__BY_MODE__BY_NOTIFY && m->pub.due_ms > m->warn_ms &&
+        m->warn_ms > now_ms)
+        m->pub.due_ms = m->warn_ms;
     return rc;
 }
 

@@ -221,7 +221,7 @@ static int pack_base(const Sp__Envelope *e, struct sp_arena *a, struct sp_str *r
     Sp__Envelope base = *e;
     char *p;
 
-    base.version = SP_SPOOL_VERSION;
+    base.version = SP_ENVELOPE_VERSION;
     base.n_rcpt = 0;
     base.rcpt = NULL;
     ret->n = sp__envelope__get_packed_size(&base);
@@ -259,6 +259,7 @@ int sp_qsub_make(const struct sp_spool_options *o, const struct sp_submission *m
     ret->prefix = m->prefix;
     ret->content = m->content;
     ret->spare = m->spare;
+    ret->priority = e->priority < -9 ? -9 : e->priority > 9 ? 9 : e->priority;
     ret->size = m->prefix.n + e->content_size;
     /* RFC 4865 5: not before its time. */
     ret->due_ms = e->hold_until_ms > now_ms ? e->hold_until_ms : now_ms;

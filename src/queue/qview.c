@@ -600,7 +600,7 @@ static int drop_rows(struct sp_spool *s, const struct seen *w, struct sp_err *er
 static void short_envelope(const struct seen *w, Sp__Envelope *e)
 {
     sp__envelope__init(e);
-    e->version = SP_SPOOL_VERSION;
+    e->version = SP_ENVELOPE_VERSION;
     e->n_rcpt = w->env->n_rcpt;
     e->rcpt = w->env->rcpt;
     e->received_ms = w->env->received_ms;

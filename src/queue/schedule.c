@@ -48,8 +48,9 @@ uint64_t sp_retry_pause(const struct sp_retry *r, uint32_t attempts, uint64_t se
 /* ---- the schedule ------------------------------------------------------------ */
 
 enum { NIL = UINT32_MAX, BUCKETS_MIN = 256 };
+enum { URGENT, NORMAL, LOW, LEVELS };
 
-/* A user's ready jobs in one lane, and its place among the users who have some. */
+/* A user's ready jobs of one level in one lane, and its place among the users who have some. */
 struct line {
     uint32_t head, tail;      /* first due first */
     struct line *next, *prev; /* in the ring of the lane, when it has ready jobs */
@@ -59,7 +60,7 @@ struct user {
     char *name;
     uint32_t jobs;
     struct user *next_in_bucket;
-    struct line line[SP_SCHED_LANES];
+    struct line line[SP_SCHED_LANES][LEVELS];
 };
 
 struct entry {
@@ -69,7 +70,7 @@ struct entry {
     uint32_t pos;        /* waiting: place in the heap */
     uint32_t next, prev; /* ready: neighbours; free: next free */
     uint32_t chain;      /* hash bucket */
-    uint8_t state, lane;
+    uint8_t state, lane, level;
     bool hold; /* out, and to be held when it comes back */
 };
 
@@ -79,8 +80,9 @@ struct sp_sched {
     uint32_t *bucket; /* job number -> entry; as many as cap */
     uint32_t *heap;   /* waiting entries, soonest first */
     uint32_t nheap;
-    struct line *turn[SP_SCHED_LANES]; /* whose turn it is, or NULL */
-    unsigned lane;                     /* the lane whose turn it is */
+    struct line *turn[SP_SCHED_LANES][LEVELS]; /* whose turn it is, or NULL */
+    unsigned passed[SP_SCHED_LANES][LEVELS]; /* how many of higher levels went first */
+    unsigned lane;                           /* the lane whose turn it is */
     struct user *users[BUCKETS_MIN];
     struct sp_dest *dests[1024];
     struct sp_sched_counts n;
@@ -197,7 +199,8 @@ static struct user *user_get(struct sp_sched *s, struct sp_str name)
         return NULL;
     }
     for (size_t i = 0; i < SP_SCHED_LANES; i++)
-        u->line[i].head = u->line[i].tail = NIL;
+        for (size_t k = 0; k < LEVELS; k++)
+            u->line[i][k].head = u->line[i][k].tail = NIL;
     u->next_in_bucket = *b;
     *b = u;
     s->n.users++;
@@ -327,7 +330,8 @@ static void heap_remove(struct sp_sched *s, struct entry *e)
 
 static void ready_add(struct sp_sched *s, struct entry *e)
 {
-    struct line *l = &e->user->line[e->lane], **turn = &s->turn[e->lane];
+    struct line *l = &e->user->line[e->lane][e->level],
+                **turn = &s->turn[e->lane][e->level];
     uint32_t i = (uint32_t)(e - s->e);
 
     s->n.lane[e->lane]++;
@@ -351,7 +355,8 @@ static void ready_add(struct sp_sched *s, struct entry *e)
 
 static void ready_remove(struct sp_sched *s, struct entry *e)
 {
-    struct line *l = &e->user->line[e->lane], **turn = &s->turn[e->lane];
+    struct line *l = &e->user->line[e->lane][e->level],
+                **turn = &s->turn[e->lane][e->level];
 
     s->n.lane[e->lane]--;
     *(e->prev == NIL ? &l->head : &s->e[e->prev].next) = e->next;
@@ -442,6 +447,7 @@ int sp_sched_add(struct sp_sched *s, uint64_t job, uint64_t message, uint64_t du
     e->due_ms = due_ms;
     e->user = u;
     e->dest = d;
+    e->level = NORMAL;
     u->jobs++;
     d->jobs++;
     b = bucket_of(s, job);
@@ -488,16 +494,46 @@ int sp_sched_lane(struct sp_sched *s, uint64_t job, unsigned lane)
     return 0;
 }
 
+int sp_sched_priority(struct sp_sched *s, uint64_t job, int priority)
+{
+    struct entry *e = find(s, job);
+
+    if (!e)
+        return -SP_ENOENT;
+    if (e->state == SP_SCHED_READY)
+        ready_remove(s, e);
+    e->level = priority > 0 ? URGENT : priority < 0 ? LOW : NORMAL;
+    if (e->state == SP_SCHED_READY)
+        ready_add(s, e);
+    return 0;
+}
+
+/* The level of this lane whose turn it is; LEVELS: nothing is ready. */
+static unsigned next_level(struct sp_sched *s, unsigned lane)
+{
+    unsigned level = LEVELS;
+
+    for (unsigned k = 0; k < LEVELS; k++)
+        if (s->turn[lane][k] &&
+            (level == LEVELS || (s->passed[lane][k] >= SP_SCHED_SHARE &&
+                                 s->passed[lane][level] < SP_SCHED_SHARE)))
+            level = k;
+    for (unsigned k = level; k < LEVELS; k++)
+        s->passed[lane][k] = k > level && s->turn[lane][k] ? s->passed[lane][k] + 1 : 0;
+    return level;
+}
+
 /* The first line of the next lane that has one, or NULL. */
 static struct line *next_line(struct sp_sched *s, unsigned lanes)
 {
     for (unsigned i = 0; i < SP_SCHED_LANES; i++) {
-        unsigned lane = (s->lane + i) % SP_SCHED_LANES;
-        struct line *l = s->turn[lane];
+        unsigned lane = (s->lane + i) % SP_SCHED_LANES, level;
+        struct line *l;
 
-        if (!l || !(lanes & 1U << lane))
+        if (!(lanes & 1U << lane) || (level = next_level(s, lane)) == LEVELS)
             continue;
-        s->turn[lane] = l->next;
+        l = s->turn[lane][level];
+        s->turn[lane][level] = l->next;
         s->lane = lane + 1;
         return l;
     }
@@ -593,7 +629,8 @@ bool sp_sched_next(const struct sp_sched *s, unsigned lanes, uint64_t *ret_ms)
     bool ready = false;
 
     for (unsigned i = 0; i < SP_SCHED_LANES; i++)
-        ready |= s->turn[i] && lanes & 1U << i;
+        for (unsigned k = 0; k < LEVELS; k++)
+            ready |= s->turn[i][k] && lanes & 1U << i;
     if (ready)
         *ret_ms = 0;
     else if (s->nheap)
@@ -613,7 +650,10 @@ int sp_sched_get(const struct sp_sched *s, uint64_t job, struct sp_sched_job *re
                                  .domain = sp_str(e->dest->domain),
                                  .user = sp_str(e->user->name),
                                  .state = (enum sp_sched_state)e->state,
-                                 .lane = e->lane};
+                                 .lane = e->lane,
+                                 .priority = e->level == URGENT ? 1
+                                             : e->level == LOW  ? -1
+                                                                : 0};
     return 0;
 }
 

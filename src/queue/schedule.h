@@ -17,6 +17,11 @@
  * not stand in front of another's one.  Ready jobs stand in lanes, one for each way out
  * that can be full while another has room; the caller says which lanes may move.
  *
+ * Priority (RFC 6710, of which the three levels of MIXER are told apart: above 0, 0, below
+ * 0): within a lane urgent jobs go first and low ones last.  One of a lower level goes
+ * for every SP_SCHED_SHARE of higher ones, so that nobody's mail stands still because
+ * somebody else calls all of his urgent.
+ *
  * Jobs, domains and users are copied in.  At 100,000 jobs it needs about 10 MB.
  * A place for what is known about a destination (dead hosts, limits) is struct sp_dest.
  */
@@ -64,6 +69,7 @@ struct sp_sched_job {
     struct sp_str domain, user; /* borrowed by sp_sched_get(): until the job is done */
     enum sp_sched_state state;
     unsigned lane;
+    int priority; /* 1, 0 or -1 */
 };
 
 struct sp_sched; /* opaque */
@@ -78,6 +84,9 @@ int sp_sched_add(struct sp_sched *s, uint64_t job, uint64_t message, uint64_t du
 /* It is in lane 0 until this says otherwise; then it stays where it was put, also over
  * retries.  0 or -SP_ENOENT; lane < SP_SCHED_LANES. */
 int sp_sched_lane(struct sp_sched *s, uint64_t job, unsigned lane);
+/* Likewise 0 until this says otherwise: -9 to 9. */
+int sp_sched_priority(struct sp_sched *s, uint64_t job, int priority);
+enum { SP_SCHED_SHARE = 8 };
 /* Up to n due jobs, now SP_SCHED_OUT; their numbers to ret_job.  Returns how many.
  * lanes: a bit for each lane that may be taken from, 1 << lane; they take turns. */
 size_t sp_sched_take(struct sp_sched *s, uint64_t now_ms, unsigned lanes, size_t n,

@@ -42,7 +42,8 @@
 
 #include <sallyport/types.h>
 
-#define SP_SPOOL_VERSION  1
+#define SP_SPOOL_VERSION    2          /* of the tables */
+#define SP_ENVELOPE_VERSION 1          /* of what is packed in them */
 #define SP_INLINE_MAX     65536u     /* larger content lives in a file of its own */
 #define SP_PREFIX_MAX     65536u     /* everything we add in front */
 #define SP_ATTEMPTS_KEPT  8          /* per recipient, the newest */
@@ -142,6 +143,7 @@ struct sp_change {
     uint64_t due_ms;
     bool held;
     struct sp_str domain, user; /* only with NEW */
+    int priority;               /* likewise */
     const uint32_t *index;      /* only with NEW: recipients, into the envelope */
     size_t nindex;
 };
@@ -202,7 +204,8 @@ const struct sp_result *sp_batch_result(const struct sp_batch *b, int item);
 
 /* Every job that is not done, in order of number: fills the schedule at start. */
 typedef int sp_job_fn(void *arg, uint64_t job, uint64_t message, uint64_t due_ms,
-                      bool held, struct sp_str domain, struct sp_str user);
+                      bool held, struct sp_str domain, struct sp_str user,
+                      int priority);
 int sp_spool_jobs(struct sp_spool *s, sp_job_fn *fn, void *arg, struct sp_err *err);
 /* The same straight into a schedule. */
 int sp_spool_load(struct sp_spool *s, struct sp_sched *sched, struct sp_err *err);
@@ -242,6 +245,9 @@ struct sp_owed {
     uint32_t pos; /* into plan->env->rcpt and plan->state->rcpt */
     enum sp_owed_kind notice;
 };
+/* When the sender's time for delivery is over (RFC 2852), in ms; UINT64_MAX: none given. */
+uint64_t sp_by_time(const Sp__Envelope *e, uint64_t received_ms);
+
 struct sp_plan {
     uint64_t job, message, lease;
     char id[SP_QID_MAX];

@@ -14,6 +14,8 @@ static const struct sp_rcpt_step queued[SP_QEVS] = {
     /* event                 next       notice                 cite */
     [SP_QEV_DELIVERED] = { DELIVERED, SP_OWED_SUCCESS }, /* RFC 3461 5.2.1 */
     [SP_QEV_PASSED_ON] = { DELIVERED, SP_OWED_NONE    }, /* RFC 3461 5.2.2 */
+    [SP_QEV_RELAYED]   = { DELIVERED, SP_OWED_RELAYED }, /* RFC 3461 5.2.3 */
+    [SP_QEV_TRACED]    = { DELIVERED, SP_OWED_TRACED  }, /* RFC 2852 4 */
     [SP_QEV_RETRY]     = { QUEUED,    SP_OWED_NONE    }, /* RFC 5321 4.5.4.1 */
     [SP_QEV_DELAYED]   = { QUEUED,    SP_OWED_DELAY   }, /* RFC 3461 5.2.5 */
     [SP_QEV_BOUNCE]    = { BOUNCED,   SP_OWED_FAILURE }, /* RFC 3461 5.2.6 */
@@ -56,7 +58,11 @@ enum sp_owed_kind sp_notice_owed(enum sp_owed_kind kind, uint32_t notify,
     case SP_OWED_POSTMASTER:
         return kind;
     case SP_OWED_SUCCESS: /* only when asked for: RFC 3461 4.1 */
+    case SP_OWED_RELAYED:
         wanted = notify & SP_NOTIFY_SUCCESS;
+        break;
+    case SP_OWED_TRACED: /* asked for in another way: only NEVER is against it */
+        wanted = true;
         break;
     case SP_OWED_DELAY: /* nothing said leaves it to us: we tell */
         wanted = notify == 0 || notify & SP_NOTIFY_DELAY;

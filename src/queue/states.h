@@ -20,6 +20,8 @@
 enum sp_rcpt_event {
     SP_QEV_DELIVERED, /* the next hop has it; a success notice is our duty */
     SP_QEV_PASSED_ON, /* the next hop has it and the duty to notify: RFC 3461 5.2.2 */
+    SP_QEV_RELAYED,   /* the next hop has it and will never report: RFC 3461 5.2.3 */
+    SP_QEV_TRACED,    /* likewise, or it was asked for (BY ...T): RFC 2852 4 */
     SP_QEV_RETRY,     /* temporary trouble */
     SP_QEV_DELAYED,   /* temporary trouble, and it is time to tell the sender */
     SP_QEV_BOUNCE,    /* permanent trouble */
@@ -29,10 +31,12 @@ enum sp_rcpt_event {
     SP_QEVS
 };
 
-/* What the sender is told.  The first three are notices by RFC 3461. */
+/* What the sender is told: notices by RFC 3461, but for the last. */
 enum sp_owed_kind {
     SP_OWED_NONE,
     SP_OWED_SUCCESS,
+    SP_OWED_RELAYED, /* a success notice with the action "relayed" */
+    SP_OWED_TRACED,  /* the same, also where success was not asked for */
     SP_OWED_DELAY,
     SP_OWED_FAILURE,
     SP_OWED_POSTMASTER, /* a failure nobody may be told of: the double bounce */

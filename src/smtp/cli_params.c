@@ -28,21 +28,22 @@ enum param {
 static const struct {
     uint32_t needs;      /* enum sp_ext, all of them */
     const char *refusal; /* NULL: left out without a word */
+    const char *code;    /* of a refusal: the enhanced status code */
 } rule[P_PARAMS] = {
-    [P_SIZE] =        {SP_EXT_SIZE, NULL},
-    [P_BODY_7BIT] =   {SP_EXT_8BITMIME, NULL},
+    [P_SIZE] =        {SP_EXT_SIZE, NULL, NULL},
+    [P_BODY_7BIT] =   {SP_EXT_8BITMIME, NULL, NULL},
     /* RFC 6152 3: convert, or give up; sending on without saying so is the caller's choice */
-    [P_BODY_8BIT] =   {SP_EXT_8BITMIME, "takes no 8-bit content (8BITMIME): encode it as quoted-printable or base64"},
-    [P_BODY_BINARY] = {SP_EXT_BINARYMIME | SP_EXT_CHUNKING, "takes no binary content (BINARYMIME)"},
-    [P_SMTPUTF8] =    {SP_EXT_SMTPUTF8, "takes no internationalized mail (SMTPUTF8)"},
-    [P_RET] =         {SP_EXT_DSN, NULL},           /* RFC 3461 5.2.2 */
-    [P_ENVID] =       {SP_EXT_DSN, NULL},
-    [P_AUTH] =        {SP_EXT_AUTH, NULL},          /* RFC 4954 5 */
-    [P_BY_RETURN] =   {SP_EXT_DELIVERBY, "cannot return a message that is late (DELIVERBY)"}, /* RFC 2852 4.1.4.2 */
-    [P_BY_NOTIFY] =   {SP_EXT_DELIVERBY, NULL},
-    [P_HOLD] =        {SP_EXT_FUTURERELEASE, "cannot hold a message back (FUTURERELEASE)"},
-    [P_PRIORITY] =    {SP_EXT_MT_PRIORITY, NULL},   /* RFC 6710 4.1 */
-    [P_REQUIRETLS] =  {SP_EXT_REQUIRETLS, "does not promise TLS on the way (REQUIRETLS)"}, /* RFC 8689 4.2.1 */
+    [P_BODY_8BIT] =   {SP_EXT_8BITMIME, "takes no 8-bit content (8BITMIME): encode it as quoted-printable or base64", "5.6.3"},
+    [P_BODY_BINARY] = {SP_EXT_BINARYMIME | SP_EXT_CHUNKING, "takes no binary content (BINARYMIME)", "5.6.3"},
+    [P_SMTPUTF8] =    {SP_EXT_SMTPUTF8, "takes no internationalized mail (SMTPUTF8)", "5.6.7"},
+    [P_RET] =         {SP_EXT_DSN, NULL, NULL},           /* RFC 3461 5.2.2 */
+    [P_ENVID] =       {SP_EXT_DSN, NULL, NULL},
+    [P_AUTH] =        {SP_EXT_AUTH, NULL, NULL},          /* RFC 4954 5 */
+    [P_BY_RETURN] =   {SP_EXT_DELIVERBY, "cannot return a message that is late (DELIVERBY)", "5.4.7"}, /* RFC 2852 4 */
+    [P_BY_NOTIFY] =   {SP_EXT_DELIVERBY, NULL, NULL},
+    [P_HOLD] =        {SP_EXT_FUTURERELEASE, "cannot hold a message back (FUTURERELEASE)", "5.3.3"},
+    [P_PRIORITY] =    {SP_EXT_MT_PRIORITY, NULL, NULL},   /* RFC 6710 4.1 */
+    [P_REQUIRETLS] =  {SP_EXT_REQUIRETLS, "does not promise TLS on the way (REQUIRETLS)", "5.7.30"}, /* RFC 8689 4.2.1, 8 */
 };
 /* clang-format on */
 
@@ -213,6 +214,14 @@ static int done(struct sp_buf *b, int rc, struct sp_err *err)
         return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT,
                           "the envelope line is too long");
     return 0;
+}
+
+const char *sp_cli_lacking(const struct sp_mail *m, uint32_t ext)
+{
+    for (enum param p = 0; p < P_PARAMS; p++)
+        if (rule[p].refusal && rule[p].needs & ~ext && given(m, 0, p))
+            return rule[p].code;
+    return NULL;
 }
 
 int sp_cli_put_mail(struct sp_buf *b, const struct sp_mail *m, uint64_t size,

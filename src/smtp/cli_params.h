@@ -19,6 +19,9 @@ enum { SP_CLI_ENVELOPE_LINE_MAX = 4096 };
  * cannot do what is asked; -SP_ENOMEM. */
 int sp_cli_put_mail(struct sp_buf *b, const struct sp_mail *m, uint64_t size,
                     uint32_t ext, struct sp_err *err);
+/* The enhanced status code of the first thing this mail cannot do without and the server
+ * has not; NULL: nothing is missing. */
+const char *sp_cli_lacking(const struct sp_mail *m, uint32_t ext);
 int sp_cli_put_rcpt(struct sp_buf *b, const struct sp_rcpt *r, bool smtputf8,
                     uint32_t ext, struct sp_err *err);
 

@@ -5,6 +5,7 @@
 #include "cli_session.h"
 
 #include "alloc.h"
+#include "cli_params.h"
 #include "err.h"
 #include "secret.h"
 #include "text.h"
@@ -930,6 +931,19 @@ uint64_t sp_cli_size_max(const struct sp_cli *c)
 unsigned sp_cli_rcpt_max(const struct sp_cli *c)
 {
     return sp_cs_caps(c)->rcpt_max;
+}
+
+unsigned sp_cli_mail_max(const struct sp_cli *c)
+{
+    return sp_cs_caps(c)->mail_max;
+}
+
+const char *sp_cli_mail_code(const struct sp_cli *c, const struct sp_mail *m,
+                             uint64_t size)
+{
+    uint64_t max = sp_cs_caps(c)->size_max;
+
+    return max && size > max ? "5.3.4" : sp_cli_lacking(m, sp_cs_caps(c)->ext);
 }
 
 struct sp_str sp_cli_ehlo_text(const struct sp_cli *c)

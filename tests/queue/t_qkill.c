@@ -218,11 +218,11 @@ struct ids {
 };
 
 static int note(void *arg, uint64_t job, uint64_t message, uint64_t due, bool held,
-                struct sp_str domain, struct sp_str user)
+                struct sp_str domain, struct sp_str user, int priority)
 {
     struct ids *v = arg;
 
-    (void)message, (void)due, (void)held, (void)user;
+    (void)message, (void)due, (void)held, (void)user, (void)priority;
     if (sp_str_is(domain, "one.example"))
         v->id[v->n++] = job;
     return 0;

@@ -321,6 +321,82 @@ TEST(
     }
 }
 
+TEST("a notify time of DELIVERBY is when the sender hears of it, to the second, and "
+     "once")
+{
+    struct sp_spool *s = tq_fresh();
+    struct sp_batch *b = sp_batch_new(s);
+    struct tq_env e = {0};
+    struct tq_out t = {0};
+    struct sp_plan *p;
+    uint64_t m, by = NOW + 30000;
+
+    tq_env(&e, "u", "u@x");
+    tq_to(&e, "a@b");
+    e.e.by_seconds = 30;
+    e.e.by_mode = SP__BY_MODE__BY_NOTIFY;
+    CHECK_INT(tq_add(b, &e, "x"), 0);
+    CHECK_INT(sp_spool_commit(s, b, NOW, &tq_err), 0);
+    m = sp_batch_result(b, 0)->message;
+    sp_batch_free(b);
+    tq_out(&t, m + 1, sp_spool_lease(s, m + 1));
+    tq_say(&t, 0, RETRY, 451, "still");
+    p = plan(s, &t, by - 1);
+    CHECK(p->nowed == 0 && p->due_ms == by); /* not a minute later */
+    sp_plan_free(p);
+    p = plan(s, &t, by);
+    CHECK(p->nowed == 1 && p->owed[0].notice == SP_OWED_DELAY && !p->finished);
+    CHECK(p->due_ms >= by + 60000);
+    sp_plan_free(p);
+    sp_spool_close(s);
+    tq_clean();
+}
+
+TEST("who reports success: we, the next hop, or nobody, and then the sender hears that")
+{
+    static const struct {
+        bool passed, relayed, traced;
+        uint32_t notify;
+        enum sp_owed_kind want;
+    } rows[] = {
+        {false, false, false, SP_NOTIFY_SUCCESS, SP_OWED_SUCCESS},
+        {true, false, false, SP_NOTIFY_SUCCESS, SP_OWED_NONE},
+        {false, true, false, SP_NOTIFY_SUCCESS, SP_OWED_RELAYED},
+        {false, true, false, 0, SP_OWED_NONE},
+        {true, false, true, SP_NOTIFY_FAILURE, SP_OWED_TRACED},
+        {false, true, true, 0, SP_OWED_TRACED},
+        {false, true, true, SP_NOTIFY_NEVER, SP_OWED_NONE},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct sp_spool *s = tq_fresh();
+        struct sp_batch *b = sp_batch_new(s);
+        struct tq_env e = {0};
+        struct tq_out t = {0};
+        Sp__RcptOutcome *o;
+        struct sp_plan *p;
+        uint64_t m;
+
+        tq_env(&e, "u", "u@x");
+        tq_to(&e, "a@b")->notify = rows[i].notify;
+        CHECK_INT(tq_add(b, &e, "x"), 0);
+        CHECK_INT(sp_spool_commit(s, b, NOW, &tq_err), 0);
+        m = sp_batch_result(b, 0)->message;
+        sp_batch_free(b);
+        tq_out(&t, m + 1, sp_spool_lease(s, m + 1));
+        o = tq_say(&t, 0, DELIVERED, 250, "ok");
+        o->dsn_passed_on = rows[i].passed;
+        o->relayed = rows[i].relayed;
+        o->traced = rows[i].traced;
+        p = plan(s, &t, NOW);
+        CHECK(p->finished);
+        CHECK_INT(p->nowed ? p->owed[0].notice : SP_OWED_NONE, rows[i].want);
+        sp_plan_free(p);
+        sp_spool_close(s);
+        tq_clean();
+    }
+}
+
 TEST("recipients that an outcome forgets are tried again, and expire")
 {
     struct sp_spool *s = tq_fresh();

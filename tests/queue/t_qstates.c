@@ -9,13 +9,15 @@
 
 TEST("what becomes of a recipient: the whole table, by hand")
 {
-    static const char *const want[] = {"delivered", "delivered", "queued",   "queued",
-                                       "bounced",   "bounced",   "expanded", "removed"};
+    static const char *const want[] = {
+        "delivered", "delivered", "delivered", "delivered", "queued",
+        "queued",    "bounced",   "bounced",   "expanded",  "removed"};
     static const enum sp_owed_kind told[] = {
-        SP_OWED_SUCCESS, SP_OWED_NONE,    SP_OWED_NONE, SP_OWED_DELAY,
-        SP_OWED_FAILURE, SP_OWED_FAILURE, SP_OWED_NONE, SP_OWED_NONE};
+        SP_OWED_SUCCESS, SP_OWED_NONE,  SP_OWED_RELAYED, SP_OWED_TRACED,
+        SP_OWED_NONE,    SP_OWED_DELAY, SP_OWED_FAILURE, SP_OWED_FAILURE,
+        SP_OWED_NONE,    SP_OWED_NONE};
 
-    CHECK_INT(SP_QEVS, 8);
+    CHECK_INT(SP_QEVS, 10);
     for (int ev = 0; ev < SP_QEVS; ev++) {
         const struct sp_rcpt_step *st =
             sp_rcpt_step(SP__RCPT_STATUS__RCPT_QUEUED, (enum sp_rcpt_event)ev);
@@ -59,6 +61,12 @@ TEST("who is told what: RFC 3461 4.1 and the null reverse-path")
         {SP_OWED_SUCCESS, 1, SP_OWED_NONE, SP_OWED_NONE},
         {SP_OWED_SUCCESS, 2, SP_OWED_SUCCESS, SP_OWED_NONE},
         {SP_OWED_SUCCESS, 12, SP_OWED_NONE, SP_OWED_NONE},
+        {SP_OWED_RELAYED, 0, SP_OWED_NONE, SP_OWED_NONE},
+        {SP_OWED_RELAYED, 2, SP_OWED_RELAYED, SP_OWED_NONE},
+        {SP_OWED_RELAYED, 12, SP_OWED_NONE, SP_OWED_NONE},
+        {SP_OWED_TRACED, 0, SP_OWED_TRACED, SP_OWED_NONE},
+        {SP_OWED_TRACED, 1, SP_OWED_NONE, SP_OWED_NONE},
+        {SP_OWED_TRACED, 12, SP_OWED_TRACED, SP_OWED_NONE},
         {SP_OWED_DELAY, 0, SP_OWED_DELAY, SP_OWED_NONE},
         {SP_OWED_DELAY, 1, SP_OWED_NONE, SP_OWED_NONE},
         {SP_OWED_DELAY, 6, SP_OWED_NONE, SP_OWED_NONE},
@@ -213,6 +221,43 @@ TEST("a lane without room keeps its jobs, the others go on, each user in turn")
     CHECK(got[0] == 2 && got[1] == 1 && got[2] == 5 && got[3] == 4);
     CHECK_INT(sp_sched_take(s, 10, SP_SCHED_ANY, 4, got), 1);
     CHECK_INT(got[0], 3);
+    sp_sched_free(s);
+}
+
+TEST("urgent mail goes first and low last, and neither stands still for the other")
+{
+    struct sp_sched *s = sp_sched_new();
+    uint64_t got[40], next;
+    size_t n, normal_at = 0, low_at = 0;
+
+    for (uint64_t i = 1; i <= 30; i++) {
+        add(s, i, i, "pushy");
+        CHECK_INT(sp_sched_priority(s, i, 9), 0);
+    }
+    add(s, 100, 1, "b");
+    add(s, 200, 1, "c");
+    CHECK_INT(sp_sched_priority(s, 200, -1), 0);
+    CHECK_INT(sp_sched_priority(s, 999, 1), -SP_ENOENT);
+    CHECK(sp_sched_next(s, SP_SCHED_ANY, &next) && next == 1);
+    n = sp_sched_take(s, 50, SP_SCHED_ANY, 40, got);
+    CHECK_INT(n, 32);
+    for (size_t i = 0; i < n; i++) {
+        normal_at = got[i] == 100 ? i : normal_at;
+        low_at = got[i] == 200 ? i : low_at;
+    }
+    CHECK_INT(normal_at, SP_SCHED_SHARE); /* behind so many urgent ones, no more */
+    CHECK(low_at > normal_at && low_at <= 2 * SP_SCHED_SHARE);
+    sp_sched_free(s);
+    s = sp_sched_new();
+    add(s, 1, 1, "a");
+    add(s, 2, 2, "a");
+    add(s, 3, 3, "a");
+    CHECK_INT(sp_sched_take(s, 9, SP_SCHED_ANY, 1, got), 1); /* now 2 and 3 are ready */
+    CHECK_INT(sp_sched_priority(s, 3, 1), 0);
+    CHECK_INT(sp_sched_priority(s, 2, -9), 0);
+    CHECK_INT(sp_sched_back(s, 1), 0);
+    CHECK_INT(sp_sched_take(s, 9, SP_SCHED_ANY, 3, got), 3);
+    CHECK(got[0] == 3 && got[1] == 1 && got[2] == 2);
     sp_sched_free(s);
 }
 

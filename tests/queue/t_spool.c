@@ -70,7 +70,7 @@ TEST("the settings are the measured ones")
         {"synchronous", "2"},       {"secure_delete", "0"},
         {"auto_vacuum", "0"},       {"cache_size", "-65536"},
         {"locking_mode", "normal"}, {"wal_autocheckpoint", "0"},
-        {"user_version", "1"},
+        {"user_version", "2"},
     };
     struct sp_spool *s = tq_fresh();
 
@@ -159,11 +159,45 @@ static void write_file(const char *name, off_t at, const char *data, size_t n,
 TEST("a newer spool is refused, in words")
 {
     sp_spool_close(tq_fresh());
-    sql_on_file("PRAGMA user_version=2");
-    CHECK_INT(open_error("the spool has version 2, this program knows up to 1"),
+    sql_on_file("PRAGMA user_version=3");
+    CHECK_INT(open_error("the spool has version 3, this program knows up to 2"),
               -SP_EVERSION);
-    sql_on_file("PRAGMA user_version=1");
+    sql_on_file("PRAGMA user_version=2");
     CHECK_INT(open_error(""), 0);
+    tq_clean();
+}
+
+TEST("a spool of version 1 is opened, its jobs have priority 0, new ones their own")
+{
+    static const char *const bob_only[] = {"bob@example.org", NULL};
+    struct sp_spool *s = tq_fresh();
+    struct sp_sched *sched = sp_sched_new();
+    uint64_t old = tq_put(s, "u", "u@x", bob_only), urgent;
+    struct sp_sched_job j;
+    struct sp_batch *b;
+    struct tq_env t = {0};
+
+    sp_spool_close(s);
+    sql_on_file("ALTER TABLE job DROP COLUMN priority; PRAGMA user_version=1");
+    s = tq_open();
+    b = sp_batch_new(s);
+    tq_env(&t, "u", "u@x");
+    tq_to(&t, "bob@example.org");
+    t.e.priority = 4;
+    CHECK_INT(tq_add(b, &t, "Subject: x\r\n\r\nbody\r\n"), 0);
+    CHECK_INT(sp_spool_commit(s, b, NOW, &tq_err), 0);
+    urgent = sp_batch_result(b, 0)->message;
+    CHECK_INT(sp_batch_result(b, 0)->change->priority, 4);
+    sp_batch_free(b);
+    sp_spool_close(s);
+    s = tq_open(); /* behind a restart, too */
+    CHECK_INT(sp_spool_load(s, sched, &tq_err), 0);
+    CHECK_INT(sp_sched_get(sched, old + 1, &j), 0);
+    CHECK_INT(j.priority, 0);
+    CHECK_INT(sp_sched_get(sched, urgent + 1, &j), 0);
+    CHECK_INT(j.priority, 1);
+    sp_sched_free(sched);
+    sp_spool_close(s);
     tq_clean();
 }
 
@@ -178,6 +212,8 @@ TEST("an older spool is migrated step by step, or not at all")
     struct sp_spool *s = tq_fresh();
     sqlite3_stmt *st;
 
+    CHECK_INT(sqlite3_exec(s->db.h, "PRAGMA user_version=1", NULL, NULL, NULL),
+              SQLITE_OK);
     CHECK_INT(sp_qdb_migrate(s->db.h, 3, steps, 3, &tq_err), 0);
     CHECK(sp_qdb_migrate(s->db.h, 4, steps, 3, &tq_err) < 0);
     sqlite3_prepare_v2(s->db.h,

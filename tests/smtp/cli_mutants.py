@@ -60,7 +60,7 @@ MUTANTS = [
     ("client_mail.c", "        t->mail_ok = r->code / 100 == 2;", "        t->mail_ok = r->code / 100 != 5;", "MAIL 4xx is no yes"),
     ("client_mail.c", "    return sp_cs_caps(c)->ext & SP_EXT_PIPELINING &&", "    return", "PIPELINING only when listed"),
     ("client_mail.c", "(c->o.prefer_bdat && sp_cs_caps(c)->ext & SP_EXT_CHUNKING)", "c->o.prefer_bdat", "BDAT only when listed"),
-    ("cli_params.c", "    [P_SIZE] =        {SP_EXT_SIZE, NULL},", "    [P_SIZE] =        {0, NULL},", "SIZE= only when listed"),
+    ("cli_params.c", "    [P_SIZE] =        {SP_EXT_SIZE, NULL, NULL},", "    [P_SIZE] =        {0, NULL, NULL},", "SIZE= only when listed"),
     ("client_mail.c", "    t->unknown = !r && sp_cs_txn_unknown(c);", "    t->unknown = false;", "lost after the dot is unknown"),
     ("client_mail.c", "    return t && !t->over && t->last_said &&", "    return t && !t->over &&", "lost before the dot is known"),
     ("client_mail.c", "        if (t->at_bol && stuff && in[i] == '.')\n            out[w++] = '.';", "", "dots are doubled"),
