@@ -31,7 +31,7 @@ bool sp_is_xtext(struct sp_str s);
 int sp_xtext_decode(char *p, size_t n);
 
 bool sp_is_domain(struct sp_str s);  /* LDH labels, "_" tolerated; not "[...]" */
-bool sp_is_literal(struct sp_str s); /* "[192.0.2.1]", "[IPv6:...]", "[tag:...]" */
+bool sp_is_literal(struct sp_str s); /* "[192.0.2.1]", "[IPv6:...]"; no other tag */
 bool sp_is_address(struct sp_str s, bool *ret_8bit); /* local-part@domain */
 /* What EHLO may carry: not only domains, because real programs send what their machine
  * is called; but nothing that could harm a trace field. */

@@ -9,21 +9,6 @@
 
 #include <time.h>
 
-/* "[tag:...]": the grammar has it, but no tag beside IPv6 was ever registered, so the
- * message layer knows no host behind it. */
-static bool strange_literal(struct sp_str addr)
-{
-    size_t open = addr.n;
-
-    if (!addr.p || addr.n < 3 || addr.p[addr.n - 1] != ']')
-        return false;
-    while (open > 0 && addr.p[open - 1] != '[')
-        open--;
-    return open && addr.n - open > 5 &&
-           !sp_str_caseeq((struct sp_str){addr.p + open, 5}, SP_LIT("IPv6:")) &&
-           fz_find((struct sp_str){addr.p + open, addr.n - open}, ":", 1);
-}
-
 static void path(struct sp_str line, const char *keyword)
 {
     struct sp_str rest = line, name, value;
@@ -41,7 +26,7 @@ static void path(struct sp_str line, const char *keyword)
     for (size_t i = 0; i < p.addr.n; i++)
         FZ_MUST((unsigned char)p.addr.p[i] >= 32 && p.addr.p[i] != 127,
                 "no control octet is in an address");
-    if (p.addr.n && p.qualified && !strange_literal(p.addr)) {
+    if (p.addr.n && p.qualified) {
         enum sp_addr_result r = sp_addr_parse(p.addr, SP_ADDR_UTF8_OK, &a);
 
         FZ_MUST(r == SP_ADDR_OK, "what the engine takes, the message layer takes");
@@ -62,7 +47,7 @@ static void address(struct sp_str s)
     bool eight = false, mine = sp_is_address(s, &eight);
     struct sp_addr a;
 
-    if (mine && !strange_literal(s)) {
+    if (mine) {
         FZ_MUST(sp_addr_parse(s, SP_ADDR_UTF8_OK, &a) == SP_ADDR_OK,
                 "what the engine takes, the message layer takes");
         FZ_MUST(sp_is_address(sp_addr_text(&a), &eight) && eight == a.utf8,

@@ -85,6 +85,11 @@ TEST("RFC 5321 4.1.2: paths that are not")
         "FROM:<a@[IPv6:1::2::3]>",
         "FROM:<a@[IPv6:12345::]>",
         "FROM:<a@[x]>",
+        "FROM:<a@[x-tag:abc]>", /* RFC 5321 4.1.3: a tag that was never registered */
+        "FROM:<a@[X400:c=de]>",
+        "FROM:<a@[IPv4:192.0.2.1]>",
+        "FROM:<a@[:192.0.2.1]>",
+        "FROM:<a@[IPv6]>",
         "FROM:<a@[1.2.3.4>",
         "FROM:<@a:@b:c@d>",
         "FROM:<@a,b:c@d>",
