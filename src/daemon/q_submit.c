@@ -33,7 +33,7 @@ bool q_submit_take_back(struct q *q, const struct q_item *it, const struct sp_re
     if (!it->until_ms || now_ms() < it->until_ms + SP_SUBMIT_GRACE_MS / 2 || r->duplicate)
         return false;
     b = sp_batch_new(q->spool);
-    gone = b && sp_batch_control(b, SP_CONTROL_REMOVE, r->message, 0, &err) >= 0 &&
+    gone = b && sp_batch_control(b, SP_CONTROL_TAKE_BACK, r->message, 0, &err) >= 0 &&
            sp_spool_commit(q->spool, b, sp_wall_ms(), &err) == 0;
     sp_batch_free(b);
     sp_log(SP_LOG_WARNING, "",

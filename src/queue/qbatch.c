@@ -499,7 +499,9 @@ static const enum sp_job_event control_event[] = {[SP_CONTROL_HOLD] = SP_JEV_HOL
                                                   [SP_CONTROL_RELEASE] = SP_JEV_RELEASE,
                                                   [SP_CONTROL_RETRY_NOW] =
                                                       SP_JEV_RETRY_NOW,
-                                                  [SP_CONTROL_REMOVE] = SP_JEV_REMOVE};
+                                                  [SP_CONTROL_REMOVE] = SP_JEV_REMOVE,
+                                                  [SP_CONTROL_TAKE_BACK] =
+                                                      SP_JEV_REMOVE};
 
 struct row {
     uint64_t job, due_ms;
@@ -579,7 +581,8 @@ static int control_job(struct sp_batch *b, struct item *it, const struct row *ro
         [SP_CONTROL_HOLD] = SP_CHANGE_HELD,
         [SP_CONTROL_RELEASE] = SP_CHANGE_RELEASED,
         [SP_CONTROL_RETRY_NOW] = SP_CHANGE_RELEASED,
-        [SP_CONTROL_REMOVE] = SP_CHANGE_GONE};
+        [SP_CONTROL_REMOVE] = SP_CHANGE_GONE,
+        [SP_CONTROL_TAKE_BACK] = SP_CHANGE_GONE};
     struct sp_str state;
     sqlite3_stmt *st;
 
@@ -602,6 +605,15 @@ static int control_job(struct sp_batch *b, struct item *it, const struct row *ro
     sqlite3_bind_int(st, 2, next);
     sqlite3_bind_int64(st, 3, (sqlite3_int64)c->due_ms);
     return sp_qdb_step(&b->s->db, SP_Q_JOB_CONTROL, err);
+}
+
+/* Else the client that sends it again would be told "I have it already". */
+static int forget_key(struct sp_batch *b, uint64_t message, struct sp_err *err)
+{
+    sqlite3_stmt *st = sp_qdb_stmt(&b->s->db, SP_Q_KEY_FORGET);
+
+    sqlite3_bind_int64(st, 1, (sqlite3_int64)message);
+    return sp_qdb_step(&b->s->db, SP_Q_KEY_FORGET, err);
 }
 
 static int do_control(struct sp_batch *b, struct item *it, uint64_t now_ms,
@@ -634,7 +646,9 @@ static int do_control(struct sp_batch *b, struct item *it, uint64_t now_ms,
         rc = control_job(b, it, &row[i], next, now_ms, &c[it->r.nchange++], err);
     }
     sp_free(row);
-    if (rc == 0 && it->control == SP_CONTROL_REMOVE)
+    if (rc == 0 && it->control == SP_CONTROL_TAKE_BACK)
+        rc = forget_key(b, it->message, err);
+    if (rc == 0 && control_event[it->control] == SP_JEV_REMOVE)
         rc = maybe_finish(b, it->message, now_ms, err);
     it->r.message = it->message;
     sp_qid_format(it->message, it->r.id);

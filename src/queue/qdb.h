@@ -53,6 +53,7 @@
                     " WHERE user=?1 AND key=?2 AND expires>?3")                                     \
     X(SP_Q_KEY_ADD, "INSERT OR REPLACE INTO submission(user,key,message,digest,rcpts,expires)"      \
                     " VALUES(?1,?2,?3,?4,?5,?6)")                                                   \
+    X(SP_Q_KEY_FORGET, "DELETE FROM submission WHERE message=?1")                                   \
     X(SP_Q_KEY_PRUNE, "DELETE FROM submission WHERE (user,key) IN (SELECT user,key FROM submission" \
                       " WHERE expires<=?1 LIMIT 512)")                                              \
     X(SP_Q_COUNT, "SELECT (SELECT count(*) FROM message),"                                          \

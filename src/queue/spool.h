@@ -183,12 +183,15 @@ int sp_batch_settle(struct sp_batch *b, const struct sp_plan *p, struct sp_err *
  * the settle was not stale.  It never carries a submission key. */
 int sp_batch_notice(struct sp_batch *b, int settle, const struct sp_submission *m,
                     uint64_t now_ms, struct sp_err *err);
-/* A job, or with job 0 all jobs of the message. */
+/* A job, or with job 0 all jobs of the message.  TAKE_BACK is for a message of which its
+ * client was told that it is not stored (job 0): removed, and its submission key is free
+ * again; with REMOVE the key stays, a second copy is not wanted then. */
 enum sp_control {
     SP_CONTROL_HOLD,
     SP_CONTROL_RELEASE,
     SP_CONTROL_RETRY_NOW,
-    SP_CONTROL_REMOVE
+    SP_CONTROL_REMOVE,
+    SP_CONTROL_TAKE_BACK
 };
 int sp_batch_control(struct sp_batch *b, enum sp_control c, uint64_t message,
                      uint64_t job, struct sp_err *err);
