@@ -636,6 +636,23 @@ static int suit_server(struct send *s, struct sp_talk *t, struct sp_err *err)
     return rc;
 }
 
+static void failed_json(const struct send *s, const struct sp_talk_failure *f);
+
+/* The session stands, and this message cannot be given to this server.  It lacks what the
+ * message needs: that is the server's refusal, said before it is asked; no permission of
+ * ours is missing. */
+static void cannot_give(struct send *s, const struct sp_err *err)
+{
+    struct sp_talk_failure f = {
+        .cls = err->cls, .stage = SP_STAGE_MAIL, .words = err->text};
+
+    s->status = sp_fail_err(err);
+    if (err->code == SP_EDENIED)
+        s->status = EX_UNAVAILABLE;
+    if (sp_arg_given(s->a, "json"))
+        failed_json(s, &f);
+}
+
 static void on_ready(struct sp_talk *t, enum sp_cli_login login, enum sp_mech mech,
                      struct sp_str words, struct sp_str pin, void *arg)
 {
@@ -666,7 +683,7 @@ static void on_ready(struct sp_talk *t, enum sp_cli_login login, enum sp_mech me
     if (suit_server(s, t, &err) >= 0 &&
         sp_talk_mail(t, &s->mail, s->rcpt, s->n_rcpt, s->size, &err) == 0)
         return;
-    s->status = sp_fail_err(&err);
+    cannot_give(s, &err);
     s->done = true;
     sp_talk_quit(t);
 }
