@@ -1,6 +1,7 @@
 /* cmd_config.c - `sallyport config`: check, dump; explain is in cmd_explain.c. */
 #include "cli.h"
 #include "err.h"
+#include "gsslogin.h"
 #include "material.h"
 
 #include <string.h>
@@ -22,25 +23,36 @@ static struct sp_conf *load(const struct sp_args *a, int *ret_status)
     return NULL;
 }
 
+/* Everything that the configuration names, as the server will read it. */
+static bool files_good(const struct sp_conf *c)
+{
+    struct sp_buf problems;
+    struct sp_material *m;
+    struct sp_err err;
+    bool good;
+
+    sp_buf_init(&problems, 1 << 16);
+    m = sp_material_read(c, &problems);
+    good = m != NULL;
+    if (problems.n)
+        fwrite(problems.p, 1, problems.n, stderr);
+    sp_buf_free(&problems);
+    sp_material_free(m);
+    if (gsslogin_check(c, &err) == 0)
+        return good;
+    fprintf(stderr, "%s\n", err.text);
+    return false;
+}
+
 static int run_check(const struct sp_args *a)
 {
     int status = 0;
     struct sp_conf *c = load(a, &status);
-    struct sp_material *m = NULL;
-    struct sp_buf problems;
 
     if (!c)
         return status;
-    if (sp_arg_given(a, "files")) {
-        sp_buf_init(&problems, 1 << 16);
-        m = sp_material_read(c, &problems);
-        if (problems.n)
-            fwrite(problems.p, 1, problems.n, stderr);
-        sp_buf_free(&problems);
-        if (!m)
-            status = EX_CONFIG;
-        sp_material_free(m);
-    }
+    if (sp_arg_given(a, "files") && !files_good(c))
+        status = EX_CONFIG;
     if (status == 0)
         printf("%s: fine\n", c->filename ? c->filename : "the defaults");
     sp_conf_unref(c);

@@ -117,6 +117,26 @@ static bool is_token(const char *s)
     return strcmp(s, "OAUTHBEARER") == 0 || strcmp(s, "XOAUTH2") == 0;
 }
 
+static bool is_ticket(const char *s)
+{
+    return strcmp(s, "GSSAPI") == 0;
+}
+
+static bool any_ticket_listener(struct conf_parser *p)
+{
+    for (const struct conf_inst *in = p->first[SP_CONF_LISTENER]; in; in = in->next) {
+        const struct sp_conf_listener *l = in->data;
+
+        for (size_t i = 0; i < l->auth_tls.n; i++)
+            if (is_ticket(l->auth_tls.v[i]))
+                return true;
+        for (size_t i = 0; i < l->auth_clear.n; i++)
+            if (is_ticket(l->auth_clear.v[i]))
+                return true;
+    }
+    return false;
+}
+
 static bool any_token_listener(struct conf_parser *p)
 {
     for (const struct conf_inst *in = p->first[SP_CONF_LISTENER]; in; in = in->next)
@@ -140,6 +160,7 @@ static bool safe_url(const char *url)
 
 /* clang-format off */
 ASK(late_warning, sp_conf, l->delay_warning_s && l->delay_warning_s >= l->queue_lifetime_s)
+ASK(idle_keytab, sp_conf, l->gssapi_keytab && !any_ticket_listener(p))
 ASK(long_socket, sp_conf, !l->control_socket || strlen(l->control_socket) > 107)
 
 ASK(tls_no_cert, sp_conf_tls, !given(p, in, "certificate"))
@@ -164,7 +185,7 @@ ASK(ca_but_off, sp_conf_listener, l->type == SP_CONF_SUBMISSION && l->client_ca 
 ASK(required_without_ca, sp_conf_listener, l->client_certificates == SP_CONF_CERTS_REQUIRED && !l->client_ca)
 ASK(short_idle, sp_conf_listener, given(p, in, "idle-timeout") && l->idle_timeout_s < 300)
 ASK(few_recipients, sp_conf_listener, l->recipients_max < 500)
-ASK(mutt_fails, sp_conf_listener, ends_plus(l->auth_tls.v[word]) || strcmp(l->auth_tls.v[word], "GSSAPI") == 0)
+ASK(mutt_fails, sp_conf_listener, ends_plus(l->auth_tls.v[word]) || is_ticket(l->auth_tls.v[word]))
 ASK(no_login, sp_conf_listener,
     l->type == SP_CONF_SUBMISSION && l->auth_tls.n == 0 && l->auth_clear.n == 0 &&
     (l->certificate_login == SP_CONF_LOGIN_OFF ||
@@ -189,6 +210,8 @@ ASK(key_alone, sp_conf_route, given(p, in, "client-key") && !l->client_certifica
 ASK(clear_certificate, sp_conf_route, l->to == SP_CONF_TO_SMARTHOST && l->client_certificate && l->tls == SP_CONF_RTLS_NONE)
 ASK(login_alone, sp_conf_route, given(p, in, "certificate-login") && !l->client_certificate)
 ASK(clear_check, sp_conf_route, l->tls == SP_CONF_RTLS_NONE && (l->tls_ca || l->tls_name || l->server_pin.n))
+ASK(ticket_nobody, sp_conf_listener, is_ticket(l->auth_tls.v[word]) && !given(p, p->top, "gssapi-keytab"))
+ASK(clear_ticket_nobody, sp_conf_listener, is_ticket(l->auth_clear.v[word]) && !given(p, p->top, "gssapi-keytab"))
 ASK(token_nobody, sp_conf_listener, is_token(l->auth_tls.v[word]) && !p->first[SP_CONF_OAUTH])
 
 ASK(no_decision, sp_conf_oauth, !l->keys && !l->introspection_url)
@@ -247,6 +270,8 @@ static const struct rule rules[] = {
     {SP_CONF_TOP, WARN, "delay-warning", {"queue-lifetime"}, late_warning,
      "delay-warning is not shorter than queue-lifetime: nobody will get the notice",
      NULL, "delay-warning = 0s says so on purpose"},
+    {SP_CONF_TOP, WARN, "gssapi-keytab", {NULL}, idle_keytab,
+     "no listener offers logins by Kerberos ticket", "auth-tls = SCRAM-SHA-256 PLAIN LOGIN GSSAPI", NULL},
     {SP_CONF_TOP, 0, "data-directory", {"control-socket"}, long_socket,
      "the path of the control socket, control in this directory, has more than 107 octets",
      "control-socket = /run/sallyport/control", "the system allows no more for a socket; give it a place of its own"},
@@ -305,6 +330,12 @@ static const struct rule rules[] = {
     {SP_CONF_LISTENER, EACH, "auth-tls", {NULL}, token_nobody,
      "needs an oauth section that says whose tokens are good",
      "oauth main {", "add the section, or take the mechanism out"},
+    {SP_CONF_LISTENER, EACH, "auth-tls", {NULL}, ticket_nobody,
+     "needs gssapi-keytab, the key table with which tickets are judged",
+     "gssapi-keytab = /etc/sallyport/smtp.keytab", "add it at the top, or take the mechanism out"},
+    {SP_CONF_LISTENER, EACH, "auth-clear", {NULL}, clear_ticket_nobody,
+     "needs gssapi-keytab, the key table with which tickets are judged",
+     "gssapi-keytab = /etc/sallyport/smtp.keytab", "add it at the top, or take the mechanism out"},
 
     {SP_CONF_ROUTE, 0, NULL, {NULL}, reserved_route,
      "this is the name of the built-in route for local-domains", NULL, "choose another name"},

@@ -178,7 +178,9 @@ static const struct sp_conf_key keys[] = {
      .def_doc = "none", .example = "/etc/sallyport/smtp.keytab",
      .doc = "The key table with which clients' Kerberos tickets are judged, for the mechanism "
             "GSSAPI.  It holds the key of smtp/hostname@REALM.  Nobody but root and the "
-            "service's user should be able to read it, and the service's user must."},
+            "service's user should be able to read it, and the service's user must: sallyport "
+            "config check --files says whether it can.  Tickets are for logins here and for "
+            "sallyport send; a route has none, it logs in by password, token or certificate."},
     {"gssapi-principal", SP_CONF_TOP, STRING(SP_CONF_TEXT, sp_conf, gssapi_principal, NULL), V01,
      .def_doc = "any key of gssapi-keytab", .example = "smtp@mail.example.org",
      .doc = "The service principal for which tickets are taken: smtp@host, or in full "
@@ -341,7 +343,11 @@ static const struct sp_conf_key keys[] = {
      ENUM(sp_conf_listener, sender_check, "envelope+header", w_sender_check), V01,
      .example = "envelope",
      .doc = "Whether a user may only use sender addresses of his own: in the envelope and in "
-            "the From and Sender lines of the message, in the envelope alone, or not checked."},
+            "the From and Sender lines of the message, in the envelope alone, or not checked.  "
+            "The empty sender of receipts and returned mail (MAIL FROM:<>) is everybody's, but "
+            "it says nothing about the From line: a receipt comes from its reader's own "
+            "address, and a program that returns mail as mailer-daemon@its.name needs that "
+            "address granted (sallyport user grant), or envelope here."},
     {"trace-identity", SP_CONF_LISTENER, BOOL(sp_conf_listener, trace_identity, "no"), V01,
      .example = "yes",
      .doc = "Name the user who logged in in the Received line.  Every reader of the message "

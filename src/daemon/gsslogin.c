@@ -4,7 +4,13 @@
 #include "alloc.h"
 #include "err.h"
 
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 struct gsslogin {
     uv_work_t req;
@@ -111,4 +117,71 @@ void gsslogin_free(struct gsslogin *l)
         l->dead = true;
     else if (l)
         release(l);
+}
+
+/* ---- before anybody logs in ---- */
+
+static bool offered(const struct sp_conf *c)
+{
+    for (size_t i = 0; i < c->n_listeners; i++) {
+        const struct sp_conf_list *lists[] = {&c->listeners[i].auth_clear,
+                                              &c->listeners[i].auth_tls};
+
+        for (size_t k = 0; k < 2; k++)
+            for (size_t w = 0; w < lists[k]->n; w++)
+                if (strcmp(lists[k]->v[w], "GSSAPI") == 0)
+                    return true;
+    }
+    return false;
+}
+
+/* With the rights that the auth role will have: no other groups than its own.  0, or why
+ * not.  Between fork and _exit only system calls: threads may have held locks. */
+static int readable_as(const char *path, uid_t uid, gid_t gid)
+{
+    int status = 0;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        if (setgroups(0, NULL) < 0 || setgid(gid) < 0 || setuid(uid) < 0 ||
+            access(path, R_OK) < 0)
+            _exit(errno & 0xff);
+        _exit(0);
+    }
+    while (pid > 0 && waitpid(pid, &status, 0) < 0)
+        if (errno != EINTR)
+            return 0;
+    return pid > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+}
+
+static int service_reads(const struct sp_conf *c, struct sp_err *err)
+{
+    struct passwd *pw = geteuid() == 0 ? getpwnam(c->user) : NULL;
+    struct group *gr = c->group ? getgrnam(c->group) : NULL;
+
+    if (!pw || pw->pw_uid == 0)
+        return 0;
+    errno = readable_as(c->gssapi_keytab, pw->pw_uid, gr ? gr->gr_gid : pw->pw_gid);
+    if (errno == 0)
+        return 0;
+    return sp_err_sys(
+        err, SP_CLASS_PEER, SP_EDENIED,
+        "logins by GSSAPI will fail: the service's user %s cannot read %s", c->user,
+        c->gssapi_keytab);
+}
+
+int gsslogin_check(const struct sp_conf *c, struct sp_err *err)
+{
+    struct sp_gss *g = NULL;
+    struct sp_err why;
+
+    if (!offered(c))
+        return 0;
+    if (!c->gssapi_keytab)
+        return sp_err_set(err, SP_CLASS_PEER, SP_ENOENT, "there is no gssapi-keytab");
+    if (sp_gss_server_new(c->gssapi_keytab, c->gssapi_principal, NULL, &g, &why) < 0)
+        return sp_err_set(err, SP_CLASS_PEER, why.code,
+                          "logins by GSSAPI will fail: %s", why.text);
+    sp_gss_free(g);
+    return service_reads(c, err);
 }

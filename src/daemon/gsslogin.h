@@ -33,4 +33,9 @@ int gsslogin_step(struct gsslogin *l, struct sp_str token);
 const struct sp_gss *gsslogin_gss(const struct gsslogin *l);
 void gsslogin_free(struct gsslogin *l); /* NULL is fine */
 
+/* Could a login be judged?  0 where no listener offers GSSAPI, or the key table has a
+ * fitting key and who runs the server may read it; else negative, with the reason.  Not
+ * for the loop: it reads files, and as root it asks a child with the service's rights. */
+int gsslogin_check(const struct sp_conf *conf, struct sp_err *err);
+
 #endif

@@ -4,6 +4,7 @@
 #include "alloc.h"
 #include "err.h"
 #include "firstrun.h"
+#include "gsslogin.h"
 #include "listen.h"
 #include "material.h"
 #include "port.h"
@@ -141,11 +142,15 @@ static struct sp_material *read_material(const struct sp_conf *c, enum sp_log_ev
 {
     struct sp_material *m;
     struct sp_buf problems;
+    struct sp_err err;
 
     sp_buf_init(&problems, 1 << 16);
     m = sp_material_read(c, &problems);
     say_lines(m ? SP_LOG_WARNING : ev, &problems);
     sp_buf_free(&problems);
+    /* Everybody else can log in without Kerberos, so that stops nobody. */
+    if (m && gsslogin_check(c, &err) < 0)
+        sp_log(SP_LOG_WARNING, "", SP_KVS("reason", err.text));
     return m;
 }
 

@@ -309,7 +309,8 @@ TEST("what shows the secret is refused in the clear, whatever this version knows
     sp_conf_errors_init(&errs);
     CHECK(conf_parse_with(
               &t,
-              SP_LIT("listener l {\naddress = *:587\nclient-certificates = required\n"
+              SP_LIT("gssapi-keytab = /k\n"
+                     "listener l {\naddress = *:587\nclient-certificates = required\n"
                      "auth-clear = OAUTHBEARER XOAUTH2 PLAIN LOGIN CRAM-MD5\n"
                      "auth-tls = GSSAPI OAUTHBEARER\n}\n"
                      "oauth main {\nkeys = /k\nissuer = i\naudience = a\n}\n"),

@@ -158,6 +158,24 @@ TEST("every header From mailbox and the Sender must be the sender's own")
                  "550 5.7.1 alice may not send as bob@example.org");
 }
 
+TEST("the null reverse-path frees nobody from his own From: a receipt has it")
+{
+    struct sp_fix_in in = input(FULL "From: bob@example.org\r\n\r\n");
+
+    in.reverse_path = sp_str("");
+    expect(&in, "550 5.7.1 alice may not send as bob@example.org");
+    in = input(FULL "From: mailer-daemon@example.org\r\n\r\n");
+    in.reverse_path = sp_str("");
+    expect(&in, "550 5.7.1 alice may not send as mailer-daemon@example.org");
+    in = input(FULL "From: any@alice.example\r\n\r\n");
+    in.reverse_path = sp_str("");
+    expect(&in, "|" FULL "From: any@alice.example\r\n\r\n");
+    in = input(FULL "From: mailer-daemon@example.org\r\n\r\n");
+    in.reverse_path = sp_str("");
+    in.check_owner = false;
+    expect(&in, "|" FULL "From: mailer-daemon@example.org\r\n\r\n");
+}
+
 TEST("a listener that trusts its clients takes any From, but never two")
 {
     struct sp_fix_in in = input(FULL "From: bob@example.org\r\n\r\n");

@@ -22,7 +22,7 @@ def binding_of(tls, kind, client):
     return kind, tls.get_finished() if client else tls.get_peer_finished()
 
 
-def tls_context(version, server=None, ca=None):
+def tls_context(version, server=None, ca=None, certificate=None):
     c = SSL.Context(SSL.TLS_SERVER_METHOD if server else SSL.TLS_CLIENT_METHOD)
     number = SSL.TLS1_2_VERSION if version == "1.2" else SSL.TLS1_3_VERSION
     c.set_min_proto_version(number)
@@ -31,6 +31,9 @@ def tls_context(version, server=None, ca=None):
         c.use_certificate_chain_file(str(server[0]))
         c.use_privatekey_file(str(server[1]))
     else:
+        if certificate:
+            c.use_certificate_chain_file(str(certificate[0]))
+            c.use_privatekey_file(str(certificate[1]))
         c.load_verify_locations(str(ca))
         c.set_verify(SSL.VERIFY_PEER, lambda *a: a[-1])
     return c
@@ -75,13 +78,13 @@ class Talk:
         self.buffer = b""
 
 
-def inside(srv, version):
+def inside(srv, version, certificate=None):
     """A connection of ours to the server, after STARTTLS and EHLO; and the mechanisms."""
     t = Talk(socket.create_connection(("127.0.0.1", srv.port)))
     t.reply()
     t.ask("EHLO c")
     check(t.ask("STARTTLS")[0] == 220, "no STARTTLS")
-    t.tls(tls_context(version, ca=srv.ca), True)
+    t.tls(tls_context(version, ca=srv.ca, certificate=certificate), True)
     listed = next(l for l in t.ask("EHLO c")[1] if l.startswith("AUTH ")).split()[1:]
     return t, listed
 

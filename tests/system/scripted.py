@@ -8,14 +8,15 @@
 
 answers: by verb ("", the banner; EHLO, MAIL, RCPT, DATA, ".", QUIT) a reply, a function
 of the line that gives one, or None: what a friendly server says.  A reply of "" closes
-the connection.  With tls= (certificate, key) it lists STARTTLS and AUTH PLAIN inside.
+the connection.  With tls= (certificate, key) it lists STARTTLS, and AUTH PLAIN (or auth=)
+inside.
 """
 import contextlib, socket, ssl, threading
 
 
 class Scripted:
-    def __init__(self, lmtp=False, tls=None, port=0, lists=()):
-        self.lmtp, self.tls, self.lists = lmtp, tls, lists
+    def __init__(self, lmtp=False, tls=None, port=0, lists=(), auth="PLAIN"):
+        self.lmtp, self.tls, self.lists, self.auth = lmtp, tls, lists, auth
         self.answers, self.taken, self.lines, self.sessions = {}, [], [], 0
         self.socket = socket.create_server(("127.0.0.1", port))
         self.port = self.socket.getsockname()[1]
@@ -65,7 +66,7 @@ class Scripted:
             if verb in ("EHLO", "LHLO"):
                 lists = [*self.lists, "PIPELINING", "8BITMIME"]
                 if self.tls:
-                    lists.append("AUTH PLAIN" if secure else "STARTTLS")
+                    lists.append(f"AUTH {self.auth}" if secure else "STARTTLS")
                 say("EHLO", line, "".join(f"250-{l}\r\n" for l in ["hop.test", *lists[:-1]])
                     + f"250 {lists[-1]}")
             elif verb == "STARTTLS":
