@@ -543,7 +543,8 @@ static void identity_changed(struct srv *srv, const Sp__IdentityChanged *m)
 
         for (size_t j = 0; s && s->who && j < m->n_user && !hit; j++)
             hit = strcmp(m->user[j], s->who->user) == 0 ||
-                  strcmp(m->user[j], s->who->login) == 0;
+                  strcmp(m->user[j], s->who->login) == 0 ||
+                  sp_str_is(s->cert_user, m->user[j]);
         if (s && s->who && hit)
             s->check_still = true;
     }
@@ -674,7 +675,7 @@ static void recertified(struct srv_session *s, const Sp__CertificateResult *r)
     } else if (!r->fingerprint[0]) { /* auth died, or could not read its database */
         (void)sp_srv_replyf(s->engine, 451, 4, 3, 0, "try again later");
     } else {
-        sp_log(SP_LOG_LOGIN_FAILED, s->id, SP_KVS("mechanism", "EXTERNAL"),
+        sp_log(SP_LOG_LOGIN_FAILED, s->id, SP_KVS("mechanism", s->who->mechanism),
                SP_KVS("user", s->who->user), SP_KVS("reason", r->reason));
         (void)sp_srv_replyf(s->engine, 421, 4, 7, 0, "login no longer valid: %s",
                             r->reason[0] ? r->reason
@@ -683,12 +684,21 @@ static void recertified(struct srv_session *s, const Sp__CertificateResult *r)
     srv_session_pump(s);
 }
 
+/* A login with it, and every login where it is required: what a password may there
+ * follows from it. */
+static bool rests_on_certificate(const struct srv_session *s)
+{
+    return s->by_certificate ||
+           s->listener->policy.cert_want == SP_CERT_WANT_REQUIRED;
+}
+
 static void do_mail(struct srv_session *s, const struct sp_srv_event *ev)
 {
     struct sp_tls_verdict v;
     char why[200];
 
-    if (s->who && s->by_certificate && !certificate_holds(s, &v, why, sizeof why)) {
+    if (s->who && rests_on_certificate(s) &&
+        !certificate_holds(s, &v, why, sizeof why)) {
         srv_session_log_refusal(s, "MAIL", 421, why);
         (void)sp_srv_replyf(s->engine, 421, 4, 7, 0, "login no longer valid: %s", why);
         return;
@@ -705,7 +715,7 @@ static void do_mail(struct srv_session *s, const struct sp_srv_event *ev)
     }
     /* Something changed: it may have been the right to this sender. */
     s->mail = ev->u.mail.m;
-    if (s->by_certificate)
+    if (rests_on_certificate(s))
         ask_again(s);
     else
         ask_account(s);

@@ -4,7 +4,7 @@
 """Each reason why a client certificate does not count: it is told at EXTERNAL and at MAIL and
 stands in the log; the handshake goes on and the password works; over STARTTLS and implicit
 TLS, in TLS 1.2 and 1.3."""
-import ssl, types
+import ssl, time, types
 from harness import *
 from wire import *
 
@@ -204,6 +204,64 @@ def _():
     check(got == 535, f"another user got {got}")
 
 
+@test("required: a certificate that is revoked, and one whose account is taken away, end the password's session too")
+def _():
+    def over(w, sender):
+        w.send(f"MAIL FROM:<{sender}>\r\n")
+        code, text = w.reply()
+        if code == 250:
+            w.expect(250, "RSET")
+            time.sleep(0.2)
+            return ""
+        check(code == 421, f"{code} {text}")
+        return text
+
+    c, at = HOLD.srv.certificates, listener("required")
+    first = c.client("erin@example.net", "erin-first")
+    cli("user", "grant", "--act-as", "erin", "alice")
+    time.sleep(1.5)
+    with inside(at, first) as w, inside(listener(""), first) as free:
+        for s in (w, free):
+            s.mail()
+            s.expect(250, "RSET")
+        HOLD.lists.revoke(first[0])
+        text = wait_until(lambda: over(w, "alice@example.org"), 15, "421 at MAIL")
+        check("login no longer valid: " in text and "revoked" in text, text)
+        free.mail()  # where it is not required a password does not rest on it
+    second = c.client("erin@example.net", "erin-second")
+    with inside(at, second) as w:
+        w.mail()
+        w.expect(250, "RSET")
+        cli("user", "disable", "erin")
+        text = wait_until(lambda: over(w, "alice@example.org"), 15, "421 at MAIL")
+        check("disabled" in text, text)
+    cli("user", "enable", "erin")
+
+
+# ---- certificate and password ----
+
+@test("a password beside another user's certificate counts as the password's; both are in the log, with a warning")
+def _():
+    carol = HOLD.srv.certificates.client("carol@example.org", "carol-beside")
+    before = len(HOLD.srv.process.output())
+    with inside(listener(""), carol) as w:
+        w.expect(550, "MAIL FROM:<carol@example.org>", "alice may not send as carol@example.org")
+        w.mail()
+        w.expect(250, "RSET")
+        w.expect(503, "AUTH EXTERNAL =")
+    new = HOLD.srv.process.output()[before:].splitlines()
+    line = next((l for l in new if " warning " in l and "not the certificate's" in l), "")
+    check("user=alice" in line and "certificate=carol" in line, f"no warning: {line!r}")
+    before = len(HOLD.srv.process.output())
+    with inside(listener(""), HOLD.certificates["domain not allowed"][0]) as w:
+        w.mail()  # the same user's: nothing to warn about
+    check("not the certificate's" not in HOLD.srv.process.output()[before:], "a warning about nothing")
+
+
+def cli(*words):
+    call([SALLYPORT, *words, "--data", HOLD.srv.store])
+
+
 def main():
     without_server()
     with work() as tmp:
@@ -218,7 +276,7 @@ def main():
             for n in names if n for tls, port in zip(("starttls", "implicit"), HOLD.ports[n]))
         srv = HOLD.srv = Sallyport(tmp, routes=more, listener=f"    client-crl = {pki}/crl.pem")
         HOLD.ports[""] = (srv.port, srv.tls_port)
-        lists = RevocationList(srv.certificates)
+        lists = HOLD.lists = RevocationList(srv.certificates)
         stale = RevocationList(srv.certificates, "stale")
         stale.write("-crl_lastupdate", "20210101000000Z", "-crl_nextupdate", "20210108000000Z")
         elsewhere = RevocationList(Certificates(srv.data / "elsewhere", "elsewhere"))

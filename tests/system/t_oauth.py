@@ -740,6 +740,32 @@ def _():
         e.close()
 
 
+# ---- beside a certificate ----
+
+@test("client-certificates = required: a token counts for the certificate's account and those it may act for, only")
+def _():
+    pki, i = HOLD.srv.certificates, HOLD.issuer
+    at = types.SimpleNamespace(port=HOLD.required, ca=HOLD.srv.ca)
+    pair = {n: pki.client(f"{n}@example.org", f"{n}-required") for n in ("alice", "fred")}
+    for mech in MECHS:
+        for who, certificate, good in (("alice", "alice", True), ("alice", "fred", True), ("fred", "fred", True),
+                                       ("bob", "alice", False), ("bob", "fred", False), ("fred", "alice", False)):
+            with inside(at, pair[certificate], login=False) as w:
+                token = i.token(email=f"{who}@example.org")
+                if not good:
+                    refused(w, mech, token, who)
+                    continue
+                code, text = log_in(w, mech, token, who)
+                check(code == 235 and who in text, f"{who}'s token, {certificate}'s certificate: {code} {text}")
+                w.expect(250, f"MAIL FROM:<{who}@example.org>")
+    check("the certificate of alice may not act as bob" in HOLD.srv.log.read_text(), "the log does not say why")
+    with Wire(at) as w:  # a token is no certificate
+        w.ehlo()
+        w.starttls()
+        w.expect(554, "EHLO c", "Client certificate required: none was sent")
+        w.expect(554, f"AUTH OAUTHBEARER {first_response('OAUTHBEARER', i.token())}")
+
+
 def user(*argv):
     call([SALLYPORT, "user", argv[0], "--data", HOLD.srv.store, *argv[1:]])
 
@@ -751,15 +777,21 @@ def main():
         sys.exit(0)
     with work() as tmp:
         HOLD.issuer = Issuer(tmp / "issuer.jwks")
+        HOLD.required = free_port()
         with server(tmp, listener="    auth-tls = SCRAM-SHA-256 PLAIN LOGIN OAUTHBEARER XOAUTH2",
                     routes=f"oauth main {{\n    issuer = {ISSUER}\n    audience = mail\n"
                     f"    keys = {HOLD.issuer.path}\n    scope = mail.send\n    leeway = 1s\n"
-                    f"    openid-configuration = {ISSUER}/.well-known/openid-configuration\n}}\n") as srv:
+                    f"    openid-configuration = {ISSUER}/.well-known/openid-configuration\n}}\n"
+                    f"listener required {{\n    address = 127.0.0.1:{HOLD.required}\n    client-certificates = required\n"
+                    f"    client-ca = {tmp}/sallyport/pki/ca.pem\n    auth-tls = SCRAM-SHA-256 PLAIN OAUTHBEARER XOAUTH2\n"
+                    "}\n") as srv:
             HOLD.srv = srv
+            user("add", "fred", "--password-file", srv.password_file, "--address", "fred@example.org")
             for name in ("bob", "carol", "dora", "erik"):
                 user("add", name, "--no-password", "--address", f"{name}@example.org")
             user("disable", "carol")
             user("grant", "--act-as", "bob", "alice")
+            user("grant", "--act-as", "fred", "alice")
             time.sleep(1.5)
             try:
                 run()

@@ -473,4 +473,93 @@ def _():
         tries = [l for l in hop.lines if l.startswith("RCPT")]
         check(len(tries) == 3, f"message, notice, double bounce; but {len(tries)}")
 
+
+# ---- 530: TLS is wanted, or a login ----
+
+def clear_route(hop, more=""):
+    return (f"route hop {{\n    match = remote.test\n    to = smarthost\n    host = 127.0.0.1:{hop.port}\n"
+            f"    tls = none\n{more}}}\n")
+
+
+def relay_login(tmp, ca):
+    password = tmp / "password"
+    password.write_text("hop secret\n")
+    password.chmod(0o600)
+    shutil.chown(password, "nobody" if os.geteuid() == 0 else None)
+    return f"    tls-ca = {ca}\n    user = relay\n    password-file = {password}\n"
+
+
+def waits(srv, *words):
+    """It is deferred, not bounced, and the administrator reads why."""
+    wait_until(lambda: rows(srv, "--state", "deferred"), 10, "the message to wait")
+    line = next(l for l in srv.process.output().splitlines() if " message.deferred " in l)
+    said = line + queue(srv, "show", rows(srv)[0]["id"])
+    for w in words:
+        check(w in said, f"{w!r} is not in {said}")
+    check(not srv.mailbox("alice").files(), "it bounced")
+
+
+@test("530 from a next hop, at MAIL or RCPT: in clear with STARTTLS offered TLS is meant, else a login; the mail waits")
+def _():
+    with work() as tmp:
+        pki = Certificates(tmp / "pki")
+        for verb in ("MAIL", "RCPT"):
+            # the words of the reply say the opposite each time: nobody reads them
+            hop = Scripted(tls=pki.server())
+            hop.answers[verb] = "530 5.7.0 Authentication required"
+            with server(tmp, routes=clear_route(hop), more=FAST) as srv:
+                submit(srv, "clear")
+                waits(srv, "use STARTTLS")
+                check(not any(l.startswith(("AUTH", "STARTTLS")) for l in hop.lines), f"{hop.lines}")
+            shutil.rmtree(tmp / "sallyport")
+            hop.stop()
+            hop = Scripted(tls=pki.server())
+            hop.answers[verb] = "530 5.7.0 Must issue a STARTTLS command first"
+            with server(tmp, routes=hop.route(f"    tls-ca = {pki.ca}\n"), more=FAST) as srv:
+                submit(srv, "inside")
+                waits(srv, "the server wants a login", "it offers PLAIN", "give a user name and password")
+                hop.answers.clear()  # an administrator mended it
+                queue(srv, "retry", "--all")
+                wait_until(lambda: hop.taken, 20, "the message")
+                empty(srv)
+            shutil.rmtree(tmp / "sallyport")
+            hop.stop()
+
+
+@test("530 after a login is about this mail: it comes back to its sender with the next hop's words")
+def _():
+    with work() as tmp:
+        pki = Certificates(tmp / "pki")
+        for verb in ("MAIL", "RCPT"):
+            hop = Scripted(tls=pki.server())
+            hop.answers[verb] = "530 5.7.1 not for the likes of relay"
+            with server(tmp, routes=hop.route(relay_login(tmp, pki.ca)), more=FAST) as srv:
+                submit(srv, "known")
+                got = notice(srv)
+                for words in (b"x@remote.test", b"Action: failed", b"530 5.7.1 not for the likes of relay"):
+                    check(words in got, f"no {words!r} in the notice:\n{got.decode()}")
+                empty(srv)
+                check(any(l.startswith("AUTH PLAIN") for l in hop.lines), f"{hop.lines}")
+                check("message.bounced" in srv.process.output(), "not in the log")
+            shutil.rmtree(tmp / "sallyport")
+            hop.stop()
+
+
+@test("530 to AUTH inside TLS is a refused login: the mail waits; it bounces with these words when its time is over")
+def _():
+    with work() as tmp:
+        pki = Certificates(tmp / "pki")
+        hop = Scripted(tls=pki.server())
+        hop.answers["AUTH"] = "530 5.7.0 no"
+        with server(tmp, routes=hop.route(relay_login(tmp, pki.ca)),
+                    more="retry-intervals = 1s\nqueue-lifetime = 5s\ndelay-warning = 0s") as srv:
+            submit(srv, "refused")
+            got = notice(srv)
+            for words in (b"x@remote.test", b"Action: failed", b"530 5.7.0 no"):
+                check(words in got, f"no {words!r} in the notice:\n{got.decode()}")
+            check(hop.sessions > 1, "it was tried once")
+            check(not any(l.startswith("MAIL") for l in hop.lines), f"{hop.lines}")
+            check("hop secret" not in srv.process.output(), "the password is in the log")
+
+
 run()
