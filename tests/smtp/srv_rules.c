@@ -4,6 +4,7 @@
  * A test generated from a table proves only that code obeys it.  The lists here come
  * from the RFCs and from PROTOCOL, and whoever changes a row changes them too.
  */
+#include "alloc.h"
 #include "rules.h"
 #include "srv.h"
 #include "t.h"
@@ -78,6 +79,13 @@ TEST("what the table says is wiped is wiped, what it keeps is kept")
         s->login_by = SP_BY_AUTH;
         s->tls = s->implicit_off = true;
         s->errors = s->auth_failures = 2;
+        s->swallow = s->swallow_cr = s->swallow_auth = s->login_stale = true;
+        s->cert_verified = s->external_only = s->binding = true;
+        s->cert = SP_CERT_USABLE;
+        s->idle = s->cert_refusals = s->messages = 2;
+        s->exch = sp_alloc(sizeof *s->exch);
+        CHECK(s->exch != NULL);
+        CHECK_INT(sp_group_new(s, 1), 0);
         sp_srv_wipe(s, when[i]);
         CHECK_INT(s->user.n, when[i] != SP_AT_TLS);
         CHECK_INT(s->helo.n, when[i] != SP_AT_TLS);
@@ -86,6 +94,13 @@ TEST("what the table says is wiped is wiped, what it keeps is kept")
         CHECK_INT(s->login_by == SP_BY_AUTH, when[i] != SP_AT_TLS);
         CHECK(s->cert_user.n == 1 && s->tls && s->implicit_off);
         CHECK(s->errors == 2 && s->auth_failures == 2);
+        CHECK_INT(s->swallow, when[i] != SP_AT_TLS);
+        CHECK_INT(s->swallow_cr, when[i] != SP_AT_TLS);
+        CHECK_INT(s->swallow_auth, when[i] != SP_AT_TLS);
+        CHECK_INT(s->login_stale, when[i] != SP_AT_TLS);
+        CHECK(s->cert == SP_CERT_USABLE && s->cert_verified && s->external_only);
+        CHECK(s->binding && s->idle == 2 && s->cert_refusals == 2 && s->messages == 2);
+        CHECK(!s->exch && !s->grp); /* of the moment: nothing outlives it */
         sp_srv_free(s);
     }
 }
