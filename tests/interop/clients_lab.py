@@ -99,10 +99,12 @@ class Mail:
 
 class Lab:
     """raw: the program sends a message as it is given; else it makes one, of a subject,
-    addresses and a body."""
+    addresses and a body.  options: of the server's configuration, where the default is not
+    what is tried."""
 
-    def __init__(self, packages, shown, release="bookworm", raw=True):
+    def __init__(self, packages, shown, release="bookworm", raw=True, options=None):
         self.packages, self.shown, self.release, self.raw = packages, shown, release, raw
+        self.options = options or {}
 
     def __enter__(self):
         need_server()
@@ -130,7 +132,7 @@ class Lab:
             self.stack.close()
 
     def _server(self):
-        srv = self.srv = Sallyport(self.tmp)
+        srv = self.srv = Sallyport(self.tmp, **self.options)
         self.stack.callback(lambda: srv.process and srv.process.stop(signal.SIGKILL))
         call([SALLYPORT, "user", "add", "--data", srv.store, "carl", "--address",
               "carl@example.org", "--no-password"])
