@@ -177,30 +177,12 @@ def _():
 
 @test("required, SCRAM: the same")
 def _():
-    import hashlib, hmac
-    def scram(pair, user):
+    def by_scram(pair, user):
         with inside(listener("required"), pair, login=False) as w:
-            first = f"n={user},r=abcdefgh"
-            w.send(f"AUTH SCRAM-SHA-256 {b64('n,,' + first)}\r\n")
-            code, text = w.reply()
-            check(code == 334, text)
-            challenge = base64.b64decode(text).decode()
-            part = dict(p.split("=", 1) for p in challenge.split(","))
-            salted = hashlib.pbkdf2_hmac("sha256", HOLD.srv.password.encode(), base64.b64decode(part["s"]),
-                                         int(part["i"]))
-            bare = f"c=biws,r={part['r']}"
-            key = hmac.digest(salted, b"Client Key", "sha256")
-            signature = hmac.digest(hashlib.sha256(key).digest(), f"{first},{challenge},{bare}".encode(), "sha256")
-            proof = bytes(a ^ b for a, b in zip(key, signature))
-            w.send(b64(f"{bare},p={b64(proof)}") + "\r\n")
-            code, _text = w.reply()
-            if code == 334:
-                w.send("\r\n")
-                code = w.reply()[0]
-            return code
+            return scram(w, user, HOLD.srv.password)
     alice = HOLD.certificates["domain not allowed"][0]
-    check(scram(alice, "alice") == 235, "the certificate's own user is refused")
-    got = scram(alice, "carol")
+    check(by_scram(alice, "alice") == 235, "the certificate's own user is refused")
+    got = by_scram(alice, "carol")
     check(got == 535, f"another user got {got}")
 
 
@@ -236,6 +218,26 @@ def _():
         text = wait_until(lambda: over(w, "alice@example.org"), 15, "421 at MAIL")
         check("disabled" in text, text)
     cli("user", "enable", "erin")
+
+
+@test("SmtpUTF8Mailbox (RFC 9598): the address that is not ASCII is the account's, over TLS 1.2 and 1.3; the reply stays ASCII")
+def _():
+    octets = "jürgen@example.org".encode()
+    name = der(0xa0, bytes.fromhex("06082b06010505070809") + der(0xa0, der(0x0c, octets)))
+    pair = HOLD.srv.certificates.sign("utf8", "/CN=j", raw_san(name), "clientAuth")
+    with inside(listener(""), pair, login=False) as w:
+        w.expect(504, "AUTH EXTERNAL =", "no account has the certificate's address")
+    cli("user", "add", "juergen", "--address", "jürgen@example.org", "--password-file", HOLD.srv.password_file)
+    time.sleep(1.5)
+    for version in VERSIONS.values():
+        for identity in ("=", b64(octets), b64("juergen")):
+            with inside(listener(""), pair, login=False, version=version) as w:
+                w.expect(235, f"AUTH EXTERNAL {identity}", "juergen")
+                w.expect(250, "MAIL FROM:<jürgen@example.org> SMTPUTF8".encode())
+        with inside(listener(""), pair, login=False, version=version) as w:
+            w.expect(250, "MAIL FROM:<jürgen@example.org> SMTPUTF8".encode())
+        with inside(listener(""), pair, login=False, version=version) as w:
+            w.expect(535, "AUTH EXTERNAL " + b64("Jürgen@example.org".encode()))
 
 
 # ---- certificate and password ----

@@ -87,6 +87,35 @@ def _():
             check(code == 250, f"{code} {text}: the message was stored and has arrived")
 
 
+@test("a disk that takes longer than the client waits: 451, and what it stored in the end is taken back")
+def _():
+    if not shutil.which("strace"):
+        skip("strace, which makes the disk slow, is not installed")
+    with work() as tmp, server(tmp) as srv:
+        queue = pid_of(srv, "queue")
+        slow = Process("strace", ["strace", "-f", "-p", queue, "-o", tmp / "trace", "-e", "trace=fdatasync,fsync",
+                                  "-e", "inject=fdatasync,fsync:delay_enter=113s:when=1"], tmp / "strace.log")
+        try:
+            slow.wait_ready(lambda: "attached" in slow.output())
+            start = time.monotonic()
+            with at_dot(srv, "late") as w:
+                code, text = w.reply()
+                took = time.monotonic() - start
+                check(code == 451 and text.startswith("4.3.0"), f"{code} {text}")
+                check(105 < took < 120, f"answered after {took:.0f} s")
+                wait_until(lambda: "too late to say so: taken back" in srv.process.output(), 60, "it in the log")
+        finally:
+            slow.stop(signal.SIGINT)
+        check("empty" in call([SALLYPORT, "queue", "list", "--config", srv.config]), "something is queued")
+        with inside(srv) as w:
+            w.mail()
+            w.rcpt()
+            w.submit(message("after"))
+        got = srv.mailbox("bob").wait(1)
+        time.sleep(2)
+        check(b"after" in got[0] and len(srv.mailbox("bob").files()) == 1, "what was told 451 arrived")
+
+
 if __name__ == "__main__":
     # Each of them waits for two minutes and costs nothing: at the same time.
     run()

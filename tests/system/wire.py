@@ -9,7 +9,7 @@
 
     shared(main)                          # run() with one server for all tests of a file
 """
-import base64, os, re, select, socket, ssl, sys, time
+import base64, hashlib, hmac, os, re, select, socket, ssl, sys, time
 
 from harness import SALLYPORT, Failed, call, check, run, server, work
 
@@ -191,6 +191,31 @@ def inside(srv, certificate=None, login=True, **more):
     if login:
         w.login()
     return w
+
+
+def scram(w, user, password, mechanism="SCRAM-SHA-256"):
+    """A login by SCRAM, from RFC 5802 and hashlib; the last reply's code."""
+    hash_ = "sha1" if mechanism == "SCRAM-SHA-1" else "sha256"
+    first = f"n={user},r=abcdefgh"
+    w.send(f"AUTH {mechanism} {b64('n,,' + first)}\r\n")
+    code, text = w.reply()
+    if code != 334:
+        return code
+    challenge = base64.b64decode(text).decode()
+    part = dict(p.split("=", 1) for p in challenge.split(","))
+    salted = hashlib.pbkdf2_hmac(hash_, password.encode(), base64.b64decode(part["s"]), int(part["i"]))
+    bare = f"c=biws,r={part['r']}"
+    key = hmac.digest(salted, b"Client Key", hash_)
+    signature = hmac.digest(hashlib.new(hash_, key).digest(), f"{first},{challenge},{bare}".encode(), hash_)
+    proof = bytes(a ^ b for a, b in zip(key, signature))
+    w.send(b64(f"{bare},p={b64(proof)}") + "\r\n")
+    code, text = w.reply()
+    if code == 334:
+        server = hmac.digest(hmac.digest(salted, b"Server Key", hash_), f"{first},{challenge},{bare}".encode(), hash_)
+        check(base64.b64decode(text) == b"v=" + b64(server).encode(), f"the server proves nothing: {text}")
+        w.send("\r\n")
+        code, _ = w.reply()
+    return code
 
 
 def check_log(srv):
