@@ -17,6 +17,7 @@ static struct sp_users *people(void)
     OK(sp_users_add(u, S("erin"), S("erin@example.org"), &e));
     OK(sp_users_act_as(u, S("alice"), S("bob"), true, &e));
     OK(sp_users_act_as(u, S("alice"), S("dave"), true, &e));
+    OK(sp_users_act_as(u, S("dave"), S("erin"), true, &e));
     OK(sp_users_enable(u, S("dave"), false, &e));
     OK(sp_users_set_password(u, S("alice"), S("pw-alice"), 4096, &e));
     OK(sp_users_set_password(u, S("bob"), S("pw-bob"), 4096, &e));
@@ -286,7 +287,8 @@ TEST("a required certificate: the password must be its account's, or of one it m
                {"alice", "bob", true},
                {"bob", "alice", false},
                {"", "alice", false},
-               {"nobody", "bob", false}};
+               {"nobody", "bob", false},
+               {"dave", "erin", false} /* may act as erin, and is disabled */};
     struct sp_users *u = people();
 
     for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
