@@ -6,6 +6,7 @@ As in clients_programs.py: submit(lab, message, "STARTTLS" or "implicit TLS", Lo
 import smtplib
 
 from clients_programs import *
+from peers import POSTFIX_SERVICES
 
 
 def _changed(lab, *what):
@@ -26,24 +27,6 @@ def _keys(lab, login, owner, folder):
 
 
 # ---- Postfix ----
-
-MASTER = """\
-pickup unix n - n 60 1 pickup
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-tlsmgr unix - - n 1000? 1 tlsmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-smtp unix - - n - - smtp
-error unix - - n - - error
-retry unix - - n - - error
-proxymap unix - - n - - proxymap
-anvil unix - - n - 1 anvil
-postlog unix-dgram n - n - 1 postlogd
-"""
-
 
 def postfix(lab, mail, tls, login):
     """As SASL_README and TLS_README have it for a relay host."""
@@ -66,7 +49,7 @@ def postfix(lab, mail, tls, login):
                      "smtp_tls_key_file = /etc/postfix/client.key\n")
         lab.sh(_keys(lab, login, "root", "/etc/postfix") + f"""
             cp {lab.file('main.cf', conf)} /etc/postfix/main.cf
-            cp {lab.file('master.cf', MASTER)} /etc/postfix/master.cf
+            cp {lab.file('master.cf', POSTFIX_SERVICES)} /etc/postfix/master.cf
             chmod 644 /etc/postfix/*.cf
             install -m 600 {lab.file('sasl', f"{hop} {login.user}:{login.password}")} /etc/postfix/sasl_passwd
             postfix stop || :

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from harness import CACHE, PYTHON, Certificates, Failed, Maildir, Process, free_port, port_open, \
     skip, wait_until
-from peers import Peer
+from peers import POSTFIX_SERVICES, Peer
 
 HERE = Path(__file__).resolve().parent
 STARTTLS, IMPLICIT = "STARTTLS", "implicit TLS"
@@ -374,23 +374,7 @@ class Postfix(Submission):
                         f"  -o smtpd_relay_restrictions={restrictions[variant]}\n"
             if transport == IMPLICIT:
                 services += "  -o smtpd_tls_wrappermode=yes\n"
-        (self.folder / "master.cf").write_text(services + """\
-pickup unix n - n 60 1 pickup
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-tlsmgr unix - - n 1000? 1 tlsmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-smtp unix - - n - - smtp
-relay unix - - n - - smtp
-error unix - - n - - error
-retry unix - - n - - error
-anvil unix - - n - 1 anvil
-proxymap unix - - n - - proxymap
-postlog unix-dgram n - n - 1 postlogd
-""")
+        (self.folder / "master.cf").write_text(services + POSTFIX_SERVICES)
         return self.preamble() + f"""
             cp {self.folder}/main.cf {self.folder}/master.cf /etc/postfix/
             postconf -e maillog_file_prefixes={self.folder}

@@ -89,6 +89,27 @@ class Peer:
         self.stop()
 
 
+# What the master.cf of every Postfix of the tests has besides its listeners.
+POSTFIX_SERVICES = """\
+pickup unix n - n 60 1 pickup
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+tlsmgr unix - - n 1000? 1 tlsmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+smtp unix - - n - - smtp
+relay unix - - n - - smtp
+virtual unix - n n - - virtual
+error unix - - n - - error
+retry unix - - n - - error
+anvil unix - - n - 1 anvil
+proxymap unix - - n - - proxymap
+postlog unix-dgram n - n - 1 postlogd
+"""
+
+
 class Postfix(Peer):
     """A relay that wants a login: a next hop (smart host) for us.
 
@@ -153,28 +174,14 @@ class Postfix(Peer):
             auxprop_plugin: sasldb
             mech_list: PLAIN LOGIN SCRAM-SHA-256 CRAM-MD5
             """)
-        self.file("master.cf", f"""\
+        self.file("master.cf", textwrap.dedent(f"""\
             127.0.0.1:{self.port} inet n - n - - smtpd
             127.0.0.1:{self.tls_port} inet n - n - - smtpd
               -o smtpd_tls_wrappermode=yes
             127.0.0.1:{self.clear_port} inet n - n - - smtpd
               -o smtpd_tls_security_level=none -o smtpd_sasl_auth_enable=no
               -o mynetworks=127.0.0.0/8 -o smtpd_relay_restrictions=permit_mynetworks,reject
-            pickup unix n - n 60 1 pickup
-            cleanup unix n - n - 0 cleanup
-            qmgr unix n - n 300 1 qmgr
-            tlsmgr unix - - n 1000? 1 tlsmgr
-            rewrite unix - - n - - trivial-rewrite
-            bounce unix - - n - 0 bounce
-            defer unix - - n - 0 bounce
-            trace unix - - n - 0 bounce
-            virtual unix - n n - - virtual
-            error unix - - n - - error
-            retry unix - - n - - error
-            anvil unix - - n - 1 anvil
-            proxymap unix - - n - - proxymap
-            postlog unix-dgram n - n - 1 postlogd
-            """)
+            """) + POSTFIX_SERVICES)
         return f"""\
             mkdir -p {self.folder}/mail
             chown 5000:5000 {self.folder}/mail

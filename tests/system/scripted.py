@@ -10,13 +10,17 @@ answers: by verb ("", the banner; EHLO, MAIL, RCPT, DATA, ".", QUIT) a reply, a 
 of the line that gives one, or None: what a friendly server says.  A reply of "" closes
 the connection.  With tls= (certificate, key) it lists STARTTLS, and AUTH PLAIN (or auth=)
 inside.
+
+With client_ca= as well it asks for a certificate and wants the password: AUTH is listed
+only to those who show no certificate, and MAIL without a login is refused.
 """
 import contextlib, socket, ssl, threading
 
 
 class Scripted:
-    def __init__(self, lmtp=False, tls=None, port=0, lists=(), auth="PLAIN"):
+    def __init__(self, lmtp=False, tls=None, port=0, lists=(), auth="PLAIN", client_ca=None):
         self.lmtp, self.tls, self.lists, self.auth = lmtp, tls, lists, auth
+        self.client_ca = client_ca
         self.answers, self.taken, self.lines, self.sessions = {}, [], [], 0
         self.socket = socket.create_server(("127.0.0.1", port))
         self.port = self.socket.getsockname()[1]
@@ -46,8 +50,17 @@ class Scripted:
         with contextlib.suppress(OSError, EOFError), c:
             self._session(c)
 
+    def _secured(self, c):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*self.tls)
+        if self.client_ca:
+            context.load_verify_locations(self.client_ca)
+            context.verify_mode = ssl.CERT_OPTIONAL
+        return context.wrap_socket(c, server_side=True)
+
     def _session(self, c):
         f, secure, sender, to = c.makefile("rwb", buffering=0), False, None, []
+        shown, login = False, not self.client_ca
 
         def say(verb, line, friendly):
             answer = self.answers.get(verb)
@@ -65,19 +78,17 @@ class Scripted:
             verb = line.split()[0].upper()
             if verb in ("EHLO", "LHLO"):
                 lists = [*self.lists, "PIPELINING", "8BITMIME"]
-                if self.tls:
+                if self.tls and not shown:
                     lists.append(f"AUTH {self.auth}" if secure else "STARTTLS")
                 say("EHLO", line, "".join(f"250-{l}\r\n" for l in ["hop.test", *lists[:-1]])
                     + f"250 {lists[-1]}")
             elif verb == "STARTTLS":
                 if say(verb, line, "220 2.0.0 go"):
-                    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-                    context.load_cert_chain(*self.tls)
-                    c = context.wrap_socket(c, server_side=True)
-                    f, secure = c.makefile("rwb", buffering=0), True
+                    c = self._secured(c)
+                    f, secure, shown = c.makefile("rwb", buffering=0), True, bool(c.getpeercert())
             elif verb == "MAIL":
                 sender, to = None, []
-                if say(verb, line, "250 2.1.0 ok"):
+                if say(verb, line, "250 2.1.0 ok" if login else "530 5.7.0 Authentication required"):
                     sender = line[line.index("<") + 1:line.index(">")]
             elif verb == "RCPT" and sender is None:
                 f.write(b"503 5.5.1 MAIL first\r\n")
@@ -108,5 +119,7 @@ class Scripted:
             elif verb == "QUIT":
                 say(verb, line, "221 2.0.0 bye")
                 return
+            elif verb == "AUTH":
+                login = say(verb, line, "235 2.7.0 ok") or login
             else:
-                say(verb, line, "235 2.7.0 ok" if verb == "AUTH" else "250 2.0.0 ok")
+                say(verb, line, "250 2.0.0 ok")

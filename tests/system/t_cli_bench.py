@@ -2,7 +2,7 @@
 # sets: default
 # timeout: 600
 """`sallyport bench`: the counts add up whatever the server does, nothing hangs silently."""
-import itertools, json, pty, select, socketserver, ssl, threading
+import itertools, json, pty, select, threading
 from harness import *
 from scripted import Scripted
 
@@ -154,56 +154,14 @@ def _():
     need_server()
     with work() as tmp:
         pki = Certificates(tmp / "pki")
-        certificate, key = pki.server()
         client, client_key = pki.client("alice@example.org")
         (tmp / "p").write_text("secret\n")
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate, key)
-        context.load_verify_locations(pki.ca)
-        context.verify_mode = ssl.CERT_OPTIONAL
-        taken = []
-
-        class Handler(socketserver.StreamRequestHandler):
-            def handle(self):
-                bare, login = not self.connection.getpeercert(), False
-                say = lambda text: self.wfile.write(text + b"\r\n")
-                say(b"220 script ESMTP")
-                for line in self.rfile:
-                    verb = line[:4].upper()
-                    if verb == b"EHLO":
-                        say(b"250-script\r\n250 AUTH PLAIN" if bare else b"250 script")
-                    elif verb == b"AUTH":
-                        login = True
-                        say(b"235 2.7.0 in")
-                    elif verb == b"MAIL" and not login:
-                        say(b"530 5.7.0 Authentication required")
-                    elif verb == b"DATA":
-                        say(b"354 go")
-                        while self.rfile.readline() not in (b".\r\n", b""):
-                            pass
-                        taken.append(1)
-                        say(b"250 2.0.0 queued")
-                    elif verb == b"QUIT":
-                        say(b"221 bye")
-                        return
-                    else:
-                        say(b"250 fine")
-
-        class Tls(socketserver.ThreadingTCPServer):
-            daemon_threads = True
-
-            def get_request(self):
-                s, where = self.socket.accept()
-                return context.wrap_socket(s, server_side=True), where
-
-        with Tls(("127.0.0.1", 0), Handler) as s:
-            threading.Thread(target=s.serve_forever, daemon=True).start()
+        with hop(tls=pki.server(), client_ca=pki.ca) as (h, _):
             for more in [[], ["--reconnect"]]:
-                del taken[:]
-                r, said = bench("-s", f"smtps://127.0.0.1:{s.server_address[1]}", "--ca", pki.ca, "-C", client,
-                                "-K", client_key, "-u", "alice", "-P", tmp / "p", *ENVELOPE, "-n", 2, "-M", 4, *more)
-                check(r["messages"] == 8 == len(taken), f"{r}: {len(taken)} taken: {said}")
-            s.shutdown()
+                del h.taken[:]
+                r, said = bench("-s", f"smtp://127.0.0.1:{h.port}", "--ca", pki.ca, "-C", client, "-K", client_key,
+                                "-u", "alice", "-P", tmp / "p", *ENVELOPE, "-n", 2, "-M", 4, *more)
+                check(r["messages"] == 8 == len(h.taken), f"{r}: {len(h.taken)} taken: {said}")
 
 
 @test("mistakes on the command line: status 64 and words")

@@ -2,8 +2,9 @@
 # sets: default
 # timeout: 600
 """`sallyport send` and `sendmail`: what arrives, what they say, how they end."""
-import email, email.policy, json, socketserver, ssl, threading
+import email, email.policy, json, socketserver, threading
 from harness import *
+from scripted import Scripted
 
 SMALL = b"From: alice@example.org\nTo: bob@example.org\nSubject: hello\n\nHello\n"
 
@@ -274,59 +275,19 @@ def _():
     need()
     with work() as tmp:
         pki = Certificates(tmp / "pki")
-        certificate, key = pki.server()
         client, client_key = pki.client("alice@example.org")
         (tmp / "p").write_text("secret\n")
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate, key)
-        context.load_verify_locations(pki.ca)
-        context.verify_mode = ssl.CERT_OPTIONAL
-        body = []
-
-        class Handler(socketserver.StreamRequestHandler):
-            def handle(self):
-                bare, inside, login = not self.connection.getpeercert(), False, False
-                self.wfile.write(b"220 script ESMTP\r\n")
-                for line in self.rfile:
-                    verb = line[:4].upper()
-                    if inside:
-                        body.append(line)
-                        inside = line != b".\r\n"
-                        if not inside:
-                            self.wfile.write(b"250 2.0.0 queued\r\n")
-                    elif verb == b"EHLO":
-                        self.wfile.write(b"250-script\r\n250 AUTH PLAIN\r\n" if bare
-                                         else b"250 script\r\n")
-                    elif verb == b"AUTH":
-                        login = True
-                        self.wfile.write(b"235 2.7.0 in\r\n")
-                    elif verb == b"MAIL" and not login:
-                        self.wfile.write(b"530 5.7.0 Authentication required\r\n")
-                    elif verb == b"DATA":
-                        inside = True
-                        self.wfile.write(b"354 go\r\n")
-                    elif verb == b"QUIT":
-                        self.wfile.write(b"221 bye\r\n")
-                        return
-                    else:
-                        self.wfile.write(b"250 fine\r\n")
-
-        class Tls(socketserver.ThreadingTCPServer):
-            daemon_threads = True
-
-            def get_request(self):
-                s, where = self.socket.accept()
-                return context.wrap_socket(s, server_side=True), where
-
-        with Tls(("127.0.0.1", 0), Handler) as s:
-            threading.Thread(target=s.serve_forever, daemon=True).start()
-            said = call([SALLYPORT, "send", "--server", f"smtps://127.0.0.1:{s.server_address[1]}",
+        hop = Scripted(tls=pki.server(), client_ca=pki.ca)
+        try:
+            said = call([SALLYPORT, "send", "--server", f"smtp://127.0.0.1:{hop.port}",
                          "--ca", pki.ca, "--certificate", client, "--key", client_key, "--user",
                          "alice", "--password-file", tmp / "p"], stdin=SMALL,
                         env={"XDG_CONFIG_HOME": str(tmp)})
-            s.shutdown()
+        finally:
+            hop.stop()
         check("accepted by" in said and "[AUTH PLAIN" in said, said)
-        check(b"".join(body).endswith(b"\r\nHello\r\n.\r\n"), repr(body))
+        check(hop.sessions == 2, f"{hop.sessions} sessions")
+        check(len(hop.taken) == 1 and hop.taken[0][2].endswith(b"\r\n\r\nHello\r\n"), str(hop.taken))
 
 
 @test("--no-tls and passwords in clear go nowhere by accident")
