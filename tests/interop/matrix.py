@@ -52,6 +52,7 @@ from types import SimpleNamespace
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "system"))
 from harness import *
 from harness import ROOT, SALLYPORT, Failed, Skipped, call, work
+import marks
 
 RUNS = 5
 AT_A_TIME = 2
@@ -101,6 +102,7 @@ class Matrix:
             sys.exit(0)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that "with" blocks end
         chosen = [c for c in self.cells if only in c.name]
+        version = our_version()  # of this moment: the tree may move on during the run
         began = time.monotonic()
         self.lock, self.counts, self.records = threading.Lock(), [0, 0, 0], []
         self.stopping = False
@@ -115,7 +117,7 @@ class Matrix:
                 self.stopping = True
                 raise
         seconds = time.monotonic() - began
-        self._keep(bool(only), seconds)
+        self._keep(bool(only), seconds, version)
         passed, failed, skipped = self.counts
         print(f"{len(self.records)} cells, {sum(r['runs'] for r in self.records)} runs, "
               f"{len(peers)} peers: {seconds:.0f} s")
@@ -145,7 +147,7 @@ class Matrix:
                 traceback.print_exc(file=sys.stdout)
             self._say(1, f"FAILED: {name}\n    {e}")
         with self.lock:  # a run that is stopped keeps what it found
-            self._keep(True, 0)
+            self._keep(True)
 
     def _run_cell(self, c, p, version):
         record = {"side": self.side, "peer": c.peer, "row": c.row, "column": c.column,
@@ -192,7 +194,7 @@ class Matrix:
 
     # ---- keeping ----
 
-    def _keep(self, partly, seconds):
+    def _keep(self, partly, seconds=0, version=""):
         known = read()
         ran = {(r["peer"], r["row"], r["column"]) for r in self.records}
         names = {r["peer"] for r in self.records}
@@ -211,7 +213,7 @@ class Matrix:
         known["cells"] = cells
         if not partly:
             known["runs"][self.side] = {"date": time.strftime("%Y-%m-%d", time.gmtime()),
-                                        "sallyport": our_version(), "seconds": round(seconds)}
+                                        "sallyport": version, "seconds": round(seconds)}
         try:
             write(known)
         except OSError as e:
@@ -219,8 +221,14 @@ class Matrix:
 
 
 def our_version():
+    """Of the program and, in a git tree, of what it was built from."""
     said = call([SALLYPORT, "--version"], ok=range(256)) if SALLYPORT else ""
-    return said.splitlines()[0].strip() if said else "unknown"
+    version = said.splitlines()[0].strip() if said else "unknown"
+    try:
+        commit = call(["git", "-C", ROOT, "log", "-1", "--format=%h", "--", "src"]).strip()
+    except (Failed, OSError):
+        return version
+    return f"{version} (src of commit {commit})" if commit else version
 
 
 def read(path=None):
@@ -351,6 +359,8 @@ def document(known):
         cells = [c for c in known["cells"] if c["side"] == side]
         if cells:
             parts.append(side_text(side, cells, known["runs"].get(side)))
+    if known["cells"]:
+        parts.insert(1, marks.text(known["cells"]))
     return "\n".join(parts)
 
 

@@ -2,7 +2,7 @@
 # sets: default
 """The matrix of real peers counts, keeps and shows what its cells gave; the document in
 doc/ is made of the results beside it."""
-import matrix
+import marks, matrix
 from matrix import *
 
 
@@ -109,6 +109,46 @@ def _():
             raise Failed("ended with 1")
             yield
         check(run_quietly(m)[0] == 1, "no failure")
+
+
+def cell_of(side, peer, row, column, want="delivered", passed=3):
+    return {"side": side, "peer": peer, "row": row, "column": column, "want": want, "runs": 3, "passed": passed}
+
+
+@test("what is counted: a set-up only when each of its cells passed, a setting only where there is a way in")
+def _():
+    check(sum(map(len, marks.SETUPS.values())) == 38, "the set-ups are not those that were tried before")
+    check(sum(map(len, marks.SERVERS.values())) == 11, "the settings are not those that were tried before")
+    cells = [cell_of("clients", p, r, c) for p, rows in marks.SETUPS.items() for r in rows for c in "ab"]
+    check(all(marks.served(cells).values()), "one is not counted")
+    check("serves **38 of 38**" in marks.text(cells), marks.text(cells))
+    cells[-1]["passed"] = 2
+    text = marks.text(cells)
+    check("serves **37 of 38**" in text and "Not: nodemailer, certificate and password." in text, text)
+    check("serves **37 of 38**" in marks.text(cells[:-2]), "one that did not run is counted")
+
+    cells = [cell_of("servers", "Exim", "tls driver: certificate", "STARTTLS"),
+             cell_of("servers", "Exim", "tls driver: certificate", "implicit TLS"),
+             cell_of("servers", "Courier", "certificate", "STARTTLS"),
+             cell_of("servers", "Exim", "passwords: certificate", "STARTTLS", want="refused"),
+             cell_of("servers", "Exim", "tls driver: expired certificate", "STARTTLS", want="refused")]
+    check("| certificate | 2 of 2 that have a way in | 2 of 2 " in marks.text(cells), marks.text(cells))
+    cells[1]["passed"] = 2
+    check("| certificate | 1 of 2 that have a way in | 1 of 2 " in marks.text(cells), marks.text(cells))
+
+
+@test("what is counted are cells of the results")
+def _():
+    cells = read()["cells"]
+    rows = {(c["side"], c["peer"], c["row"]) for c in cells}
+    for peer, setups in marks.SETUPS.items():
+        for row in setups:
+            check(("clients", peer, row) in rows, f"{peer}, {row} is no row of the matrix")
+    for peer, settings in marks.SERVERS.items():
+        for setting in settings:
+            for held in marks.HELD:
+                row = f"{setting}: {held}" if setting else held
+                check(("servers", peer, row) in rows, f"{peer}, {row} is no row of the matrix")
 
 
 @test("doc/interoperability.md is what doc/interoperability.json says")
