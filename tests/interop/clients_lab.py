@@ -28,6 +28,7 @@ MIME = ("MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n"
         "Content-Transfer-Encoding: 8bit\r\nX-Folded: one\r\n two\r\n")
 RAW_BODY = (TEXT_BODY + "Žluťoučký kůň, 日本語\r\n" + "x" * 900 + "\r\n." + "y" * 700
             + "\r\n.\r\nend.\r\n")
+P12_PASSWORD = "p12 secret"
 _numbers = itertools.count(1)
 
 
@@ -170,6 +171,16 @@ class Lab:
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         return path
 
+    def p12(self, name):
+        """Certificate and key as one file with a password, for programs that want that."""
+        path = self.pki / f"{name}.p12"
+        if not path.exists():
+            call(["openssl", "pkcs12", "-export", "-in", f"{self.pki}/{name}.pem", "-inkey",
+                  f"{self.pki}/{name}.key", "-name", name, "-out", path, "-passout",
+                  f"pass:{P12_PASSWORD}"])
+            os.chmod(path, 0o644)
+        return path
+
     def port(self, tls):
         return self.srv.tls_port if tls == "implicit TLS" else self.srv.port
 
@@ -242,12 +253,13 @@ class Lab:
 
     def refused(self, mail, event, words, said=""):
         """Check that nothing arrived and that the log has this event, with these words in
-        its reason; returns what the log says."""
+        its reason (or in the reply that it names); returns what the log says."""
         time.sleep(0.3)
         events = list(self.events())
         check(not self.srv.mailbox(mail.name).messages() and
               not any(e == "message.accepted" for _, e, _ in events),
               self.words("something was accepted", said))
-        hits = [kv for _, e, kv in events if e == event and words in kv.get("reason", "")]
+        hits = [why for _, e, kv in events if e == event
+                for why in [kv.get("reason") or kv.get("reply", "")] if words in why]
         check(hits, self.words(f"no {event} with {words!r}", said))
-        return hits[0]["reason"]
+        return hits[0]

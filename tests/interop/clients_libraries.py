@@ -18,12 +18,27 @@ def php(lab, mail, tls, login):
     return said
 
 
+def jakarta(lab, mail, tls, login):
+    jars = "/usr/share/java/jakarta-mail.jar:/usr/share/java/jakarta-activation.jar"
+    if not (lab.tmp / "Send.class").exists():
+        source = lab.file("Send.java", (PROGRAMS / "Send.java").read_text())
+        lab.sh(f"javac -cp {jars} -d {lab.tmp} {source}", seconds=180)
+    o = option_values(lab, mail, tls, login) | {"p12_password": P12_PASSWORD}
+    if login.certificate:
+        o["p12"] = lab.p12(login.certificate)
+    lines = "".join(f"{k}={str(v).lower() if isinstance(v, bool) else v}\n" for k, v in o.items())
+    return lab.sh(f"java -cp {jars}:{lab.tmp} Send {lab.file('options.properties', lines)}", ok=login.ok)
+
+
 SERVED.update({
     "Go net/smtp": [PASSWORD, external(INITIAL, "initial"), external(ASKED, "asked"), ALONE, BOTH],
     "PHPMailer": [PASSWORD, ALONE, BOTH],
+    "Jakarta Mail": [PASSWORD, external(INITIAL, "initial"), external("=", "empty"), ALONE, BOTH],
 })
 WITH.update({
     "Go net/smtp": ("golang-go ca-certificates", "golang-1.19-go", go, True),
     "PHPMailer": ("php-cli libphp-phpmailer ca-certificates", "libphp-phpmailer php8.2-cli", php, False),
+    "Jakarta Mail": ("openjdk-17-jdk-headless libjakarta-mail-java", "libjakarta-mail-java openjdk-17-jre-headless",
+                     jakarta, True),
 })
 CANNOT["PHPMailer"] = [("EXTERNAL", "Could not authenticate", dict(certificate="alice", external="initial"))]

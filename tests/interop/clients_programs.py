@@ -115,7 +115,7 @@ def _mutt(program):
     return submit
 
 
-def options(lab, mail, tls, login):
+def option_values(lab, mail, tls, login):
     """For the programs of this folder, which are as the manuals of their libraries."""
     o = {"port": lab.port(tls), "implicit": tls == "implicit TLS", "ca": str(lab.ca),
          "from": mail.sender, "to": mail.to, "identity": mail.sender, "user": login.user,
@@ -128,7 +128,11 @@ def options(lab, mail, tls, login):
     if login.certificate:
         o |= {"certificate": f"{lab.pki}/{login.certificate}.pem",
               "key": f"{lab.pki}/{login.certificate}.key"}
-    return lab.file("options.json", json.dumps(o))
+    return o
+
+
+def options(lab, mail, tls, login):
+    return lab.file("options.json", json.dumps(option_values(lab, mail, tls, login)))
 
 
 def _program(command, name):
@@ -329,6 +333,8 @@ NEGATIVE = [
     ("certificate of another authority", dict(certificate="foreign"), "certificate.unusable", ""),
     ("expired certificate", dict(certificate="expired"), "certificate.unusable", "expired"),
 ]
+# (Program, row) that shows otherwise: event and words.
+REFUSED_AS = {}
 RELEASE = {}
 NO_IMPLICIT = {"esmtp": "esmtprc(5) has STARTTLS only"}
 
@@ -356,6 +362,7 @@ def declare_one(m, name):
         for row, told, event, words in NEGATIVE:
             if "certificate" in told and not any("certificate" in t for _, t, *_ in SERVED[name]):
                 continue
+            event, words = REFUSED_AS.get((name, row), (event, words))
             m.cell(name, row, tls, want="refused")(refused(submit, tls, told, event, words))
 
 
