@@ -111,6 +111,7 @@ int sp_findings_choose(struct sp_findings *f, const struct sp_check_choice *c,
             not_chosen(f, id, &all);
         f->total += f->check[i].state == SP_CHECK_TODO;
     }
+    f->done = 0;
     f->chosen = *c;
     return 0;
 }

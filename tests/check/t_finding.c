@@ -94,7 +94,8 @@ TEST("what a gentle run of a server may cost is within the promise")
     for (int i = 0; i < SP_CHECK_COUNT; i++) {
         const struct sp_check_row *c = sp_check_row((enum sp_check_id)i);
 
-        if (c->side != SP_SIDE_SERVER || c->tier != SP_TIER_GENTLE)
+        if (c->side != SP_SIDE_SERVER || c->tier != SP_TIER_GENTLE ||
+            c->needs & SP_NEEDS_MX) /* there nobody logs in */
             continue;
         connections += c->connections;
         logins += c->failed_logins;
