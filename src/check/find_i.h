@@ -28,7 +28,7 @@ struct sp_findings {
     size_t n_facts;
     struct run_caps caps[SP_CAPS_COUNT];
     enum sp_recipe_id recipe[SP_RECIPE_COUNT]; /* each once, the first recommended */
-    size_t n_recipes;
+    size_t n_recipes, n_recommended;           /* those stand first */
     struct sp_progress progress;
     enum sp_check_id running;
     unsigned done, total; /* checks of this run */

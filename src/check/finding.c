@@ -99,6 +99,8 @@ int sp_findings_choose(struct sp_findings *f, const struct sp_check_choice *c,
 
     if (rc < 0)
         return rc;
+    memset(f->check, 0, sizeof f->check);
+    f->done = f->total = 0;
     all.have |= c->profile == SP_PROFILE_MX ? SP_NEEDS_MX : SP_NEEDS_SUBMISSION;
     for (int i = 0; i < SP_CHECK_COUNT; i++) {
         enum sp_check_id id = (enum sp_check_id)i;
@@ -184,6 +186,21 @@ void sp_findings_say(struct sp_findings *f, const char *fmt, ...)
     say(f, what);
 }
 
+/* At place `at`, once: what stood there and behind it moves. */
+static void put_recipe(struct sp_findings *f, enum sp_recipe_id id, size_t at)
+{
+    size_t i = 0;
+
+    while (i < f->n_recipes && f->recipe[i] != id)
+        i++;
+    if (id == SP_R_NONE || (i < f->n_recipes && i <= at))
+        return;
+    f->n_recipes += i == f->n_recipes;
+    for (; i > at; i--)
+        f->recipe[i] = f->recipe[i - 1];
+    f->recipe[at] = id;
+}
+
 /* ---- findings ---- */
 
 static bool same(const struct sp_finding *a, enum sp_finding_id id,
@@ -237,7 +254,7 @@ int sp_finding_add_as(struct sp_findings *f, enum sp_finding_id id,
         if (fact[i] && !(x->fact[i] = keep(f, sp_str(fact[i]))))
             return lost(f, -SP_ENOMEM);
     if (row->recipe)
-        sp_findings_recipe(f, (enum sp_recipe_id)row->recipe);
+        put_recipe(f, (enum sp_recipe_id)row->recipe, f->n_recipes);
     insert(f, x);
     return 0;
 }
@@ -315,11 +332,13 @@ void sp_findings_cap(struct sp_findings *f, enum sp_caps_when when, struct sp_st
 
 void sp_findings_recipe(struct sp_findings *f, enum sp_recipe_id id)
 {
-    for (size_t i = 0; i < f->n_recipes; i++)
+    size_t had = f->n_recommended;
+
+    for (size_t i = 0; i < had; i++)
         if (f->recipe[i] == id)
             return;
-    if (id != SP_R_NONE)
-        f->recipe[f->n_recipes++] = id;
+    put_recipe(f, id, had);
+    f->n_recommended += id != SP_R_NONE;
 }
 
 /* ---- the end ---- */

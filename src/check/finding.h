@@ -265,7 +265,8 @@ void sp_findings_cap(struct sp_findings *f, enum sp_caps_when when, struct sp_st
 /* An EHLO was answered there, though perhaps without any capability. */
 void sp_findings_caps_seen(struct sp_findings *f, enum sp_caps_when when);
 
-/* A recipe that works here, whatever was found; the first one is the one to recommend. */
+/* A recipe that works here, whatever was found: stands before those of findings, and the
+ * first one is the one to recommend. */
 void sp_findings_recipe(struct sp_findings *f, enum sp_recipe_id id);
 
 /* The probing itself failed: a status of sysexits.h and a sentence.  The first counts. */

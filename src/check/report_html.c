@@ -50,7 +50,7 @@ static const char style[] =
 ".talk .where{color:var(--soft);padding-left:0;text-indent:0;font-family:system-ui,sans-serif}"
 ".talk b{display:inline-block;width:1.6rem;text-indent:0}.talk .client b{color:var(--client)}.talk .server b{color:var(--server)}"
 ".talk .note{color:var(--soft);font-style:italic}\n"
-".list{padding:0;margin:0;list-style:none}.list li{padding:.4rem 0 .4rem 1.6rem;border-top:1px solid var(--line);position:relative}"
+".list,.card.list{padding:.3rem 1rem;margin:0;list-style:none}.list li{padding:.4rem 0 .4rem 1.6rem;border-top:1px solid var(--line);position:relative}"
 ".list li:first-child{border-top:0}.tick::before{content:\"\\2713\";position:absolute;left:.2rem;color:var(--good);font-weight:700}"
 ".wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.9rem}"
 "th,td{text-align:left;padding:.35rem .6rem;border-top:1px solid var(--line);vertical-align:top}"
@@ -58,6 +58,7 @@ static const char style[] =
 "td.yes,td.no{text-align:center}thead th.state{text-align:center}td.yes{color:var(--good);font-weight:700}td.no{color:var(--soft)}"
 "tr.differs td:first-child{font-weight:600}\n"
 "pre{background:var(--code);border-radius:.4rem;padding:.6rem .8rem;margin:.3rem 0 .8rem;white-space:pre-wrap;overflow-wrap:anywhere}\n"
+".title{font-size:1.02rem;font-weight:600;color:var(--ink)}.title::first-letter{text-transform:uppercase}"
 "h4{margin:.7rem 0 .2rem;font-size:.9rem}footer{margin-top:2.5rem;border-top:1px solid var(--line);padding-top:.8rem}\n"
 "@media(max-width:32rem){dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:.5rem}.card{padding:.85rem .85rem}th,td{padding:.35rem .35rem}}\n"
 "@media print{:root{color-scheme:light;--bg:#fff;--card:#fff;--ink:#000;--soft:#444;--line:#bbb;--code:#f3f3f3;"
@@ -306,12 +307,14 @@ static void findings(struct sp_rep *r)
 
 /* ---- client settings ---- */
 
-static void recipe(struct sp_rep *r, const struct sp_recipe_row *recipe_row)
+static void recipe(struct sp_rep *r, const struct sp_recipe_row *recipe_row, bool open)
 {
-    sp_rep_printf(r, "<article class=\"card finding good\" id=\"recipe-%s\">\n<h3>",
-                  recipe_row->id);
+    sp_rep_printf(r,
+                  "<details class=\"card finding good\" id=\"recipe-%s\"%s>\n"
+                  "<summary class=\"title\">",
+                  recipe_row->id, open ? " open" : "");
     put_ours(r, sp_str(recipe_row->title));
-    sp_rep_puts(r, "</h3>\n");
+    sp_rep_puts(r, "</summary>\n");
     for (const struct sp_recipe_client *c = sp_recipe_clients(); c->key; c++) {
         const char *t = sp_recipe_text(recipe_row, c);
         struct sp_buf b;
@@ -329,7 +332,7 @@ static void recipe(struct sp_rep *r, const struct sp_recipe_row *recipe_row)
         sp_rep_puts(r, "</pre>\n");
         sp_buf_free(&b);
     }
-    sp_rep_puts(r, "</article>\n");
+    sp_rep_puts(r, "</details>\n");
 }
 
 static void recipes(struct sp_rep *r)
@@ -338,7 +341,7 @@ static void recipes(struct sp_rep *r)
         return;
     sp_rep_puts(r, "<section>\n<h2>Settings for mail programs</h2>\n");
     for (size_t i = 0; i < r->f->n_recipes; i++)
-        recipe(r, sp_recipe_row(r->f->recipe[i]));
+        recipe(r, sp_recipe_row(r->f->recipe[i]), i == 0);
     sp_rep_puts(r, "</section>\n");
 }
 
@@ -424,11 +427,12 @@ static void foot(struct sp_rep *r)
 
     sp_rep_printf(
         r,
-        "<footer class=\"soft small\">\n<p>%u checks ran, with %u connection%s "
+        "<footer class=\"soft small\">\n<p>%u check%s ran, with %u connection%s "
         "and %u failed login%s. Passwords are never part of this page.</p>\n"
         "<p>sallyport %s</p>\n</footer>\n</main>\n</body>\n</html>\n",
-        c.ran, c.connections, c.connections == 1 ? "" : "s", c.failed_logins,
-        c.failed_logins == 1 ? "" : "s", r->o->version ? r->o->version : "");
+        c.ran, c.ran == 1 ? "" : "s", c.connections, c.connections == 1 ? "" : "s",
+        c.failed_logins, c.failed_logins == 1 ? "" : "s",
+        r->o->version ? r->o->version : "");
 }
 
 int sp_report_html(const struct sp_findings *f, const struct sp_report_opts *o,

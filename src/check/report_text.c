@@ -371,9 +371,9 @@ static void tail(struct sp_rep *r)
     }
     sp_rep_printf(
         r,
-        "%u checks ran, with %u connection%s and %u failed login%s; %u did not run\n",
-        c.ran, c.connections, c.connections == 1 ? "" : "s", c.failed_logins,
-        c.failed_logins == 1 ? "" : "s", c.not_run);
+        "%u check%s ran, with %u connection%s and %u failed login%s; %u did not run\n",
+        c.ran, c.ran == 1 ? "" : "s", c.connections, c.connections == 1 ? "" : "s",
+        c.failed_logins, c.failed_logins == 1 ? "" : "s", c.not_run);
     if (!r->o->details)
         sp_rep_puts(
             r, "What was said, why, and what to change: -v, --html FILE, --json\n");

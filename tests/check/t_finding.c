@@ -383,6 +383,24 @@ TEST("capabilities are kept once for each state, case aside")
     sp_findings_free(f);
 }
 
+TEST("the recipe that was seen to work stands before those of findings")
+{
+    struct sp_findings *f = server_run(NULL);
+
+    for (int i = 0; i < SP_FINDING_COUNT; i++)
+        sp_finding_add(f, (enum sp_finding_id)i, NULL, NULL, NULL, NULL);
+    sp_findings_recipe(f, SP_R_CERTIFICATE_IMPLICIT);
+    sp_findings_recipe(f, SP_R_PASSWORD_IMPLICIT);
+    sp_findings_recipe(f, SP_R_CERTIFICATE_IMPLICIT);
+    CHECK(f->n_recipes >= 2);
+    CHECK_INT(f->recipe[0], SP_R_CERTIFICATE_IMPLICIT);
+    CHECK_INT(f->recipe[1], SP_R_PASSWORD_IMPLICIT);
+    for (size_t i = 0; i < f->n_recipes; i++)
+        for (size_t k = 0; k < i; k++)
+            CHECK(f->recipe[i] != f->recipe[k]);
+    sp_findings_free(f);
+}
+
 TEST("doc/findings.md has every finding and every check")
 {
     struct sp_buf b;

@@ -1,0 +1,165 @@
+#!/usr/bin/python3
+# sets: default
+# timeout: 300
+"""The command line of `sallyport check`: its options, its exit statuses, its three outputs."""
+import html.parser, json, pty, re, signal, socket, subprocess, threading
+from harness import *
+
+
+def ask(*words, ok=(0,), env=None, seconds=120):
+    return call([SALLYPORT, "check", *words], ok=ok, env=env, seconds=seconds)
+
+
+@test("a mistake on the command line is 64 and names it; nothing is connected to")
+def _():
+    for words, said in [
+        ([], "which server"),
+        (["a", "b"], "one server at a time"),
+        (["a", "--server", "smtp://b"], "not both"),
+        (["a", "--profile", "imap"], "--profile is submission or mx"),
+        (["a", "--only", "P99x"], "no check `P99x`"),
+        (["a", "--tls", "--starttls"], "exclude each other"),
+        (["a", "--bad-key", "x"], "--bad-key needs --bad-cert"),
+        (["a", "--password-file", "/dev/null"], "--password-file needs --user"),
+        (["lmtp://a:24"], "LMTP"),
+    ]:
+        check(said in ask(*words, ok=(64,)), f"{words}: {ask(*words, ok=(64,))}")
+
+
+@test("--list names every check with what it costs; --only takes these names")
+def _():
+    for side in ([],):
+        said = ask("--list", *side)
+        ids = re.findall(r"(?m)^([PC]\d\d) ", said)
+        check(len(ids) >= 20 and len(ids) == len(set(ids)), str(ids))
+        check("connection" in said, said[:300])
+        text = (ROOT / "doc" / "findings.md").read_text()
+        for i in ids:
+            check(f"\n### {i}: " in text, f"{i} is not in doc/findings.md")
+
+
+@test("a server that is not there: 68 without a name, 69 without a connection")
+def _():
+    check("nowhere.invalid" in ask("nowhere.invalid", ok=(68,)), "the name is not said")
+    ask(f"localhost:{free_port()}", ok=(69,))
+    found = json.loads(ask(f"localhost:{free_port()}", "--json", ok=(69,)))
+    check(found["failed"]["status"] == 69 and found["worst"] == "unknown", str(found["failed"]))
+
+
+@test("a page that cannot be written is found out before the server is asked")
+def _():
+    ask("localhost:1", "--html", "/nonexistent/x.html", ok=(73,))
+
+
+class Silent:
+    """Greets and says nothing more; or says what it likes."""
+
+    def __init__(self, greeting=b"220 silent ESMTP\r\n", answer=None):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.greeting, self.answer, self.open = greeting, answer, []
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                s, _ = self.listener.accept()
+            except OSError:
+                return
+            self.open.append(s)
+            threading.Thread(target=self.talk, args=(s,), daemon=True).start()
+
+    def talk(self, s):
+        try:
+            s.sendall(self.greeting)
+            while data := s.recv(4096):
+                if self.answer:
+                    s.sendall(self.answer)
+        except OSError:
+            pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.listener.close()
+        for s in self.open:
+            s.close()
+
+
+EVIL = b"250-evil\r\n250-<script>alert(1)</script>\x1b[2J\xff\xc2\x9b31m\r\n250 \xe2\x80\xaeSIZE\r\n"
+
+
+class Elements(html.parser.HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.seen, self.depth = [], []
+
+    def handle_starttag(self, tag, attributes):
+        self.seen.append(tag)
+        if tag not in ("meta", "br"):
+            self.depth.append(tag)
+        check(not any(n.startswith("on") or n in ("src", "action") for n, _ in attributes), str(attributes))
+
+    def handle_endtag(self, tag):
+        check(self.depth and self.depth.pop() == tag, f"</{tag}>")
+
+
+@test("what a hostile server says stays text: in the terminal's report, the page and JSON")
+def _():
+    with work() as tmp, Silent(b"220 evil\x1b]0;owned\x07\r\n", EVIL) as s:
+        page = tmp / "page.html"
+        words = [f"127.0.0.1:{s.port}", "--timeout", "2", "--html", page]
+        said = ask(*words, "-v", ok=range(128))
+        check(not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", said), repr(said))
+        found = json.loads(ask(*words, "--json", ok=range(128)))
+        check(found["findings"], "nothing was found")
+        text = page.read_text()
+        check("<script" not in text and "\u202e" not in text and "\x1b" not in text, text)
+        e = Elements()
+        e.feed(text)
+        check(not e.depth, f"never closed: {e.depth}")
+        check("script" not in e.seen and "h1" in e.seen, str(set(e.seen)))
+
+
+@test("Ctrl-C ends the run with what was found; the exit status says that it was ended")
+def _():
+    with Silent() as s:
+        p = subprocess.Popen([SALLYPORT, "check", f"127.0.0.1:{s.port}", "--json"], stdout=subprocess.PIPE, text=True)
+        wait_until(lambda: s.open, 30, "a connection")
+        p.send_signal(signal.SIGINT)
+        out = p.communicate(timeout=60)[0]
+        found = json.loads(out)
+        check(found["interrupted"] and p.returncode == 130, f"{p.returncode}: {out[:300]}")
+        check(all(c["ran"] or c["why"] for c in found["checks"]), "not run: why?")
+
+
+def on_terminal(words, env):
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execve(SALLYPORT, [str(SALLYPORT), "check", *words], {**os.environ, "TERM": "xterm", **env})
+    out = b""
+    while True:
+        try:
+            data = os.read(fd, 65536)
+        except OSError:
+            break
+        if not data:
+            break
+        out += data
+    os.waitpid(pid, 0)
+    os.close(fd)
+    return out.decode(errors="replace")
+
+
+@test("a terminal sees progress and colour; NO_COLOR takes the colour away")
+def _():
+    with Silent(answer=b"250 ok\r\n") as s:
+        words = [f"127.0.0.1:{s.port}", "--timeout", "2", "--only", "P01,P02"]
+        said = on_terminal(words, {"NO_COLOR": ""})
+        check(re.search(r"\r\[\d+/\d+\] ", said), repr(said))
+        check(re.search(r"\x1b\[\d+(;1)?m", said), repr(said))
+        check(not re.search(r"\x1b\[\d+(;1)?m", on_terminal(words, {"NO_COLOR": "1"})), "colour")
+
+
+run()

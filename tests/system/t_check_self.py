@@ -1,0 +1,80 @@
+#!/usr/bin/python3
+# sets: default
+# timeout: 600
+"""`sallyport check` against our own server: in each configuration that the documentation
+recommends it finds nothing above advice, within the cost that it promises."""
+import json
+from harness import *
+
+HOLD = {}
+# What a listener may be: rows of its section, and what a client holds.
+BOTH = ("password", "certificate")
+CONFIGURATIONS = {
+    "as it comes": ("", BOTH),
+    "password only": ("client-certificates = off", ("password",)),
+    "certificate by AUTH EXTERNAL": ("certificate-login = explicit", BOTH),
+    "certificate at MAIL": ("certificate-login = implicit", BOTH),
+    "EXTERNAL alone in the list": ("auth-list-with-certificate = external", BOTH),
+    "EXTERNAL hidden": ("auth-list-with-certificate = password", BOTH),
+}
+
+
+def held(srv, what):
+    words = []
+    if "password" in what:
+        words += ["--user", srv.user, "--password-file", srv.password_file]
+    if "certificate" in what:
+        words += ["--certificate", srv.client_certificate, "--key", srv.client_key]
+    return words
+
+
+def probe(srv, port, *words, ok=(0, 1, 2, 3)):
+    said = call([SALLYPORT, "check", f"localhost:{port}", "--ca", srv.ca, "--json", *words], seconds=240, ok=ok)
+    return json.loads(said[said.index("{"):])
+
+
+def nothing_bad(found):
+    bad = [f"{f['severity']}: {f['id']}: {f['sentence']}" for f in found["findings"]
+           if f["severity"] not in ("good", "advice")]
+    check(not bad, "\n".join(bad))
+    check(found["failed"] is None, str(found["failed"]))
+    check(found["exit"] == 0, str(found["exit"]))
+    check(found["counts"]["good"] >= 5, f"only {found['counts']}")
+
+
+def gentle(found):
+    check(found["cost"]["connections"] <= 12, str(found["cost"]))
+    check(found["cost"]["failed_logins"] <= 3, str(found["cost"]))
+
+
+def each(name, listener, what):
+    @test(f"nothing above advice: {name}")
+    def _():
+        need_server()
+        with work() as tmp, server(tmp, listener=f"    {listener}\n") as srv:
+            found = probe(srv, srv.port, *held(srv, what))
+            nothing_bad(found)
+            gentle(found)
+            if name == "as it comes":
+                found = probe(srv, srv.tls_port, "--tls", *held(srv, what))
+                nothing_bad(found)
+                gentle(found)
+                found = probe(srv, srv.port)
+                nothing_bad(found)
+                gentle(found)
+                check(any(not c["ran"] and "password" in c["why"] for c in found["checks"]), "not run: why?")
+
+
+for name, (listener, what) in CONFIGURATIONS.items():
+    each(name, listener, what)
+
+
+@test("nothing above advice with --thorough --intrusive, and --send-to delivers what it says")
+def _():
+    need_server()
+    with work() as tmp, server(tmp) as srv:
+        nothing_bad(probe(srv, srv.port, *held(srv, BOTH), "--thorough", "--intrusive",
+                          "--send-to", srv.address, "--send-from", srv.address))
+
+
+run()
