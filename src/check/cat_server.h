@@ -268,7 +268,7 @@ SP_FINDING(STARTTLS_LISTED_IN_TLS, .id = "starttls-listed-in-tls", .check = SP_C
     .severity = SP_SEV_BROKEN, .sentence = "STARTTLS is still listed inside TLS.",
     .why = "A client that believes it starts TLS a second time and fails.",
     .rfc = "RFC 3207 section 4.2", .change = "Leave STARTTLS out of EHLO inside TLS.")
-SP_FINDING(STARTTLS_TWICE, .id = "starttls-twice", .check = SP_C_P08, .severity = SP_SEV_BROKEN,
+SP_FINDING(STARTTLS_TWICE, .id = "starttls-twice", .check = SP_C_P08, .severity = SP_SEV_ADVICE,
     .sentence = "STARTTLS is accepted a second time, inside TLS (%1).",
     .why = "There is nothing to start: the session is lost.",
     .rfc = "RFC 3207 section 4.2", .change = "Answer 503 5.5.1.")
@@ -404,7 +404,7 @@ SP_FINDING(TLS_NO_EXTENDED_SECRET, .id = "tls-no-extended-secret", .check = SP_C
 SP_CHECK(P29, .id = "P29", .title = "old TLS versions",
     .asks = "Offers nothing newer than TLS 1.1.", .tier = SP_TIER_GENTLE)
 
-SP_FINDING(TLS_OLD, .id = "tls-old", .check = SP_C_P29, .severity = SP_SEV_INSECURE,
+SP_FINDING(TLS_OLD, .id = "tls-old", .check = SP_C_P29, .severity = SP_SEV_BROKEN,
     .sentence = "%1 is accepted.",
     .why = "It is broken in parts and must not be used; a client that can do no better sends its password through it.",
     .rfc = "RFC 8996 section 4", .change = "Accept TLS 1.2 and newer only.",

@@ -90,6 +90,10 @@ static void alone(struct sp_probe *p, struct sp_pw *w)
 
     if (!sp_probe_want(p, SP_C_P14))
         return;
+    if (!w->tls.cert_asked) {
+        sp_check_not_run(p->f, SP_C_P14, "the server asks for no certificate");
+        return;
+    }
     both = sp_probe_mail(p, w, &p->cert_mail, &p->cert_rcpt);
     if (!p->cert_mail.r.code || (p->cert_mail.r.code == 250 && !p->cert_rcpt.r.code))
         return;

@@ -213,6 +213,19 @@ void sp_scene_failed_handshake(struct sp_probe *p, struct sp_pw *w)
     after_failure(p, w, from);
 }
 
+/* internal_error is no answer to the question: Postfix with smtpd_tls_req_ccert says it
+ * for another reason. */
+static void old_tls_refused(struct sp_probe *p, struct sp_pw *w, unsigned from)
+{
+    if (strncmp(w->tls.failure, "alert 80,", 9) == 0) {
+        sp_check_not_run(p->f, SP_C_P29, "unclear: the handshake failed with %.100s",
+                         w->tls.failure);
+        return;
+    }
+    sp_probe_found(p, w, from, SP_F_TLS_NEW_ONLY, w->tls.failure, NULL, NULL);
+    sp_probe_done(p, SP_C_P29);
+}
+
 void sp_scene_old_tls(struct sp_probe *p, struct sp_pw *w)
 {
     struct sp_pw_tls t = sp_probe_tls(p, NULL);
@@ -238,8 +251,7 @@ void sp_scene_old_tls(struct sp_probe *p, struct sp_pw *w)
     }
     if (w->end == SP_PW_STOPPED || w->end == SP_PW_TIMEOUT || w->end == SP_PW_NOMEM)
         return;
-    sp_probe_found(p, w, from, SP_F_TLS_NEW_ONLY, w->tls.failure, NULL, NULL);
-    sp_probe_done(p, SP_C_P29);
+    old_tls_refused(p, w, from);
 }
 
 /* At the end of the clear connection: a handshake that fails for want of a version. */
@@ -266,8 +278,7 @@ static void old_tls_here(struct sp_probe *p, struct sp_pw *w, bool waits)
     }
     if (w->end == SP_PW_STOPPED || w->end == SP_PW_TIMEOUT || w->end == SP_PW_NOMEM)
         return;
-    sp_probe_found(p, w, from, SP_F_TLS_NEW_ONLY, w->tls.failure, NULL, NULL);
-    sp_probe_done(p, SP_C_P29);
+    old_tls_refused(p, w, from);
     if (after)
         after_failure(p, w, from);
 }

@@ -306,8 +306,12 @@ void sp_probe_judge_auth(struct sp_probe *p)
 
 static bool wants_enhanced(const struct sp_pw_reply *r)
 {
-    return r->verb[0] && r->code / 100 != 3 && strcmp(r->verb, "EHLO") != 0 &&
-           strcmp(r->verb, "HELO") != 0 && strcmp(r->verb, "*") != 0;
+    /* A greeting that comes while QUIT waits for its reply is still a greeting. */
+    bool greeting = r->code == 220 && strcmp(r->verb, "STARTTLS") != 0;
+
+    return r->verb[0] && !greeting && r->code / 100 != 3 &&
+           strcmp(r->verb, "EHLO") != 0 && strcmp(r->verb, "HELO") != 0 &&
+           strcmp(r->verb, "*") != 0;
 }
 
 void sp_probe_judge_replies(struct sp_probe *p)

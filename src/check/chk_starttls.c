@@ -79,7 +79,9 @@ void sp_scene_forget(struct sp_probe *p, struct sp_pw *w)
     without_ehlo(p, w);
     ehlo = w->n_lines;
     if (!sp_probe_ehlo(p, w, &p->tls, &r)) {
-        if (r.code)
+        /* A server may want a certificate for everything (RFC 3207 4.1); whether it takes
+         * the one that we have is seen on another connection. */
+        if (r.code && !p->own.cert)
             sp_probe_found(p, w, ehlo, SP_F_EHLO_REFUSED_IN_TLS, r.line, NULL, NULL);
         return;
     }
@@ -209,6 +211,10 @@ static void helo_in_tls(struct sp_probe *p, struct sp_pw *w)
     code = sp_pw_cmd(w, &helo, "HELO %s", p->helo);
     if (!code)
         return;
+    if (code != 250 && p->own.cert) {
+        sp_check_not_run(p->f, SP_C_P27, "without the certificate: %.110s", helo.line);
+        return;
+    }
     if (code != 250) {
         sp_probe_found(p, w, from, SP_F_HELO_REFUSED_IN_TLS, helo.line, NULL, NULL);
         sp_probe_done(p, SP_C_P27);
@@ -250,16 +256,14 @@ static void judge_mail(struct sp_probe *p)
 
     if (!sp_check_wanted(p->f, SP_C_P05) || !r->code)
         return;
-    if (p->implicit) {
-        sp_probe_found_seen(p, &p->no_ehlo_mail, NULL,
-                            r->code == 250 ? SP_F_GREETING_NOT_REQUIRED
-                                           : SP_F_EHLO_REQUIRED_IN_TLS,
-                            r->line, NULL, NULL);
-    } else if (r->code == 530 || r->code == 535 || sp_reply_is(r, 550, "5.7.9") ||
-               sp_reply_is(r, 550, "5.7.1") || sp_reply_is(r, 554, "5.7.1")) {
+    if (r->code == 530 || r->code == 535 || sp_reply_is(r, 550, "5.7.9") ||
+        sp_reply_is(r, 550, "5.7.1") || sp_reply_is(r, 554, "5.7.1")) {
         sp_check_not_run(p->f, SP_C_P05, "unclear: MAIL wants a login first (%.80s)",
                          r->line);
         return;
+    } else if (p->implicit && r->code == 250) {
+        sp_probe_found_seen(p, &p->no_ehlo_mail, NULL, SP_F_GREETING_NOT_REQUIRED,
+                            r->line, NULL, NULL);
     } else if (r->code == 503) {
         sp_probe_found_seen(p, &p->no_ehlo_mail, NULL, SP_F_EHLO_REQUIRED_IN_TLS,
                             r->line, NULL, NULL);
@@ -286,6 +290,11 @@ static void judge_auth(struct sp_probe *p)
 
     if (!sp_check_wanted(p->f, SP_C_P06) || !r->code)
         return;
+    if (r->code == 421 || r->code == 454 || r->code == 554) {
+        /* "No client certificate": nothing is served here, EHLO or not. */
+        sp_check_not_run(p->f, SP_C_P06, "unclear: %.120s", r->line);
+        return;
+    }
     if (r->code == 334 || r->code == 535)
         sp_probe_found_seen(p, &p->no_ehlo_auth, NULL, SP_F_AUTH_WITHOUT_EHLO, r->line,
                             NULL, NULL);

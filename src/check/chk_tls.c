@@ -129,7 +129,9 @@ void sp_probe_tls_end(struct sp_probe *p, const struct sp_pw *w)
     const struct sp_pw_facts *f = &w->tls;
     char n[16];
 
-    if (!f->up || sp_findings_check(p->f, SP_C_P22)->state == SP_CHECK_DONE ||
+    /* The connection that tries old versions tells nothing about tickets. */
+    if (!f->up || f->version < TLS1_2_VERSION ||
+        sp_findings_check(p->f, SP_C_P22)->state == SP_CHECK_DONE ||
         w->end != SP_PW_EOF || !w->n_seen || w->seen[w->n_seen - 1].code != 221 ||
         !sp_probe_want(p, SP_C_P22))
         return;

@@ -202,6 +202,12 @@ static bool later_scene_serves(size_t n, enum sp_check_id c)
     return false;
 }
 
+/* Two connections are compared at the end: sp_probe_judge_starttls(). */
+static bool judged_later(enum sp_check_id c)
+{
+    return c == SP_C_P05 || c == SP_C_P06;
+}
+
 /* What it did not get to is not run, with the reason why it stopped. */
 static void settle(struct sp_probe *p, size_t n, const struct sp_pw *w)
 {
@@ -213,7 +219,8 @@ static void settle(struct sp_probe *p, size_t n, const struct sp_pw *w)
     if (sp_findings_check(p->f, s->checks[0])->state == SP_CHECK_DONE)
         sp_check_done(p->f, s->checks[0], 1, w->failed);
     for (size_t i = 0; s->checks[i] != END; i++)
-        if (open_state(p, s->checks[i]) && !later_scene_serves(n, s->checks[i]))
+        if (open_state(p, s->checks[i]) && !later_scene_serves(n, s->checks[i]) &&
+            !judged_later(s->checks[i]))
             sp_check_not_run(p->f, s->checks[i], "%s", why);
 }
 

@@ -47,6 +47,9 @@ void sp_probe_found_as(struct sp_probe *p, enum sp_severity s, const struct sp_p
 
     if (!counts(p, id))
         return;
+    /* Of a whole connection, what was said last is what matters. */
+    if (w && from == 0 && w->n_lines > SP_EV_LINES)
+        from = w->n_lines - SP_EV_LINES;
     if (w)
         sp_pw_evidence(w, from, w->n_lines, &ev);
     (void)sp_finding_add_as(p->f, id, s, w ? &ev : NULL, f1, f2, f3);
@@ -313,6 +316,17 @@ static int login_one(struct sp_probe *p, struct sp_pw *w, enum sp_mech m,
     return code;
 }
 
+/* A challenge has the salt of the password: it is nobody's business but the account's. */
+static void hide_challenge(struct sp_pw *w)
+{
+    struct sp_pw_line *l = w->n_lines ? &w->line[w->n_lines - 1] : NULL;
+
+    if (l && l->dir == SP_EV_SERVER && l->n >= 8) {
+        l->n = (uint16_t)snprintf(l->text, l->n + 1u, "334 ...");
+        l->clipped = false;
+    }
+}
+
 static int login_steps(struct sp_probe *p, struct sp_pw *w, enum sp_mech m,
                        struct sp_pw_reply *r)
 {
@@ -335,6 +349,7 @@ static int login_steps(struct sp_probe *p, struct sp_pw *w, enum sp_mech m,
     }
     for (int i = 0; i < 4 && code == 334; i++) {
         n = sp_pw_challenge(w, challenge, sizeof challenge);
+        hide_challenge(w);
         if (n >= 0 && st != SP_SASL_DONE)
             st = sp_sasl_step(s, (struct sp_str){challenge, (size_t)n}, &out);
         else if (n >= 0)

@@ -16,6 +16,7 @@ CONFIGURATIONS = {
     "certificate at MAIL": ("certificate-login = implicit", BOTH),
     "EXTERNAL alone in the list": ("auth-list-with-certificate = external", BOTH),
     "EXTERNAL hidden": ("auth-list-with-certificate = password", BOTH),
+    "certificate required": ("client-certificates = required", BOTH),
 }
 
 
