@@ -99,6 +99,7 @@ enum srv_wait {
     SRV_WAIT_CERT,
     SRV_WAIT_AUTH,
     SRV_WAIT_RECERT,   /* whose is the certificate now?  Then SRV_WAIT_STILL */
+    SRV_WAIT_HOLDER,   /* a required one: may its account still act as who logged in? */
     SRV_WAIT_STILL,    /* is the login still good?  Then MAIL goes on */
     SRV_WAIT_SPARE,
     SRV_WAIT_QUEUE,

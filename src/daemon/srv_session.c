@@ -501,6 +501,16 @@ static void still_good(struct srv_session *s, const Sp__AuthResult *r)
 }
 
 static void local_identity(struct srv_session *s, const Sp__AuthResult *r);
+static void ask_account(struct srv_session *s);
+
+/* The holder's right comes first, then the login's own. */
+static void holder_judged(struct srv_session *s, const Sp__AuthResult *r)
+{
+    if (r->status == SP__AUTH_STATUS__AUTH_OK)
+        ask_account(s);
+    else
+        still_good(s, r);
+}
 
 static void got_result(struct srv_session *s, const Sp__AuthResult *r)
 {
@@ -515,6 +525,8 @@ static void got_result(struct srv_session *s, const Sp__AuthResult *r)
         login_failed(s, r);
     else if (was == SRV_WAIT_STILL)
         still_good(s, r);
+    else if (was == SRV_WAIT_HOLDER)
+        holder_judged(s, r);
     else if (was == SRV_WAIT_PEER)
         local_identity(s, r);
     else
@@ -593,7 +605,7 @@ void srv_session_auth_gone(struct srv *srv)
         if (s->wait == SRV_WAIT_CERT || s->wait == SRV_WAIT_RECERT)
             got_certificate(s, &unknown);
         else if (s->wait == SRV_WAIT_AUTH || s->wait == SRV_WAIT_STILL ||
-                 s->wait == SRV_WAIT_PEER)
+                 s->wait == SRV_WAIT_HOLDER || s->wait == SRV_WAIT_PEER)
             got_result(s, &failed);
         if (srv->slot[i] == s)
             s->check_still = s->who != NULL; /* a change may have been missed */
@@ -650,6 +662,22 @@ static void ask_account(struct srv_session *s)
     (void)sp_srv_replyf(s->engine, 451, 4, 3, 0, "try again later");
 }
 
+/* Where a certificate is required a password counts for its account and those it may act
+ * as: does it still? */
+static void ask_holder(struct srv_session *s)
+{
+    Sp__IdentityCheck m = SP__IDENTITY_CHECK__INIT;
+
+    m.session = s->key;
+    m.user = s->who->login;
+    m.login = (char *)(uintptr_t)cert_user(s);
+    s->wait = SRV_WAIT_HOLDER;
+    if (ask_auth(s, SP_MSG_ID_CHECK, &m.base) == 0)
+        return;
+    s->wait = SRV_WAIT_NOTHING;
+    (void)sp_srv_replyf(s->engine, 451, 4, 3, 0, "try again later");
+}
+
 /* Something changed: it may have been the pin or the mapping that made this certificate
  * a login, so it is looked up as at the handshake. */
 static void ask_again(struct srv_session *s)
@@ -671,7 +699,10 @@ static void recertified(struct srv_session *s, const Sp__CertificateResult *r)
 {
     s->wait = SRV_WAIT_NOTHING;
     if (r->usable && sp_str_is(s->cert_user, r->user)) {
-        ask_account(s);
+        if (s->by_certificate)
+            ask_account(s);
+        else
+            ask_holder(s);
     } else if (!r->fingerprint[0]) { /* auth died, or could not read its database */
         (void)sp_srv_replyf(s->engine, 451, 4, 3, 0, "try again later");
     } else {

@@ -147,6 +147,8 @@ MUTANTS = [
      "    ask_account(s);\n", "a pin that was taken away", system("t_certs_accounts.py", "a pinned self-signed")),
     ("judged when", S, SESSION, "                  sp_str_is(s->cert_user, m->user[j]);\n", "                  0;\n",
      "the certificate's account, where a password logged in", system("t_certs_reasons.py", "is revoked, and one")),
+    ("judged when", S, SESSION, "        if (s->by_certificate)\n            ask_account(s);\n        else\n            ask_holder(s);\n",
+     "        ask_account(s);\n", "required: the right to act as who logged in", system("t_certs_reasons.py", "is revoked, and one")),
     ("judged when", S, "src/daemon/role_auth.c", "    if (rc == 0 && r.usable && strcmp(r.user, m->user) == 0)\n        return false;\n",
      "    return false;\n", "EXTERNAL after the pin has gone", system("t_certs_accounts.py")),
     ("judged when", S, AUTH, "    else if (prover_now->secret_generation > since)\n", "    else if (0)\n", "a new password"),
@@ -163,8 +165,6 @@ MUTANTS = [
      "listed where it is to be hidden"),
     ("spellings accepted", S, SRV_AUTH, "    if (decoded(s, line, x->mech == SP_MECH_EXTERNAL))\n", "    if (decoded(s, line, false))\n",
      "= behind the empty 334"),
-    ("spellings accepted", S, SRV_AUTH, "first_step(s, sp_mech_rule((enum sp_mech)m), sp_str_trim(arg));",
-     "first_step(s, sp_mech_rule((enum sp_mech)m), arg);", "a trailing blank"),
     ("spellings accepted", S, AUTH, "            sp_address_same(t->certificate_address, t->authorization_identity));", "            false);",
      "the certificate's own address"),
     ("success", S, SRV_AUTH, "        sp_say(s, SP_R_AUTH_OK, sp_buf_view(&s->user));\n", "        sp_say(s, SP_R_AUTH_OK, NONE);\n",
@@ -187,7 +187,7 @@ MUTANTS = [
     ("trace", S, "src/message/trace.c", "(login ? LOGIN : 0u)", "0u", "no A after a login"),
     ("trace", S, "src/message/trace.c", "(tls ? TLS : 0u)", "0u", "no S in TLS"),
     ("trace", S, "src/daemon/srv_message.c", "    if (l->trace_identity && s->who)\n", "    if (s->who)\n", "the identity, unasked",
-     system("t_users_login.py") + system("t_serve_life.py", "Received")),
+     system("t_attack_rows.py", "the trace says")),
 ]
 
 # Rules of the client, by the words of their mutants in cli_mutants.py.

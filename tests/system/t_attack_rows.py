@@ -13,6 +13,7 @@ LISTENERS = {  # name: its lines, TLS
               "    legacy-auth-line = yes", "starttls"),
     "lenient": ("lenient-ehlo = yes", "starttls"),
     "lenient-tls": ("lenient-ehlo = yes", "implicit"),
+    "identity": ("trace-identity = yes", "starttls"),
     "ca": ("client-ca = {tmp}/clients.pem", "starttls"),
 }
 
@@ -272,9 +273,16 @@ def _():
             w.submit(message("trace"))
         got = HOLD.srv.mailbox("bob").wait(1)[0]
         trace = got.partition(b"\n\n")[0]
-        check(word in trace and b"TLSv1.3" in trace and b"alice" not in trace.partition(b"Received:")[2].partition(b"\nFrom:")[0],
-              trace.decode())
+        received = trace.partition(b"Received:")[2].partition(b"\nFrom:")[0]
+        check(word in received and b"TLSv1.3" in received and b"alice" not in received, trace.decode())
         HOLD.srv.mailbox("bob").clear()
+    with inside(listener("identity")) as w:
+        w.mail()
+        w.rcpt()
+        w.submit(message("named"))
+    received = HOLD.srv.mailbox("bob").wait(1)[0].partition(b"Received:")[2].partition(b"\nFrom:")[0]
+    check(b"alice" in received, f"trace-identity = yes: {received.decode()}")
+    HOLD.srv.mailbox("bob").clear()
 
 
 HOLD.ports = {n: free_port() for n in LISTENERS}

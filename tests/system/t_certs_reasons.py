@@ -218,6 +218,15 @@ def _():
         text = wait_until(lambda: over(w, "alice@example.org"), 15, "421 at MAIL")
         check("disabled" in text, text)
     cli("user", "enable", "erin")
+    time.sleep(1.5)
+    with inside(at, second) as w:
+        cli("user", "grant", "erin", "elsewhere@example.net")
+        time.sleep(1.5)
+        w.mail()  # looked at again, and still good
+        w.expect(250, "RSET")
+        cli("user", "revoke", "--act-as", "erin", "alice")
+        text = wait_until(lambda: over(w, "alice@example.org"), 15, "421 at MAIL")
+        check("erin may not act as alice" in text, text)
 
 
 @test("SmtpUTF8Mailbox (RFC 9598): the address that is not ASCII is the account's, over TLS 1.2 and 1.3; the reply stays ASCII")
