@@ -10,6 +10,7 @@
  * Those are shown to the expectations written by hand (srv_rules.c), too; and a row of
  * which no mutation was noticed by any of the three fails the test.
  */
+#include "alloc.h"
 #include "explore_srv.h"
 #include "rules.h"
 #include "srv_play.h"
@@ -50,15 +51,15 @@ static bool story_kills(void)
 {
     for (size_t i = 0; i < nstories; i++) {
         struct srv_play_result r;
-        struct story st;
+        struct sp_story st;
         bool good;
 
-        if (!story_read(&st, stories[i]))
+        if (sp_story_read(&st, stories[i], NULL) < 0)
             return true;
         good = !st.server || srv_play(&st, 0, true, &r);
         if (st.server)
             free(r.out);
-        story_free(&st);
+        sp_story_free(&st);
         if (!good)
             return true;
     }
@@ -283,7 +284,7 @@ static void wiping(void)
 int main(int argc, char **argv)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
-    nstories = story_list(argc > 1 ? argv[1] : "stories", &stories);
+    nstories = sp_story_list(argc > 1 ? argv[1] : "stories", &stories);
     if (argc > 2)
         depth = (unsigned)strtoul(argv[2], NULL, 10);
     if (nstories == 0 || in_child(STORIES) || in_child(EXPLORER) ||
@@ -309,8 +310,8 @@ int main(int argc, char **argv)
             surprises++;
         }
     for (size_t i = 0; i < nstories; i++)
-        free(stories[i]);
-    free(stories);
+        sp_free(stories[i]);
+    sp_free(stories);
     printf("%zu rows\n", nrows);
     printf(
         "%u mutations: %u killed by a story, %u by the explorer, %u cannot be seen\n",

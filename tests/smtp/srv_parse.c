@@ -440,18 +440,18 @@ static void survive(const struct sp_srv_policy *policy, const char *in, size_t n
 TEST("mutated dialogues: no crash, clean output, every accepted MAIL ends exactly once")
 {
     char **list, in[8192];
-    size_t files = story_list(getenv("STORIES") ? getenv("STORIES") : "stories", &list);
+    size_t files = sp_story_list(getenv("STORIES") ? getenv("STORIES") : "stories", &list);
 
     CHECK(files > 80);
     for (size_t f = 0; f < files; f++) {
         struct sp_srv_policy policy;
-        struct story st;
+        struct sp_story st;
         size_t n = 0;
 
-        CHECK(story_read(&st, list[f]));
+        CHECK_INT(sp_story_read(&st, list[f], NULL), 0);
         if (st.server && srv_play_policy(st.server, &policy)) {
             for (size_t i = 0; i < st.n; i++)
-                if (st.step[i].kind == STORY_CLIENT &&
+                if (st.step[i].kind == SP_STORY_CLIENT &&
                     n + st.step[i].len < sizeof in / 2) {
                     memcpy(in + n, st.step[i].text, st.step[i].len);
                     n += st.step[i].len;
@@ -465,10 +465,10 @@ TEST("mutated dialogues: no crash, clean output, every accepted MAIL ends exactl
                 survive(&policy, copy, len);
             }
         }
-        story_free(&st);
-        free(list[f]);
+        sp_story_free(&st);
+        sp_free(list[f]);
     }
-    free(list);
+    sp_free(list);
 }
 
 TEST("a clone has the same digest and the same future")

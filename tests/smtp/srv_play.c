@@ -11,12 +11,12 @@
 enum { ANSWERS = 64 };
 
 struct player {
-    const struct story *st;
+    const struct sp_story *st;
     struct sp_srv *s;
     size_t chunk;
     bool quiet, bad, closed;
     bool later; /* an event was left without its answer */
-    const struct story_step *at;
+    const struct sp_story_step *at;
     char *pend; /* octets of the client not yet taken */
     size_t npend;
     char *out;
@@ -628,7 +628,7 @@ static void differs(struct player *p, const char *want, size_t n)
     p->bad = true;
 }
 
-static void expect_line(struct player *p, const struct story_step *st)
+static void expect_line(struct player *p, const struct sp_story_step *st)
 {
     run(p);
     if (p->nout - p->out_seen < st->len ||
@@ -638,7 +638,7 @@ static void expect_line(struct player *p, const struct story_step *st)
         p->out_seen += st->len;
 }
 
-static void expect_reply(struct player *p, const struct story_step *st)
+static void expect_reply(struct player *p, const struct sp_story_step *st)
 {
     char *l;
     bool more = true;
@@ -680,7 +680,7 @@ static bool find_event(struct player *p, const char *want, size_t from, size_t *
     return false;
 }
 
-static void expect_event(struct player *p, const struct story_step *st)
+static void expect_event(struct player *p, const struct sp_story_step *st)
 {
     struct sp_str user;
     size_t end;
@@ -712,7 +712,7 @@ static void expect_event(struct player *p, const struct story_step *st)
     }
 }
 
-static void act(struct player *p, const struct story_step *st)
+static void act(struct player *p, const struct sp_story_step *st)
 {
     struct sp_srv_tls t;
 
@@ -735,47 +735,47 @@ static void act(struct player *p, const struct story_step *st)
     }
 }
 
-static void step(struct player *p, const struct story_step *st)
+static void step(struct player *p, const struct sp_story_step *st)
 {
     p->at = st;
     switch (st->kind) {
-    case STORY_CLIENT:
-        if (st != p->st->step && st[-1].kind != STORY_CLIENT)
+    case SP_STORY_CLIENT:
+        if (st != p->st->step && st[-1].kind != SP_STORY_CLIENT)
             expect_silence(p);
         append(&p->pend, &p->npend, st->text, st->len);
         break;
-    case STORY_SERVER:
+    case SP_STORY_SERVER:
         expect_line(p, st);
         break;
-    case STORY_REPLY:
+    case SP_STORY_REPLY:
         expect_reply(p, st);
         break;
-    case STORY_DO:
+    case SP_STORY_DO:
         act(p, st);
         break;
-    case STORY_EXPECT:
+    case SP_STORY_EXPECT:
         expect_event(p, st);
         break;
-    case STORY_CLOSED:
-    case STORY_OPEN:
+    case SP_STORY_CLOSED:
+    case SP_STORY_OPEN:
         run(p);
-        if (p->closed != (st->kind == STORY_CLOSED))
+        if (p->closed != (st->kind == SP_STORY_CLOSED))
             complain(p, p->closed ? "the session is closed" : "the session is open");
     }
 }
 
-static size_t longest_piece(const struct story *st)
+static size_t longest_piece(const struct sp_story *st)
 {
     size_t most = 1, n = 0;
 
     for (size_t i = 0; i < st->n; i++) {
-        n = st->step[i].kind == STORY_CLIENT ? n + st->step[i].len : 0;
+        n = st->step[i].kind == SP_STORY_CLIENT ? n + st->step[i].len : 0;
         most = n > most ? n : most;
     }
     return most;
 }
 
-bool srv_play(const struct story *st, size_t chunk, bool quiet,
+bool srv_play(const struct sp_story *st, size_t chunk, bool quiet,
               struct srv_play_result *ret)
 {
     struct player p = {.st = st, .chunk = chunk, .quiet = quiet};

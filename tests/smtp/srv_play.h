@@ -21,7 +21,7 @@ struct srv_play_result {
 /* Policy from settings; false prints what is not understood. */
 bool srv_play_policy(const char *settings, struct sp_srv_policy *ret);
 /* chunk 0: everything at once. */
-bool srv_play(const struct story *st, size_t chunk, bool quiet,
+bool srv_play(const struct sp_story *st, size_t chunk, bool quiet,
               struct srv_play_result *ret);
 
 #endif

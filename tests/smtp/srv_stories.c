@@ -16,7 +16,7 @@ static bool wanted(size_t chunk, size_t octets)
     return octets <= 400 || chunk <= 40 || chunk + 8 > octets || chunk % 1009 == 0;
 }
 
-static bool all_chunks(const struct story *st)
+static bool all_chunks(const struct sp_story *st)
 {
     struct srv_play_result whole, r;
     bool good = srv_play(st, 0, false, &whole);
@@ -49,7 +49,7 @@ static bool defined(const struct srv_play_result *r,
 
 /* Every allocation fails in turn, alone and with all later ones; the sanitizer looks for
  * leaks. */
-static bool no_memory(const struct story *st)
+static bool no_memory(const struct sp_story *st)
 {
     struct srv_play_result normal, r;
     bool good = true;
@@ -74,18 +74,22 @@ static bool no_memory(const struct story *st)
 
 static void play(const char *path)
 {
-    struct story st;
-    bool good = story_read(&st, path);
+    struct sp_story st;
+    struct sp_err err;
+    bool good = sp_story_read(&st, path, &err) == 0;
+
+    if (!good)
+        printf("%s\n", err.text);
 
     if (good && !st.server) {
-        story_free(&st);
+        sp_story_free(&st);
         return;
     }
     good = good && all_chunks(&st) && no_memory(&st);
     if (!good)
         printf("FAILED: %s (%s)\n", st.name, path);
     *(good ? &passed : &failed) += 1;
-    story_free(&st);
+    sp_story_free(&st);
 }
 
 int main(int argc, char **argv)
@@ -101,12 +105,12 @@ int main(int argc, char **argv)
             play(argv[i]);
             continue;
         }
-        n = story_list(argv[i], &list);
+        n = sp_story_list(argv[i], &list);
         for (size_t k = 0; k < n; k++) {
             play(list[k]);
-            free(list[k]);
+            sp_free(list[k]);
         }
-        free(list);
+        sp_free(list);
     }
     printf("%d passed, %d failed\n", passed, failed);
     return failed || !passed;
