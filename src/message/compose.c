@@ -300,8 +300,12 @@ static int choose_encoding(struct sp_compose *c)
 {
     const struct sp_norm *f = c->o->facts;
 
-    if (!f || f->longest <= 998)
+    if (!f || (f->longest <= 998 && !f->has_nul))
         return 0;
+    if (is_mime(c) && f->longest <= 998) /* RFC 5322 2.3: text has no NUL */
+        return sp_err_set(&c->err, SP_CLASS_PEER, SP_EINPUT,
+                          "the message holds a NUL octet, which mail cannot carry, and "
+                          "brings its own MIME structure, which is not changed");
     if (is_mime(c))
         return sp_err_set(
             &c->err, SP_CLASS_PEER, SP_EINPUT,

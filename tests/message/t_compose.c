@@ -182,10 +182,9 @@ static struct sp_compose_opts plain_opts(void)
 }
 
 /* Two passes as the command line does; step octets at a time. */
-static int compose(const char *in, struct sp_compose_opts *o, size_t step,
-                   struct sp_compose *c, struct sp_buf *b)
+static int compose_octets(struct sp_str text, struct sp_compose_opts *o, size_t step,
+                          struct sp_compose *c, struct sp_buf *b)
 {
-    struct sp_str text = sp_str(in);
     struct sp_norm facts;
     int rc = 0;
 
@@ -205,6 +204,12 @@ static int compose(const char *in, struct sp_compose_opts *o, size_t step,
         while (rc > 0);
     o->facts = NULL;
     return rc;
+}
+
+static int compose(const char *in, struct sp_compose_opts *o, size_t step,
+                   struct sp_compose *c, struct sp_buf *b)
+{
+    return compose_octets(sp_str(in), o, step, c, b);
 }
 
 static void expect(const char *in, struct sp_compose_opts *o, const char *want)
@@ -361,6 +366,26 @@ TEST("text with a line over 998 octets is quoted-printable and decodes to itself
         sp_compose_free(&c);
     }
     sp_buf_free(&in);
+    sp_buf_free(&b);
+}
+
+TEST("a NUL is encoded, and refused in words inside MIME: servers take none")
+{
+    static const char text[] = FULL "\r\na\0b\r\n",
+                      mime[] = FULL "Content-Type: text/plain\r\n\r\na\0b\r\n";
+    struct sp_compose_opts o = plain_opts();
+    struct sp_buf b = {.p = NULL};
+    struct sp_compose c;
+
+    CHECK_INT(compose_octets((struct sp_str){text, sizeof text - 1}, &o, 1000, &c, &b),
+              0);
+    CHECK(memchr(b.p, 0, b.n) == NULL);
+    CHECK(strstr(sp_buf_cstr(&b), "quoted-printable\r\n\r\na=00b\r\n") != NULL);
+    sp_compose_free(&c);
+    CHECK_INT(compose_octets((struct sp_str){mime, sizeof mime - 1}, &o, 1000, &c, &b),
+              -SP_EINPUT);
+    CHECK(strstr(c.err.text, "NUL") != NULL);
+    sp_compose_free(&c);
     sp_buf_free(&b);
 }
 
