@@ -30,8 +30,9 @@
 #include <stdio.h>
 
 struct sp_grade_options {
-    char *const *argv;    /* NULL-terminated; NULL: listen and wait for a program */
-    uint16_t listen_port; /* without argv; STARTTLS there, implicit TLS on the next one */
+    char *const *argv; /* NULL-terminated; NULL: listen and wait for a program */
+    uint16_t
+        listen_port; /* without argv; STARTTLS there, implicit TLS on the next one */
     struct sp_check_choice choice;
     const char *only_case; /* the name of one story ("cert-expired"); NULL: all */
     const char *story_dir; /* *.story here instead of those built in; NULL */

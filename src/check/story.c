@@ -29,8 +29,7 @@ static int repeat(struct sp_str *s, struct sp_buf *out)
 
     while (digits < s->n && s->p[digits] >= '0' && s->p[digits] <= '9')
         digits++;
-    if (digits == s->n ||
-        sp_str_u64((struct sp_str){s->p, digits}, REPEAT_MAX, &n) < 0)
+    if (digits == s->n || sp_str_u64((struct sp_str){s->p, digits}, REPEAT_MAX, &n) < 0)
         return -SP_EINPUT;
     p = sp_buf_room(out, n + 1);
     if (!p)
@@ -173,29 +172,26 @@ int sp_story_parse(struct sp_story *st, const char *path, struct sp_str text,
         if (rc == -SP_ENOMEM)
             return sp_err_nomem(err);
         if (rc < 0)
-            return sp_err_set(err, SP_CLASS_PEER, (enum sp_code)-rc,
+            return sp_err_set(err, SP_CLASS_PEER, (enum sp_code) - rc,
                               "%s:%u: not understood: %.*s", path, no,
                               l.n > 100 ? 100 : (int)l.n, l.p);
     }
     return 0;
 }
 
-int sp_story_read(struct sp_story *st, const char *path, struct sp_err *err)
+int sp_story_load(const char *path, struct sp_buf *out, struct sp_err *err)
 {
     FILE *in = fopen(path, "r");
-    struct sp_buf b;
     size_t n = 1;
     int rc = 0;
 
-    memset(st, 0, sizeof *st);
     if (!in)
         return sp_err_sys(err, SP_CLASS_PEER, SP_ENOENT, "cannot open %s", path);
-    sp_buf_init(&b, SP_STORY_FILE_MAX);
     while (n && rc == 0) {
-        char *p = sp_buf_room(&b, 4096);
+        char *p = sp_buf_room(out, 4096);
 
         n = p ? fread(p, 1, 4096, in) : 0;
-        b.n += n;
+        out->n += n;
         if (!p)
             rc = sp_err_set(err, SP_CLASS_PEER, SP_ELIMIT, "%s is too long for a story",
                             path);
@@ -203,6 +199,17 @@ int sp_story_read(struct sp_story *st, const char *path, struct sp_err *err)
     if (rc == 0 && ferror(in))
         rc = sp_err_sys(err, SP_CLASS_TEMPORARY, SP_EIO, "cannot read %s", path);
     fclose(in);
+    return rc;
+}
+
+int sp_story_read(struct sp_story *st, const char *path, struct sp_err *err)
+{
+    struct sp_buf b;
+    int rc;
+
+    memset(st, 0, sizeof *st);
+    sp_buf_init(&b, SP_STORY_FILE_MAX);
+    rc = sp_story_load(path, &b, err);
     if (rc == 0)
         rc = sp_story_parse(st, path, sp_buf_view(&b), err);
     sp_buf_free(&b);

@@ -46,6 +46,8 @@ int sp_story_read(struct sp_story *st, const char *path, struct sp_err *err);
 /* The same from memory; `path` is what messages call it. */
 int sp_story_parse(struct sp_story *st, const char *path, struct sp_str text,
                    struct sp_err *err);
+/* Only its text, appended to out (whose maximum is SP_STORY_FILE_MAX). */
+int sp_story_load(const char *path, struct sp_buf *out, struct sp_err *err);
 void sp_story_free(struct sp_story *st);
 /* All *.story below dir, sorted; returns how many.  sp_free() each and the array. */
 size_t sp_story_list(const char *dir, char ***ret);

@@ -13,7 +13,8 @@
 static int failed(struct sp_err *err, const char *what)
 {
     const char *why = ERR_reason_error_string(ERR_peek_last_error());
-    int rc = sp_err_set(err, SP_CLASS_BUG, SP_EIO, "%s: %s", what, why ? why : "failed");
+    int rc =
+        sp_err_set(err, SP_CLASS_BUG, SP_EIO, "%s: %s", what, why ? why : "failed");
 
     ERR_clear_error();
     return rc;

@@ -27,9 +27,9 @@ struct sp_throwaway {
 
 struct sp_throwaway_want {
     const char *cn;
-    const char *san;         /* as in OpenSSL's configuration: "DNS:localhost,IP:::1" */
-    bool client;             /* clientAuth, else serverAuth */
-    int from_days, to_days;  /* from now */
+    const char *san;        /* as in OpenSSL's configuration: "DNS:localhost,IP:::1" */
+    bool client;            /* clientAuth, else serverAuth */
+    int from_days, to_days; /* from now */
 };
 
 int sp_throwaway_ca(const char *cn, struct sp_throwaway **ret, struct sp_err *err);

@@ -1,0 +1,12 @@
+# STARTTLS is gone and CRAM-MD5 is offered: no login without TLS
+server check=C04 needs=starttls
+C: (clear) EHLO
+S: 250-mail.check.test
+S: 250 AUTH CRAM-MD5
+C: STARTTLS
+S: 502 5.5.1 Command not implemented
+C: (clear) AUTH
+! auth
+C: (clear) MAIL
+S: 250 2.1.0 Sender ok
+= clear-refused: !secret-clear !challenge-clear !mail-clear !delivered

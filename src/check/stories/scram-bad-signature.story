@@ -1,0 +1,8 @@
+# the server's SCRAM signature is wrong: the client goes away
+server check=C08 needs=login scram=bad-signature
+C: (tls) EHLO
+S: 250-mail.check.test
+S: 250-8BITMIME
+S: 250 AUTH SCRAM-SHA-256
+= scram-signature-unchecked: login mail-tls | {when}
+= scram-signature-checked: scram !mail-tls | {when}
