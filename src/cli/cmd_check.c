@@ -1,11 +1,12 @@
 /*
  * cmd_check.c - `sallyport check`: what is wrong with a mail server.
  *
- * Here are the options, the terminal and the files; what is found, and how, is in
- * src/check.
+ * Here are the options, the terminal and the files; what is found, and how, is
+ * in src/check.
  */
 #include "accounts.h"
 #include "err.h"
+#include "grade.h"
 #include "probe.h"
 #include "report.h"
 #include "target.h"
@@ -45,6 +46,12 @@ static const struct sp_option options[] = {
     {"dns", 0, "ADDRESS[@PORT]",
      "for --profile mx: this resolver instead of the system's"},
     {"dns-anchor", 0, "RECORD", "DS or DNSKEY record to trust instead of the root's"},
+    {"client", 0, NULL, "grade a mail program: -- COMMAND [WORD ...], or --listen"},
+    {"listen", 0, "PORT",
+     "--client: wait for the program there (implicit TLS: PORT+1)"},
+    {"case", 0, "NAME", "--client: only this case, see --client --list"},
+    {"stories", 0, "DIR", "--client: the cases of DIR instead of those built in"},
+    {"queues", 0, NULL, "--client: COMMAND only queues; its exit status says nothing"},
     {"html", 0, "FILE", "write a page for a browser as well"},
     {"verbose", 'v', NULL, "all that was found and said, before the summary"},
     SP_OPT_JSON,
@@ -69,7 +76,8 @@ static void on_signal(int sig)
     stopped = 1;
 }
 
-/* The first Ctrl-C ends the run with what there is, the second one ends the program. */
+/* The first Ctrl-C ends the run with what there is, the second one ends the
+ * program. */
 static void catch_signals(void)
 {
     struct sigaction stop = {.sa_handler = on_signal, .sa_flags = SA_RESETHAND};
@@ -205,8 +213,8 @@ static int with_server(struct check *c, struct sp_args *ret)
 
 /* ---- reports ---- */
 
-/* Opened before anything is probed: to find out at the end that it cannot be written
- * would waste the run. */
+/* Opened before anything is probed: to find out at the end that it cannot be
+ * written would waste the run. */
 static int open_html(struct check *c)
 {
     const char *path = sp_arg(c->a, "html");
@@ -376,6 +384,86 @@ static int check_server(struct check *c)
     return rc;
 }
 
+/* ---- mail programs ---- */
+
+/* A number of seconds or a port. */
+static int number(const struct check *c, const char *name, uint64_t max, unsigned *ret)
+{
+    const char *v = sp_arg(c->a, name);
+    uint64_t n = 0;
+
+    if (v && (sp_str_u64(sp_str(v), max, &n) < 0 || n == 0))
+        return sp_usage_error(c->a, "--%s is a number from 1 to %llu, not `%s`", name,
+                              (unsigned long long)max, v);
+    *ret = (unsigned)n;
+    return 0;
+}
+
+static int grade_options(struct check *c, struct sp_grade_options *o)
+{
+    const struct sp_args *a = c->a;
+    unsigned port = 0, seconds = 0;
+
+    *o = (struct sp_grade_options){
+        .argv = a->n_rest ? a->rest : NULL, /* NULL-terminated: it is main's argv */
+        .choice = c->choice,
+        .only_case = sp_arg(a, "case"),
+        .story_dir = sp_arg(a, "stories"),
+        .ipv6 = sp_arg_given(a, "ipv6"),
+        .queues = sp_arg_given(a, "queues"),
+        .tell = stderr,
+        .ask = isatty(STDIN_FILENO),
+        .stop = &stopped,
+    };
+    if (number(c, "listen", 65534, &port) || number(c, "timeout", 3600, &seconds))
+        return EX_USAGE;
+    o->listen_port = (uint16_t)port;
+    o->timeout_ms = seconds * 1000;
+    if (port && a->n_rest)
+        return sp_usage_error(a, "--listen waits for a program; it runs no command");
+    if (!port && !a->n_rest)
+        return sp_usage_error(a,
+                              "which program? `%s --client -- COMMAND [WORD ...]`, "
+                              "or --listen PORT",
+                              a->path);
+    return 0;
+}
+
+static int list_cases(struct check *c)
+{
+    struct sp_err err;
+    struct sp_buf b;
+    int rc;
+
+    sp_buf_init(&b, SP_REPORT_MAX);
+    rc = sp_grade_list(sp_arg(c->a, "stories"), &b, &err);
+    if (rc == 0)
+        fwrite(b.p, 1, b.n, stdout);
+    sp_buf_free(&b);
+    return rc < 0 ? sp_fail_err(&err) : 0;
+}
+
+static int check_client(struct check *c)
+{
+    struct sp_grade_options o;
+    int rc;
+
+    if (sp_arg_given(c->a, "list"))
+        return list_cases(c);
+    rc = grade_options(c, &o);
+    if (rc == 0)
+        rc = open_html(c);
+    if (rc)
+        return rc;
+    if (o.argv)
+        progress(c);
+    catch_signals();
+    (void)sp_grade_run(&o, c->f); /* what went wrong is in c->f */
+    leave_signals();
+    sp_findings_finish(c->f);
+    return report(c);
+}
+
 static int list(struct check *c)
 {
     struct sp_report_opts o = {.colour = false};
@@ -387,12 +475,15 @@ static int list(struct check *c)
 static int run(const struct sp_args *a)
 {
     struct check c = {.a = a, .html = -1};
+    bool client = sp_arg_given(a, "client") || sp_arg_given(a, "listen");
     int rc;
 
-    if (sp_findings_new(SP_SIDE_SERVER, &c.f) < 0)
+    if (sp_findings_new(client ? SP_SIDE_CLIENT : SP_SIDE_SERVER, &c.f) < 0)
         return sp_fail(EX_OSERR, "out of memory");
     rc = choose(&c);
-    if (rc == 0)
+    if (rc == 0 && client)
+        rc = check_client(&c);
+    else if (rc == 0)
         rc = sp_arg_given(a, "list") ? list(&c) : check_server(&c);
     if (c.html >= 0)
         close(c.html);
@@ -402,14 +493,25 @@ static int run(const struct sp_args *a)
 
 const struct sp_command sp_cmd_check = {
     .name = "check",
-    .summary = "find out what is wrong with a mail server",
-    .usage = "HOST[:PORT] [OPTION ...] | --list",
-    .more =
-        "Asks the server by real dialogue, with at most 12 connections and 3 failed\n"
-        "logins, and sends no mail unless --send-to allows it.  With --user and a\n"
-        "password, or --certificate, it also finds out how logging in works.\n"
-        "Exit status: 0 good or advice, 1 some programs do not get along, 2 broken,\n"
-        "3 insecure; 64 and above (sysexits.h) when the check itself failed.\n",
+    .summary = "find out what is wrong with a mail server or mail program",
+    .usage = "HOST[:PORT] [OPTION ...] | --client [OPTION ...] -- COMMAND "
+             "[WORD ...] | --list",
+    .more = "Asks the server by real dialogue, with at most 12 connections and 3 "
+            "failed\n"
+            "logins, and sends no mail unless --send-to allows it.  With --user "
+            "and a\n"
+            "password, or --certificate, it also finds out how logging in works.\n"
+            "With --client it is the other way round: COMMAND is run once for each "
+            "case of a\n"
+            "server that misbehaves, with a message as standard input.  In its "
+            "words {host}\n"
+            "{port} {tls-port} {ca} {cert} {key} {user} {password} {password-file} "
+            "{message}\n"
+            "{message-crlf} {from} {to} {to2} are replaced by what was made for "
+            "the run.\n"
+            "Exit status: 0 good or advice, 1 some programs do not get along, 2 "
+            "broken,\n"
+            "3 insecure; 64 and above (sysexits.h) when the check itself failed.\n",
     .options = options,
     .run = run,
 };
