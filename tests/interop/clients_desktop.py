@@ -151,7 +151,7 @@ SAVE_PASSWORD = """
 
 def thunderbird(lab, mail, tls, login):
     """It runs until the set-up changes, as on a user's desk."""
-    profile = lab.tmp / "thunderbird"
+    profile = lab.tmp / f"thunderbird.{mail.name}"
     again = "" if login.ok == (0,) else mail.name   # a window with an error stays open
     if _changed(lab, tls, login.password, login.certificate, login.external, mail.sender, again):
         if hasattr(lab, "marionette"):
@@ -169,12 +169,11 @@ def thunderbird(lab, mail, tls, login):
             if login.certificate else ""
         lab.sh(f"""\
             if [ -f /run/thunderbird.pid ]; then
-                kill -9 -- -$(cat /run/thunderbird.pid)
-                rm /run/thunderbird.pid
+                kill -9 -$(cat /run/thunderbird.pid)
+                rm -rf /run/thunderbird.pid {lab.tmp}/thunderbird.*
             fi
             set -e
-            rm -rf {profile}
-            mkdir -p {profile}
+            mkdir {profile}
             cd {profile}
             cp {lab.file('user.js', prefs)} user.js
             certutil -N -d sql:. --empty-password
@@ -183,7 +182,7 @@ def thunderbird(lab, mail, tls, login):
             """ + display(lab, lab.tmp) + f"""
             export MOZ_REMOTE_ALLOW_SYSTEM_ACCESS=1 MOZ_CRASHREPORTER_DISABLE=1
             setsid sh -c 'echo $$ >/run/thunderbird.pid; exec thunderbird --profile {profile} --marionette \\
-                --remote-allow-system-access --no-remote' >{lab.tmp}/thunderbird.log 2>&1 &
+                --remote-allow-system-access --no-remote' >{profile}/said 2>&1 &
             """, seconds=60)
         lab.marionette = Marionette(port, 120)
         if login.password:
