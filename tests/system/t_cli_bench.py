@@ -162,6 +162,7 @@ def _():
                 r, said = bench("-s", f"smtp://127.0.0.1:{h.port}", "--ca", pki.ca, "-C", client, "-K", client_key,
                                 "-u", "alice", "-P", tmp / "p", *ENVELOPE, "-n", 2, "-M", 4, *more)
                 check(r["messages"] == 8 == len(h.taken), f"{r}: {len(h.taken)} taken: {said}")
+                check(h.sessions >= 4, f"{h.sessions} sessions: none was begun anew")
 
 
 @test("mistakes on the command line: status 64 and words")
