@@ -347,6 +347,8 @@ static void look_for_pipelining(struct grade *g, struct grade_conn *c,
     for (size_t i = 0; i < sizeof last_of_group / sizeof *last_of_group; i++)
         if (sp_str_caseis(verb, last_of_group[i]))
             may = false;
+    if (g->c->check == SP_C_C05) /* speaking early means something else there */
+        return;
     if (may || rest.n == 0 || sp_str_caseis(verb, "QUIT") ||
         sp_str_caseis(verb, "STARTTLS") || sp_str_caseis(verb, "BDAT"))
         return;

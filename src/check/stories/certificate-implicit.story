@@ -4,7 +4,7 @@ C: (tls) EHLO
 S: 250-mail.check.test
 S: 250-8BITMIME
 S: 250 AUTH SCRAM-SHA-256 PLAIN LOGIN
-C: (tls) AUTH
-S: 535 5.7.8 Credentials invalid
+C: (tls) AUTH EXTERNAL
+S: 504 5.5.4 That mechanism is not offered here
 = implicit-not-tried: cert !delivered
 = certificate-managed: cert delivered | {when}
