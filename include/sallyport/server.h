@@ -250,6 +250,9 @@ SP_PUBLIC int sp_srv_tls_failed(struct sp_srv *s); /* the session closes, silent
  * rests on them ends at the next MAIL with 421 4.7.0. */
 SP_PUBLIC int sp_srv_cert_update(struct sp_srv *s, const struct sp_srv_tls *tls);
 
+/* Answers SP_SRV_XCLIENT, not of XFORWARD: accepted, and the proxy vouches for this account
+ * (empty: for nobody).  It counts until STARTTLS or the next XCLIENT. */
+SP_PUBLIC int sp_srv_xclient_ok(struct sp_srv *s, struct sp_str user);
 /* user: the identity (authorization identity's account) for replies and sp_srv_user().
  * token: data that comes with success, sent as a last challenge; NULL p: none. */
 SP_PUBLIC int sp_srv_auth_ok(struct sp_srv *s, struct sp_str user, struct sp_str token);

@@ -38,12 +38,21 @@
 
 #include "arena.h"
 #include "grant.h"
+#include "rate.h"
 
-#define SP_USERS_SCHEMA    2    /* version written by this program */
+#define SP_USERS_SCHEMA    3    /* version written by this program */
 #define SP_USER_GRANTS_MAX 1000 /* addresses and grants of one account */
 #define SP_USER_ACT_AS_MAX 200
 
 enum sp_users_mode { SP_USERS_READ, SP_USERS_WRITE }; /* WRITE makes the file */
+
+/* What it may do, where it is not what the listener says: 0 is the listener's limit. */
+struct sp_user_limits {
+    uint64_t message_size_max;
+    uint32_t recipients_max; /* of a message */
+    uint32_t sessions_max;   /* at a time */
+    struct sp_rates rates;   /* messages and recipients, a minute, an hour, a day */
+};
 
 /* One account as it was when it was read.  Strings live until sp_user_free(). */
 struct sp_user {
@@ -63,8 +72,7 @@ struct sp_user {
     size_t act_as_count;
     const char **pin; /* SHA-256 of the SubjectPublicKeyInfo, hex */
     size_t pins;
-    uint64_t message_size_max; /* 0: the listener's */
-    uint32_t recipients_max;   /* 0: the listener's */
+    struct sp_user_limits limits;
     uint64_t generation;
     uint64_t secret_generation; /* when the password was last set or taken away */
     struct sp_arena arena;      /* owns all of the above */
@@ -172,8 +180,8 @@ int sp_users_set_first(struct sp_users *u, struct sp_str name, struct sp_str add
                        struct sp_err *err); /* one of its own, exact addresses */
 int sp_users_act_as(struct sp_users *u, struct sp_str name, struct sp_str other,
                     bool allowed, struct sp_err *err);
-int sp_users_limits(struct sp_users *u, struct sp_str name, uint64_t message_size_max,
-                    uint32_t recipients_max, struct sp_err *err);
+int sp_users_limits(struct sp_users *u, struct sp_str name,
+                    const struct sp_user_limits *limits, struct sp_err *err);
 /* A key that stands for this account without a chain: one account for one key. */
 int sp_users_pin(struct sp_users *u, struct sp_str name, struct sp_str spki_sha256_hex,
                  bool pinned, struct sp_err *err);

@@ -55,6 +55,14 @@ static const char *const steps[SP_USERS_SCHEMA - 1] = {
     "ALTER TABLE account ADD COLUMN secret_generation INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE pin ADD COLUMN subject TEXT NOT NULL DEFAULT '';"
     "ALTER TABLE pin ADD COLUMN until_s INTEGER NOT NULL DEFAULT 0;",
+    /* 3: how much an account may send */
+    "ALTER TABLE account ADD COLUMN sessions_max INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE account ADD COLUMN messages_m INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE account ADD COLUMN messages_h INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE account ADD COLUMN messages_d INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE account ADD COLUMN recipients_m INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE account ADD COLUMN recipients_h INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE account ADD COLUMN recipients_d INTEGER NOT NULL DEFAULT 0;",
 };
 
 int sp_users_sqlite(struct sp_users *u, int rc, struct sp_err *err)

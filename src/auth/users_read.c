@@ -82,10 +82,14 @@ static int read_row(sqlite3_stmt *st, struct sp_user *user)
     read_scram(user, column(st, 5), SP_SCRAM_SHA1);
     user->has_password = hash.n || user->has_scram[0] || user->has_scram[1];
     user->first_address = keep(user, column(st, 6));
-    user->message_size_max = (uint64_t)sqlite3_column_int64(st, 7);
-    user->recipients_max = (uint32_t)sqlite3_column_int64(st, 8);
+    user->limits.message_size_max = (uint64_t)sqlite3_column_int64(st, 7);
+    user->limits.recipients_max = (uint32_t)sqlite3_column_int64(st, 8);
     user->generation = (uint64_t)sqlite3_column_int64(st, 9);
     user->secret_generation = (uint64_t)sqlite3_column_int64(st, 10);
+    user->limits.sessions_max = (uint32_t)sqlite3_column_int64(st, 11);
+    for (int i = 0; i < SP_RATE_WHATS * SP_RATE_PERIODS; i++)
+        user->limits.rates.n[i / SP_RATE_PERIODS][i % SP_RATE_PERIODS] =
+            (uint32_t)sqlite3_column_int64(st, 12 + i);
     return user->name && user->first_address && (!hash.n || user->crypt) ? 0
                                                                          : -SP_ENOMEM;
 }

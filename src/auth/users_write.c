@@ -476,19 +476,38 @@ int sp_users_act_as(struct sp_users *u, struct sp_str name, struct sp_str other,
     return change_end(u, &c, rc, err);
 }
 
-int sp_users_limits(struct sp_users *u, struct sp_str name, uint64_t message_size_max,
-                    uint32_t recipients_max, struct sp_err *err)
+static int run_limits(struct sp_users *u, int64_t id, const struct sp_user_limits *l,
+                      struct sp_err *err)
+{
+    sqlite3_stmt *st = sp_users_q(u, Q_LIMITS, err);
+    int rc;
+
+    if (!st)
+        return -SP_EIO;
+    sqlite3_bind_int64(st, 1, id);
+    sqlite3_bind_int64(st, 2, (int64_t)l->message_size_max);
+    sqlite3_bind_int64(st, 3, l->recipients_max);
+    sqlite3_bind_int64(st, 4, l->sessions_max);
+    for (int i = 0; i < SP_RATE_WHATS * SP_RATE_PERIODS; i++)
+        sqlite3_bind_int64(st, 5 + i,
+                           l->rates.n[i / SP_RATE_PERIODS][i % SP_RATE_PERIODS]);
+    rc = sp_users_row(u, st, err);
+    sqlite3_reset(st);
+    return rc;
+}
+
+int sp_users_limits(struct sp_users *u, struct sp_str name,
+                    const struct sp_user_limits *limits, struct sp_err *err)
 {
     struct change c;
     int rc = change_begin(u, name, true, &c, err);
 
     if (rc < 0)
         return rc;
-    if (message_size_max > INT64_MAX)
+    if (limits->message_size_max > INT64_MAX)
         rc = sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "the size limit is too large");
     else
-        rc = run_numbers(u, Q_LIMITS, c.id, (int64_t)message_size_max, recipients_max,
-                         err);
+        rc = run_limits(u, c.id, limits, err);
     return change_end(u, &c, rc, err);
 }
 

@@ -29,7 +29,8 @@
     X(SP_LOG_LOGIN_OK, "login.ok", SP_LEVEL_INFO, "mechanism, how (explicit or implicit), user, as, fingerprint") \
     X(SP_LOG_LOGIN_FAILED, "login.failed", SP_LEVEL_WARNING, "mechanism, user, reason")               \
     X(SP_LOG_CERT_UNUSABLE, "certificate.unusable", SP_LEVEL_WARNING, "a client certificate does not count: fingerprint, reason") \
-    X(SP_LOG_ACCEPTED, "message.accepted", SP_LEVEL_INFO, "durable and acknowledged: id, from, size, recipients, user") \
+    X(SP_LOG_ACCEPTED, "message.accepted", SP_LEVEL_INFO, "durable and acknowledged: id, from, size, recipients, user; duplicate=yes: sent again, and not queued twice") \
+    X(SP_LOG_BUSY, "account.busy", SP_LEVEL_WARNING, "an account suddenly sends much (alert-rate): user, messages, recipients, from; once an hour") \
     X(SP_LOG_REJECTED, "message.rejected", SP_LEVEL_INFO, "refused after the dot: from, reply")       \
     X(SP_LOG_QUEUE_OPEN, "queue.open", SP_LEVEL_INFO, "the spool is open: messages, waiting")         \
     X(SP_LOG_QUEUE_ERROR, "queue.error", SP_LEVEL_ERROR, "the spool failed: reason")                  \

@@ -20,6 +20,17 @@
             "also for CRAM-MD5: keeps a weak form of this password, for old clients"   \
     }
 
+#define SP_OPT_LIMITS                                                                  \
+    {"message-size", 0, "OCTETS", "largest message; 0: the listener's limit"},         \
+        {"recipients", 0, "N",                                                         \
+         "most recipients of a message; 0: the listener's limit"},                     \
+        {"sessions", 0, "N", "most sessions at a time; 0: the listener's limit"},      \
+        {"message-rate", 0, "N/m,N/h,N/d",                                             \
+         "most messages a minute, hour, day; 0: the listener's limits"},               \
+    {                                                                                  \
+        "recipient-rate", 0, "N/m,N/h,N/d", "the same for recipients"                  \
+    }
+
 static const struct sp_option add_options[] = {
     SP_OPT_CONFIG,
     SP_OPT_DATA,
@@ -29,8 +40,7 @@ static const struct sp_option add_options[] = {
     SP_OPT_PASSWORD,
     {"no-password", 0, NULL, "no password: the account logs in by certificate"},
     SP_OPT_CRAM,
-    {"message-size", 0, "OCTETS", "largest message; 0: the listener's limit"},
-    {"recipients", 0, "N", "most recipients of a message; 0: the listener's limit"},
+    SP_OPT_LIMITS,
     SP_OPT_END,
 };
 static const struct sp_option plain_options[] = {SP_OPT_CONFIG, SP_OPT_DATA, SP_OPT_END};
@@ -44,8 +54,7 @@ static const struct sp_option password_options[] = {
     SP_OPT_END};
 static const struct sp_option limits_options[] = {
     SP_OPT_CONFIG, SP_OPT_DATA,
-    {"message-size", 0, "OCTETS", "largest message; 0: the listener's limit"},
-    {"recipients", 0, "N", "most recipients of a message; 0: the listener's limit"},
+    SP_OPT_LIMITS,
     SP_OPT_END};
 static const struct sp_option grant_options[] = {
     SP_OPT_CONFIG, SP_OPT_DATA,
@@ -116,6 +125,63 @@ static int number(const struct sp_args *a, const char *name, uint64_t max, uint6
                           (unsigned long long)max, s);
 }
 
+/* "30/m,500/h" in the place of what was there; "0" takes all of them away. */
+static int rates(const struct sp_args *a, const char *name, uint32_t *ret)
+{
+    const char *text = sp_arg(a, name);
+    struct sp_str rest = sp_str(text ? text : "");
+
+    if (!text)
+        return 0;
+    memset(ret, 0, SP_RATE_PERIODS * sizeof *ret);
+    if (sp_str_is(rest, "0"))
+        return 0;
+    do {
+        struct sp_rate r;
+
+        if (sp_rate_parse(sp_str_cut(&rest, ','), &r) < 0 || ret[r.period])
+            return sp_usage_error(
+                a, "--%s wants rates like 30/m,500/h,2000/d, or 0, not `%s`", name, text);
+        ret[r.period] = (uint32_t)r.n;
+    } while (rest.p);
+    return 0;
+}
+
+/* What is not named stays as it is. */
+static int read_limits(const struct sp_args *a, struct sp_user_limits *l)
+{
+    static const char *const names[] = {"message-size", "recipients", "sessions"};
+    static const uint64_t most[] = {UINT64_MAX / 2, 1000000, 1000000};
+    uint64_t n[3];
+
+    for (size_t i = 0; i < 3; i++) {
+        int rc = number(a, names[i], most[i], &n[i]);
+
+        if (rc)
+            return rc;
+    }
+    if (sp_arg_given(a, names[0]))
+        l->message_size_max = n[0];
+    if (sp_arg_given(a, names[1]))
+        l->recipients_max = (uint32_t)n[1];
+    if (sp_arg_given(a, names[2]))
+        l->sessions_max = (uint32_t)n[2];
+    if (rates(a, "message-rate", l->rates.n[SP_RATE_MESSAGES]))
+        return 64;
+    return rates(a, "recipient-rate", l->rates.n[SP_RATE_RECIPIENTS]);
+}
+
+static bool limits_given(const struct sp_args *a)
+{
+    static const char *const names[] = {"message-size", "recipients", "sessions",
+                                        "message-rate", "recipient-rate"};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (sp_arg_given(a, names[i]))
+            return true;
+    return false;
+}
+
 static int add_rights(const struct sp_args *a, struct ctx *x, struct sp_err *err)
 {
     int rc = 0;
@@ -151,12 +217,11 @@ static int run_add(const struct sp_args *a)
     struct ctx x;
     char room[600];
     const char *first;
-    uint64_t size, rcpt;
+    struct sp_user_limits limits = {0};
     struct sp_err err;
     int rc = begin(a, &x, 1);
 
-    if (rc || (rc = number(a, "message-size", UINT64_MAX / 2, &size)) ||
-        (rc = number(a, "recipients", 1000000, &rcpt)))
+    if (rc || (rc = read_limits(a, &limits)))
         return rc;
     if (!sp_arg_given(a, "no-password") &&
         sp_read_secret(a, "password-file", "password-command", "SALLYPORT_PASSWORD",
@@ -171,8 +236,8 @@ static int run_add(const struct sp_args *a)
     if (rc < 0)
         return done(&x, rc, &err);
     rc = add_rights(a, &x, &err);
-    if (rc == 0 && (size || rcpt))
-        rc = sp_users_limits(x.u, x.name, size, (uint32_t)rcpt, &err);
+    if (rc == 0 && limits_given(a))
+        rc = sp_users_limits(x.u, x.name, &limits, &err);
     if (rc == 0 && !sp_arg_given(a, "no-password"))
         rc = sp_users_set_password(x.u, x.name, sp_buf_view(&x.password), 0, &err);
     if (rc == 0 && sp_arg_given(a, "cram-md5") && !sp_arg_given(a, "no-password"))
@@ -297,25 +362,24 @@ static int run_limits(const struct sp_args *a)
     struct ctx x;
     struct sp_err err;
     struct sp_user *u = NULL;
-    uint64_t size, rcpt;
+    struct sp_user_limits limits = {0};
     int rc = begin(a, &x, 1);
 
-    if (rc || (rc = number(a, "message-size", UINT64_MAX / 2, &size)) ||
-        (rc = number(a, "recipients", 1000000, &rcpt)))
+    if (rc || (rc = read_limits(a, &limits)))
         return rc;
-    if (!sp_arg_given(a, "message-size") && !sp_arg_given(a, "recipients"))
-        return sp_usage_error(a, "give --message-size, --recipients or both");
+    if (!limits_given(a))
+        return sp_usage_error(a, "give --message-size, --recipients, --sessions, "
+                                 "--message-rate or --recipient-rate");
     if (open_db(a, &x, SP_USERS_WRITE) != 0) {
         ctx_end(&x);
         return x.status;
     }
     rc = sp_users_get(x.u, x.name, &u, &err);
-    if (rc == 0)
-        rc = sp_users_limits(x.u, x.name,
-                             sp_arg_given(a, "message-size") ? size : u->message_size_max,
-                             sp_arg_given(a, "recipients") ? (uint32_t)rcpt
-                                                           : u->recipients_max,
-                             &err);
+    if (rc == 0) {
+        limits = u->limits;
+        (void)read_limits(a, &limits);
+        rc = sp_users_limits(x.u, x.name, &limits, &err);
+    }
     sp_user_free(u);
     return done(&x, rc, &err);
 }
@@ -331,14 +395,29 @@ static json_t *strings(const char **v, size_t n)
     return j;
 }
 
+static json_t *rate_list(const uint32_t *n)
+{
+    json_t *j = json_array();
+
+    for (int p = 0; p < SP_RATE_PERIODS; p++)
+        if (n[p])
+            json_array_append_new(
+                j, json_sprintf("%u/%c", n[p], sp_rate_letter((enum sp_rate_period)p)));
+    return j;
+}
+
 static int put_json(void *arg, const struct sp_user *u)
 {
     json_t *j = json_pack(
-        "{s:s,s:b,s:b,s:b,s:s,s:o,s:o,s:o,s:I,s:I}", "name", u->name, "enabled", (int)u->enabled,
+        "{s:s,s:b,s:b,s:b,s:s,s:o,s:o,s:o,s:I,s:I,s:I,s:o,s:o}", "name", u->name, "enabled", (int)u->enabled,
         "password", (int)u->has_password, "cram_md5", (int)u->has_cram, "first_address", u->first_address, "addresses",
         strings(u->address, u->addresses), "act_as", strings(u->act_as, u->act_as_count),
         "pins", strings(u->pin, u->pins), "message_size_max",
-        (json_int_t)u->message_size_max, "recipients_max", (json_int_t)u->recipients_max);
+        (json_int_t)u->limits.message_size_max, "recipients_max",
+        (json_int_t)u->limits.recipients_max, "sessions_max",
+        (json_int_t)u->limits.sessions_max, "message_rate",
+        rate_list(u->limits.rates.n[SP_RATE_MESSAGES]), "recipient_rate",
+        rate_list(u->limits.rates.n[SP_RATE_RECIPIENTS]));
 
     (void)arg;
     json_dumpf(j, stdout, JSON_COMPACT);
@@ -382,6 +461,21 @@ static int put_certificate(void *arg, const struct sp_users_certificate *c)
     return 0;
 }
 
+static void show_limits(const struct sp_user_limits *l)
+{
+    if (l->message_size_max)
+        printf("largest     %llu octets\n", (unsigned long long)l->message_size_max);
+    if (l->recipients_max)
+        printf("recipients  %u a message\n", l->recipients_max);
+    if (l->sessions_max)
+        printf("sessions    %u at a time\n", l->sessions_max);
+    for (int w = 0; w < SP_RATE_WHATS; w++)
+        for (int p = 0; p < SP_RATE_PERIODS; p++)
+            if (l->rates.n[w][p])
+                printf("%s  %u %s\n", w == SP_RATE_MESSAGES ? "messages  " : "recipients",
+                       l->rates.n[w][p], sp_rate_name((enum sp_rate_period)p));
+}
+
 static void show(const struct sp_user *u)
 {
     printf("account     %s\nstate       %s\npassword    %s\n", u->name,
@@ -393,10 +487,7 @@ static void show(const struct sp_user *u)
         printf("%s %s\n", i < u->own_addresses ? "address    " : "may send as", u->address[i]);
     for (size_t i = 0; i < u->act_as_count; i++)
         printf("may act as  %s\n", u->act_as[i]);
-    if (u->message_size_max)
-        printf("largest     %llu octets\n", (unsigned long long)u->message_size_max);
-    if (u->recipients_max)
-        printf("recipients  %u a message\n", u->recipients_max);
+    show_limits(&u->limits);
 }
 
 static int run_list(const struct sp_args *a)
@@ -441,8 +532,9 @@ USER_SUB(c_grant, "grant", "let an account send as an address or act for another
          "NAME PATTERN [--own | --act-as]", grant_options, run_grant);
 USER_SUB(c_revoke, "revoke", "take such a right back", "NAME PATTERN [--act-as]",
          grant_options, run_revoke);
-USER_SUB(c_limits, "limits", "change how large and to how many an account may send",
-         "NAME [--message-size OCTETS] [--recipients N]", limits_options, run_limits);
+USER_SUB(c_limits, "limits", "change how much an account may send",
+         "NAME [--message-size OCTETS] [--recipients N] [--sessions N] [--message-rate N/h] "
+         "[--recipient-rate N/h]", limits_options, run_limits);
 USER_SUB(c_disable, "disable", "refuse its logins, live sessions too", "NAME", plain_options,
          run_disable);
 USER_SUB(c_enable, "enable", "allow its logins again", "NAME", plain_options, run_enable);

@@ -33,6 +33,7 @@
 #include "arena.h"
 #include "buf.h"
 #include "log.h"
+#include "rate.h"
 
 enum {
     SP_CONF_FILE_MAX = 4 * 1024 * 1024, /* octets in a file */
@@ -96,6 +97,24 @@ struct sp_conf_match {
     const char *text; /* what to compare with; domains in lower case; "<>" as it is */
 };
 
+/* Addresses: 192.0.2.0/24, 2001:db8::/32, or one without a length. */
+struct sp_conf_net {
+    uint8_t a[16];    /* IPv4 as ::ffff:192.0.2.0 */
+    unsigned bits;    /* of 128 */
+    const char *text; /* canonical */
+};
+
+struct sp_conf_nets {
+    const struct sp_conf_net *v;
+    size_t n;
+};
+
+/* So many in a minute, hour or day: rate.h. */
+struct sp_conf_rates {
+    const struct sp_rate *v;
+    size_t n;
+};
+
 struct sp_conf_matches {
     const struct sp_conf_match *v;
     size_t n;
@@ -139,6 +158,13 @@ enum sp_conf_sender_check {
     SP_CONF_SENDER_OFF,
 };
 
+/* What a listener with type = proxied believes of XCLIENT. */
+enum sp_conf_xclient {
+    SP_CONF_XCLIENT_OFF,
+    SP_CONF_XCLIENT_ADDRESS, /* who the client is, not who is logged in */
+    SP_CONF_XCLIENT_LOGIN,
+};
+
 enum sp_conf_to {
     SP_CONF_TO_SMARTHOST,
     SP_CONF_TO_LMTP,
@@ -179,7 +205,10 @@ struct sp_conf_tls {
 struct sp_conf_listener {
     struct sp_conf_head head;
     struct sp_conf_addrs address; /* at least one */
-    enum sp_conf_type type;       /* SUBMISSION or LOCAL in this version */
+    enum sp_conf_type type;       /* not REINJECTION in this version */
+    struct sp_conf_nets proxies;  /* PROXIED: who may connect; not empty there */
+    bool proxy_protocol;          /* PROXIED: each connection begins with its header */
+    enum sp_conf_xclient xclient; /* PROXIED */
     enum sp_conf_tls_mode tls;
     struct sp_conf_list certificate; /* as written: names and absolute paths */
     const struct sp_conf_tls *const
@@ -212,6 +241,10 @@ struct sp_conf_listener {
     uint64_t max_sessions;
     uint64_t max_sessions_per_address;
     uint64_t idle_timeout_s;
+    uint64_t user_sessions; /* of one account; 0: no limit */
+    struct sp_conf_rates user_messages, user_recipients;       /* empty: no limit */
+    struct sp_conf_rates address_messages, address_recipients; /* of one client address */
+    struct sp_conf_list header_rules; /* "foreign-from=repair" ...: fixup.h */
     uint64_t login_timeout_s;
     enum sp_conf_sender_check sender_check;
     bool trace_identity;
@@ -281,6 +314,9 @@ struct sp_conf {
     struct sp_conf_numbers retry_intervals; /* seconds; the last one repeats */
     const char *postmaster;
     uint64_t history_keep_s;
+    uint64_t deduplicate_s; /* implicit matching of submissions sent again; 0: off */
+    uint64_t hops_max;      /* Received fields; more is a loop */
+    struct sp_conf_rates alert_rate; /* messages of an account; empty: no alert */
     uint64_t message_size;
     struct sp_conf_list local_domains; /* lower case */
     const char *gssapi_keytab;    /* NULL: no GSSAPI */
@@ -349,6 +385,8 @@ void sp_conf_unref(struct sp_conf *c);
 const struct sp_conf_route *sp_conf_route_for(const struct sp_conf *c,
                                               struct sp_str recipient,
                                               struct sp_str sender, struct sp_str user);
+/* Is the address (as text, without a port) in one of them? */
+bool sp_conf_nets_have(const struct sp_conf_nets *nets, const char *address);
 const struct sp_conf_listener *sp_conf_listener_named(const struct sp_conf *c,
                                                       const char *name);
 
@@ -391,6 +429,8 @@ enum sp_conf_value {
     SP_CONF_CERTIFICATES,
     SP_CONF_PINS,
     SP_CONF_TEXTS,
+    SP_CONF_NETWORKS,
+    SP_CONF_RATES,
     SP_CONF_VALUES /* how many */
 };
 

@@ -181,13 +181,16 @@ ASK(login_without_certs, sp_conf_listener,
 ASK(crl_without_ca, sp_conf_listener, l->client_crl && !l->client_ca)
 ASK(domains_without_ca, sp_conf_listener, l->client_ca_domains.n && !l->client_ca)
 ASK(names_without_ca, sp_conf_listener, l->send_ca_names && !l->client_ca)
-ASK(ca_but_off, sp_conf_listener, l->type == SP_CONF_SUBMISSION && l->client_ca && l->client_certificates == SP_CONF_CERTS_OFF)
+ASK(no_proxies, sp_conf_listener, l->type == SP_CONF_PROXIED && l->proxies.n == 0)
+ASK(proxies_of_none, sp_conf_listener, l->type != SP_CONF_PROXIED && (l->proxies.n || given(p, in, "proxy-protocol") || given(p, in, "xclient")))
+ASK(silent_proxy, sp_conf_listener, l->type == SP_CONF_PROXIED && !l->proxy_protocol && l->xclient == SP_CONF_XCLIENT_OFF)
+ASK(ca_but_off, sp_conf_listener, l->type != SP_CONF_LOCAL && l->client_ca && l->client_certificates == SP_CONF_CERTS_OFF)
 ASK(required_without_ca, sp_conf_listener, l->client_certificates == SP_CONF_CERTS_REQUIRED && !l->client_ca)
 ASK(short_idle, sp_conf_listener, given(p, in, "idle-timeout") && l->idle_timeout_s < 300)
 ASK(few_recipients, sp_conf_listener, l->recipients_max < 500)
 ASK(mutt_fails, sp_conf_listener, ends_plus(l->auth_tls.v[word]) || is_ticket(l->auth_tls.v[word]))
 ASK(no_login, sp_conf_listener,
-    l->type == SP_CONF_SUBMISSION && l->auth_tls.n == 0 && l->auth_clear.n == 0 &&
+    l->type != SP_CONF_LOCAL && l->xclient != SP_CONF_XCLIENT_LOGIN && l->auth_tls.n == 0 && l->auth_clear.n == 0 &&
     (l->certificate_login == SP_CONF_LOGIN_OFF ||
      (l->client_certificates == SP_CONF_CERTS_OFF && !l->client_certificates_auto)))
 
@@ -292,6 +295,12 @@ static const struct rule rules[] = {
      "tls = starttls", NULL},
     {SP_CONF_LISTENER, 0, "tls", {"type"}, local_tls,
      "there is no TLS with type = local", "tls = none", "leave the key out"},
+    {SP_CONF_LISTENER, LACK, "proxies", {"type"}, no_proxies,
+     "with type = proxied it must be said who the proxies are", "proxies = 192.0.2.10", NULL},
+    {SP_CONF_LISTENER, 0, "proxies", {"type", "proxy-protocol", "xclient"}, proxies_of_none,
+     "proxies, proxy-protocol and xclient mean something with type = proxied only", "type = proxied", NULL},
+    {SP_CONF_LISTENER, WARN, "proxy-protocol", {"type", "xclient"}, silent_proxy,
+     "neither proxy-protocol nor xclient: every client will have the proxy's address", NULL, NULL},
     {SP_CONF_LISTENER, 0, "certificate", {"tls", "type"}, no_cert,
      "TLS needs a certificate, and this listener has none", "certificate = main",
      "leave the key out to have all tls sections, or the self-signed one where there is none"},
@@ -416,7 +425,7 @@ static const struct {
     unsigned mask;         /* values of it that give the keys a meaning */
     const char *keys[15];
 } useless[] = {
-    {SP_CONF_LISTENER, "type", "with type = local", 1u << SP_CONF_SUBMISSION,
+    {SP_CONF_LISTENER, "type", "with type = local", 1u << SP_CONF_SUBMISSION | 1u << SP_CONF_PROXIED,
      {"certificate", "client-certificates", "client-ca", "client-crl", "client-ca-domains", "send-ca-names",
       "certificate-login", "auth-list-with-certificate", "auth-clear", "auth-tls", "require-binding",
       "lenient-ehlo", "legacy-auth-line", "tls-min"}},

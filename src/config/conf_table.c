@@ -22,7 +22,16 @@
 /* The order is that of the enums in conf.h (log-level: of log.h). */
 WORDS(w_log_format, W("text"), W("json"));
 WORDS(w_log_level, W("error"), W("warning"), W("info"), W("debug"));
-WORDS(w_type, W("submission"), W("local"), LATER("reinjection"), LATER("proxied"));
+WORDS(w_type, W("submission"), W("local"), LATER("reinjection"), W("proxied"));
+WORDS(w_xclient, W("off"), W("address"), W("login"));
+/* What sp_fix_policy_set() takes, but for rows that can only refuse; tests/daemon compares. */
+#define PR(n) W(n "=pass"), W(n "=refuse")
+#define MR(n) W(n "=repair"), W(n "=refuse")
+#define PMR(n) W(n "=pass"), W(n "=repair"), W(n "=refuse")
+WORDS(w_header_rule, MR("no-header"), PMR("mbox-line"), PR("not-a-field"), PR("8bit-header"),
+      PR("non-utf8-header"), PR("duplicate-field"), PMR("foreign-from"), PMR("foreign-sender"),
+      PMR("missing-from"), PMR("missing-sender"), PMR("missing-date"), PMR("missing-message-id"),
+      PMR("missing-mime-version"), PMR("bcc"), PMR("return-path"));
 WORDS(w_tls, W("starttls"), W("implicit"), W("none"));
 WORDS(w_client_certs, W("off"), W("optional"), W("required"));
 WORDS(w_cert_login, W("either"), W("explicit"), W("implicit"), W("off"));
@@ -174,6 +183,18 @@ static const struct sp_conf_key keys[] = {
      .doc = "How long sallyport queue show can tell what became of a message that has left "
             "the queue.  Only the envelope is kept, not the message."},
 
+    {"deduplicate", SP_CONF_TOP, DURATION(sp_conf, deduplicate_s, "0s", 0, 30 * DAY), V01, .example = "1h",
+     .doc = "A message that an account sends again within this time - the same sender, recipients, Message-ID and octets - "
+            "is acknowledged with the first one's queue id and not queued a second time.  It helps clients that "
+            "lost the reply.  0s switches it off; a client that names a key of its own (Submission-Key, see "
+            "doc/submission.md) is served in any case."},
+    {"hops-max", SP_CONF_TOP, NUM(sp_conf, hops_max, "50", 5, 500), V01, .example = "30",
+     .doc = "A message with more Received fields goes in circles and is refused."},
+    {"alert-rate", SP_CONF_TOP, LIST(SP_CONF_RATES, sp_conf_rates, sp_conf, alert_rate, ""), V01,
+     .def_doc = "none", .example = "200/h 1000/d",
+     .doc = "When an account sends more messages than this, the event account.busy is logged, once an hour: an "
+            "account that suddenly sends much may be in a stranger's hands.  Nothing is refused; user-messages does that."},
+
     {"gssapi-keytab", SP_CONF_TOP, STRING(SP_CONF_PATH, sp_conf, gssapi_keytab, NULL), V01,
      .def_doc = "none", .example = "/etc/sallyport/smtp.keytab",
      .doc = "The key table with which clients' Kerberos tickets are judged, for the mechanism "
@@ -217,8 +238,20 @@ static const struct sp_conf_key keys[] = {
     {"type", SP_CONF_LISTENER, ENUM(sp_conf_listener, type, "submission", w_type), V01,
      .example = "submission",
      .doc = "Who connects here.  submission: mail programs, with TLS and a login.  local: programs of this machine "
-            "over a Unix socket; who they are is told by the system.  reinjection (what a content "
-            "filter gives back) and proxied (clients behind a load balancer) are not in this version."},
+            "over a Unix socket; who they are is told by the system.  proxied: the same as submission, for clients "
+            "behind a load balancer or a mail proxy; see proxies.  reinjection (what a content filter gives "
+            "back) is not in this version."},
+    {"proxies", SP_CONF_LISTENER, LIST(SP_CONF_NETWORKS, sp_conf_nets, sp_conf_listener, proxies, ""), V01,
+     .def_doc = "none; type = proxied needs it", .example = "192.0.2.10 2001:db8:1::/64",
+     .doc = "The load balancers and mail proxies that may connect here: addresses, or networks with the "
+            "length of their prefix.  They are believed about who the client is, so nobody else is let in."},
+    {"proxy-protocol", SP_CONF_LISTENER, BOOL(sp_conf_listener, proxy_protocol, "yes"), V01, .example = "no",
+     .doc = "Every connection from a proxy begins with a header of the PROXY protocol, version 1 or 2 (HAProxy, "
+            "AWS, nginx stream); a connection without one is closed.  It comes before TLS."},
+    {"xclient", SP_CONF_LISTENER, ENUM(sp_conf_listener, xclient, "off", w_xclient), V01, .example = "address",
+     .doc = "What is believed when a proxy says XCLIENT (nginx mail, Postfix, Dovecot).  off: it is not offered.  "
+            "address: the client's address and EHLO name.  login: also who has logged in at the proxy; that account "
+            "can then send without a login here."},
     {"tls", SP_CONF_LISTENER, ENUM(sp_conf_listener, tls, NULL, w_tls), V01,
      .def_doc = "starttls; none with type = local", .example = "implicit",
      .doc = "starttls: the session begins in clear and the client asks for TLS (port 587). "
@@ -331,6 +364,34 @@ static const struct sp_conf_key keys[] = {
     {"max-sessions-per-address", SP_CONF_LISTENER,
      NUM(sp_conf_listener, max_sessions_per_address, "100", 1, 1000000), V01, .example = "20",
      .doc = "The most sessions at a time from one address (for IPv6: from one /64 network)."},
+    {"user-sessions", SP_CONF_LISTENER, NUM(sp_conf_listener, user_sessions, "0", 0, 100000), V01, .example = "20",
+     .doc = "The most sessions at a time of one account, over all processes; sallyport user limits can say "
+            "otherwise for an account.  0: no limit."},
+    {"user-messages", SP_CONF_LISTENER,
+     LIST(SP_CONF_RATES, sp_conf_rates, sp_conf_listener, user_messages, ""), V01,
+     .def_doc = "no limit", .example = "30/m 300/h 1000/d",
+     .doc = "How many messages an account may send in a minute (m), an hour (h) and a day (d).  More get a "
+            "temporary refusal that says when there is room again.  The count begins anew when the service "
+            "starts.  sallyport user limits can say otherwise for an account."},
+    {"user-recipients", SP_CONF_LISTENER,
+     LIST(SP_CONF_RATES, sp_conf_rates, sp_conf_listener, user_recipients, ""), V01,
+     .def_doc = "no limit", .example = "1000/h 5000/d",
+     .doc = "The same for recipients, of all messages together."},
+    {"address-messages", SP_CONF_LISTENER,
+     LIST(SP_CONF_RATES, sp_conf_rates, sp_conf_listener, address_messages, ""), V01,
+     .def_doc = "no limit", .example = "100/m 1000/h",
+     .doc = "How many messages may come from one client address (for IPv6: from one /64 network), whoever sends "
+            "them.  Many people can share an address."},
+    {"address-recipients", SP_CONF_LISTENER,
+     LIST(SP_CONF_RATES, sp_conf_rates, sp_conf_listener, address_recipients, ""), V01,
+     .def_doc = "no limit", .example = "5000/h",
+     .doc = "The same for recipients."},
+    {"header-rules", SP_CONF_LISTENER,
+     LIST(SP_CONF_WORDS, sp_conf_list, sp_conf_listener, header_rules, ""), .words = w_header_rule, V01,
+     .def_doc = "the table in doc/submission.md", .example = "foreign-from=repair missing-date=refuse",
+     .doc = "What happens to a message whose header is not as it should be, where it is not what "
+            "doc/submission.md says: pass (as it is), repair or refuse.  foreign-from=repair writes the user's own "
+            "address in the place of one that is not his.  A message that carries a signature is never repaired."},
     {"idle-timeout", SP_CONF_LISTENER, DURATION(sp_conf_listener, idle_timeout_s, "5m", 1, 1 * HOUR),
      V01, .example = "5m",
      .doc = "A client that says nothing for this long is told 421 and disconnected.  RFC 5321 "

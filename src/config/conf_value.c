@@ -738,6 +738,98 @@ static int print_match(const struct sp_conf_key *k, const void *element,
     return print_string(k, &s, out);
 }
 
+/* ---- networks and rates ---- */
+
+/* The bits behind the prefix must be 0: 192.0.2.7/24 is a mistake more often than not. */
+static bool host_bits(const uint8_t a[16], unsigned bits)
+{
+    for (unsigned i = bits; i < 128; i++)
+        if (a[i / 8] & 0x80 >> i % 8)
+            return true;
+    return false;
+}
+
+static bool read_network(const struct reader *r, void *element)
+{
+    struct sp_str s = r->w->s, host = sp_str_cut(&s, '/');
+    struct sp_conf_net net = {.bits = 128};
+    char text[64], canonical[64];
+    uint64_t bits = 0;
+    bool six = memchr(host.n ? host.p : "", ':', host.n) != NULL;
+
+    if (host.n >= sizeof text)
+        return refuse(r, "is no address or network", NULL);
+    memcpy(text, host.n ? host.p : "", host.n);
+    text[host.n] = '\0';
+    memset(net.a, 0, sizeof net.a);
+    net.a[10] = net.a[11] = six ? 0 : 0xff;
+    if (inet_pton(six ? AF_INET6 : AF_INET, text, six ? net.a : net.a + 12) != 1 ||
+        (s.p && (!digits(s) || sp_str_u64(s, six ? 128 : 32, &bits) < 0)))
+        return refuse(r, "is no address or network", NULL);
+    if (s.p)
+        net.bits = (unsigned)bits + (six ? 0 : 96);
+    if (host_bits(net.a, net.bits))
+        return refuse(r, "has bits behind its prefix", "write the first address of the network");
+    (void)inet_ntop(six ? AF_INET6 : AF_INET, six ? net.a : net.a + 12, text, sizeof text);
+    if (net.bits == 128)
+        (void)snprintf(canonical, sizeof canonical, "%s", text);
+    else
+        (void)snprintf(canonical, sizeof canonical, "%.50s/%u", text, net.bits - (six ? 0 : 96));
+    net.text = copy(r, sp_str(canonical));
+    memcpy(element, &net, sizeof net);
+    return net.text != NULL;
+}
+
+static int print_network(const struct sp_conf_key *k, const void *element,
+                         struct sp_buf *out)
+{
+    struct sp_conf_net net;
+
+    memcpy(&net, element, sizeof net);
+    return print_string(k, &net.text, out);
+}
+
+bool sp_conf_nets_have(const struct sp_conf_nets *nets, const char *address)
+{
+    uint8_t a[16] = {[10] = 0xff, [11] = 0xff};
+
+    if (inet_pton(AF_INET, address, a + 12) != 1 && inet_pton(AF_INET6, address, a) != 1)
+        return false;
+    for (size_t i = 0; i < nets->n; i++) {
+        const struct sp_conf_net *net = &nets->v[i];
+        unsigned whole = net->bits / 8, rest = net->bits % 8;
+
+        if (memcmp(a, net->a, whole) == 0 &&
+            (!rest || (a[whole] ^ net->a[whole]) >> (8 - rest) == 0))
+            return true;
+    }
+    return false;
+}
+
+static bool read_rate(const struct reader *r, void *element)
+{
+    struct sp_conf_rates have;
+    struct sp_rate rate;
+
+    if (sp_rate_parse(r->w->s, &rate) < 0)
+        return refuse(r, "is not a rate", NULL);
+    memcpy(&have, (const char *)r->in->data + r->k->offset, sizeof have);
+    for (size_t i = 0; i < have.n; i++)
+        if (have.v[i].period == rate.period)
+            return refuse(r, "is the second rate for this period", NULL);
+    memcpy(element, &rate, sizeof rate);
+    return true;
+}
+
+static int print_rate(const struct sp_conf_key *k, const void *element, struct sp_buf *out)
+{
+    struct sp_rate rate;
+
+    (void)k;
+    memcpy(&rate, element, sizeof rate);
+    return sp_buf_printf(out, "%" PRIu64 "/%c", rate.n, sp_rate_letter(rate.period));
+}
+
 /* ---- the table of types ---- */
 
 /* clang-format off */
@@ -761,6 +853,8 @@ static const struct type types[SP_CONF_VALUES] = {
     [SP_CONF_MATCHES]      = {"domains, addresses, *, sender:ADDRESS or user:NAME", true, sizeof(struct sp_conf_match), read_match, print_match},
     [SP_CONF_CERTIFICATES] = {"names of tls sections, or paths of PEM files", true, sizeof(char *), read_certificate, print_string},
     [SP_CONF_PINS]         = {"sha256: and 64 hexadecimal digits, or sha256// and base64", true, sizeof(char *), read_pin, print_pin},
+    [SP_CONF_NETWORKS]     = {"addresses or networks: 192.0.2.10, 192.0.2.0/24, 2001:db8::/32", true, sizeof(struct sp_conf_net), read_network, print_network},
+    [SP_CONF_RATES]        = {"rates: 30/m, 500/h or 2000/d, one for each period", true, sizeof(struct sp_rate), read_rate, print_rate},
     [SP_CONF_TEXTS]        = {"texts, in quotes where they have blanks", true, sizeof(char *), read_text, print_string},
 };
 /* clang-format on */
@@ -857,6 +951,8 @@ static void put_list(struct reader *r, const struct conf_word *w, size_t n)
     union {
         struct sp_conf_addr a;
         struct sp_conf_match m;
+        struct sp_conf_net net;
+        struct sp_rate rate;
         uint64_t n;
         const char *s;
     } element;

@@ -5,12 +5,16 @@
 #include "conf.h"
 
 #include "certmap.h"
+#include "fixup.h"
 
 #include <sallyport/server.h>
 
 /* p borrows strings of c: it must not outlive it.  `config explain` asks it too. */
 void srv_policy(struct sp_srv_policy *p, const struct sp_conf *c,
                 const struct sp_conf_listener *l);
+/* The duties towards headers, as header-rules and hops-max want them. */
+void srv_header_rules(struct sp_fix_policy *p, const struct sp_conf *c,
+                      const struct sp_conf_listener *l);
 /* What the listener lets its CA vouch for; q borrows strings of l. */
 void srv_cert_domains(struct sp_cert_look *q, const struct sp_conf_listener *l);
 /* Are clients asked for a certificate?  some_certificate: an account has a pin or a

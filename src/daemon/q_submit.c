@@ -110,6 +110,19 @@ static void refuse_err(struct q_peer *p, uint64_t tag, const struct sp_err *err)
         refuse(p, tag, 451, "4.3.0", "the queue cannot store it just now; try again later");
 }
 
+/* How long a submission sent again is recognised: with a key of the client's own as long
+ * as `queue show` finds the message, and a day at least; else deduplicate. */
+static uint64_t key_ms(const struct q *q, Sp__Envelope *e)
+{
+    uint64_t s = q->conf->deduplicate_s, day = 86400;
+
+    if (e->submission_key.len && e->submission_key.data[0] == 'e')
+        return (q->conf->history_keep_s > day ? q->conf->history_keep_s : day) * 1000;
+    if (s == 0) /* switched off meanwhile */
+        e->submission_key.len = 0;
+    return s * 1000;
+}
+
 static void add(struct q_peer *p, const Sp__Submit *m, struct sp_str content,
                 struct sp_spare *spare)
 {
@@ -119,6 +132,7 @@ static void add(struct q_peer *p, const Sp__Submit *m, struct sp_str content,
         .prefix = {(char *)m->prefix.data, m->prefix.len},
         .content = content,
         .spare = spare,
+        .key_ms = key_ms(q, m->envelope),
     };
     struct sp_err err = {.cls = SP_CLASS_TEMPORARY};
     struct q_item *it;

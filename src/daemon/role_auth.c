@@ -260,6 +260,8 @@ static void say_ok(struct client *c, uint64_t session, const struct sp_login_res
 {
     const struct sp_user *u = r->user;
     Sp__AuthResult m = SP__AUTH_RESULT__INIT;
+    enum { RATES = SP_RATE_WHATS * SP_RATE_PERIODS };
+    uint32_t rate[RATES];
     Sp__Identity id = SP__IDENTITY__INIT;
     struct rights rights;
 
@@ -278,8 +280,13 @@ static void say_ok(struct client *c, uint64_t session, const struct sp_login_res
     id.n_may_act_as = u->act_as_count;
     id.may_act_as = (char **)(uintptr_t)u->act_as;
     id.generation = r->generation;
-    id.message_size_max = u->message_size_max;
-    id.recipients_max = u->recipients_max;
+    id.message_size_max = u->limits.message_size_max;
+    id.recipients_max = u->limits.recipients_max;
+    id.sessions_max = u->limits.sessions_max;
+    for (size_t i = 0; i < RATES; i++)
+        rate[i] = u->limits.rates.n[i / SP_RATE_PERIODS][i % SP_RATE_PERIODS];
+    id.rate = rate;
+    id.n_rate = sp_rates_any(&u->limits.rates) ? RATES : 0;
     id.first_address = (char *)(uintptr_t)u->first_address;
     id.expires_s = p->expires_s;
     m.session = session;

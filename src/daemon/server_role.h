@@ -5,6 +5,9 @@
  *     srv_listener.c  what is in force for one listener: policy, TLS context
  *     srv_session.c   one client: connection <-> protocol engine <-> decisions
  *     srv_message.c   one message: octets in, durable, answer
+ *     srv_limit.c     how much an account and an address may send
+ *     srv_key.c       a submission that is sent again
+ *     srv_proxy.c     clients behind a load balancer
  *
  * A session waits for one thing at a time (enum srv_wait).  An answer from another role
  * names the session by its key; keys are never used twice, so an answer for a session
@@ -14,11 +17,15 @@
 #define SP_SERVER_ROLE_H
 
 #include "conn.h"
+#include "fixup.h"
+#include "header.h"
 #include "listen.h"
+#include "proxyhead.h"
 #include "role.h"
 #include "srv_count.h"
 #include "wallclock.h"
 
+#include <openssl/types.h>
 #include <sallyport/server.h>
 
 enum {
@@ -39,6 +46,8 @@ struct srv_listener {
     struct sp_srv_policy policy;
     char *bearer_error;     /* the policy's; NULL: none */
     struct sp_tls_ctx *tls; /* NULL: no TLS here */
+    struct sp_rates user_rates, address_rates;
+    struct sp_fix_policy fix;
 };
 
 struct srv_listener *srv_listener_new(struct sp_conf *conf, const struct sp_conf_listener *l,
@@ -95,7 +104,9 @@ enum srv_wait {
     SRV_WAIT_NOTHING,
     SRV_WAIT_BANNER,   /* one turn of the loop: has it said something too early? */
     SRV_WAIT_STARTTLS, /* the octets already received are still to be shown */
+    SRV_WAIT_PROXY,    /* the header of the PROXY protocol */
     SRV_WAIT_PEER,     /* local socket: who is this user? */
+    SRV_WAIT_XCLIENT,  /* who is this user of whom the proxy speaks? */
     SRV_WAIT_CERT,
     SRV_WAIT_AUTH,
     SRV_WAIT_RECERT,   /* whose is the certificate now?  Then SRV_WAIT_STILL */
@@ -124,7 +135,11 @@ struct srv_session {
     uint64_t stored_by_ms; /* SRV_WAIT_QUEUE: the queue stores nothing after it */
     unsigned overdue;      /* how often that was over, see on_deadline() */
 
-    struct sp_count_mark on_listener, from_address;
+    struct sp_count_mark on_listener, from_address, of_user;
+    struct sp_count_place user_at, address_at; /* of rates */
+    uint32_t charged; /* recipients of a message counted, whose answer is not known yet */
+    struct sp_proxyhead *proxy; /* SRV_WAIT_PROXY */
+    char client_helo[256];      /* as a proxy said; empty: none did */
 
     /* Who it is.  `who` lives in who_arena; NULL until a login. */
     struct sp_arena who_arena;
@@ -150,6 +165,10 @@ struct srv_session *srv_session_find(struct srv *srv, uint64_t key);
 void srv_session_pump(struct srv_session *s); /* after an answer: go on */
 void srv_session_auth_frame(struct srv *srv, const struct sp_frame *f, void *m);
 void srv_session_auth_gone(struct srv *srv);
+/* Counts the client's address; false: too many sessions from it, and it was answered. */
+bool srv_session_count_address(struct srv_session *s);
+/* Asks auth who that is; got_result() goes on. */
+int srv_session_ask_named(struct srv_session *s, const char *name);
 void srv_session_orphan_done(struct srv_session *s); /* the last answer came: free it */
 void srv_session_log_refusal(struct srv_session *s, const char *stage, int code,
                              const char *text);
@@ -167,6 +186,53 @@ void srv_message_queue_gone(struct srv *srv);
 /* The engine has given the client an answer because ours took too long: whatever the
  * queue says later belongs to nobody. */
 void srv_message_too_late(struct srv_session *s);
+
+/* srv_limit.c.  Rates are counted in memory shared by all server processes. */
+struct srv_words {
+    char text[300];
+};
+void srv_limit_set(struct sp_rates *ret, const struct sp_conf_rates *messages,
+                   const struct sp_conf_rates *recipients); /* recipients may be NULL */
+/* Do so many more fit, by account and by address?  take: they count from now on.  False:
+ * *ret says to the client why not and until when. */
+bool srv_limit_fits(struct srv_session *s, uint32_t messages, uint32_t recipients, bool take,
+                    struct srv_words *ret);
+void srv_limit_refund(struct srv_session *s); /* what was taken came to nothing */
+void srv_limit_sent(struct srv_session *s, uint32_t recipients); /* it is durable */
+/* Somebody logged in: false, when that is one session too many of the account. */
+bool srv_limit_enter(struct srv_session *s);
+
+/* srv_key.c */
+struct srv_key {
+    EVP_MD_CTX *md; /* over the octets received; NULL: not (yet) wanted */
+    bool failed;
+};
+struct srv_key_in {
+    struct sp_str header, content; /* content: all of it unless in_file */
+    bool in_file;
+    bool own_id; /* the Message-ID is the client's own */
+    struct sp_arena *arena;
+};
+enum srv_key_answer {
+    SRV_KEY_NONE,
+    SRV_KEY_IMPLICIT,
+    SRV_KEY_EXPLICIT, /* its field is in *ret_field */
+    SRV_KEY_BAD,      /* the field is malformed, or stands twice */
+    SRV_KEY_FAILED,   /* no memory */
+};
+/* The content becomes too large for memory: will its digest be wanted? */
+void srv_key_large(struct srv_session *s, struct srv_key *k, struct sp_str so_far);
+void srv_key_octets(struct srv_key *k, struct sp_str octets); /* what comes then */
+enum srv_key_answer srv_key_make(struct srv_session *s, const struct srv_key_in *in,
+                                 struct srv_key *k, Sp__Envelope *e,
+                                 struct sp_field *ret_field);
+void srv_key_free(struct srv_key *k);
+
+/* srv_proxy.c */
+bool srv_proxy_admits(const struct srv_listener *l, const char *address);
+/* Octets of the header; *ret_used of them.  False: it is none, close. */
+bool srv_proxy_header(struct srv_session *s, const char *p, size_t n, size_t *ret_used);
+void srv_proxy_xclient(struct srv_session *s, struct sp_str attributes);
 
 /* role_server.c */
 /* What is in force now, for a session that starts and for judging again; NULL: none. */

@@ -20,17 +20,29 @@ struct part {
     _Atomic uint32_t n[SP_COUNT_ROWS][COLUMNS];
 };
 
+enum { LEVELS = SP_RATE_WHATS * SP_RATE_PERIODS };
+
+struct levels {
+    _Atomic uint64_t ns[SP_COUNT_ROWS][COLUMNS][LEVELS];
+};
+
 struct sp_count {
     struct part *part;
+    struct levels *levels;
     unsigned parts, mine;
     uint8_t key[SP_COUNT_KEY];
 };
+
+static size_t size_of(unsigned parts)
+{
+    return parts * sizeof(struct part) + sizeof(struct levels);
+}
 
 int sp_count_make(unsigned parts, int *ret_fd, struct sp_err *err)
 {
     int fd = memfd_create("sallyport sessions", MFD_CLOEXEC);
 
-    if (fd < 0 || ftruncate(fd, (off_t)(parts * sizeof(struct part))) < 0) {
+    if (fd < 0 || ftruncate(fd, (off_t)size_of(parts)) < 0) {
         int rc = sp_err_sys(err, SP_CLASS_BUG, SP_EIO, "no memory to share");
 
         if (fd >= 0)
@@ -51,14 +63,14 @@ struct sp_count *sp_count_map(int fd, unsigned parts, unsigned mine,
         (void)sp_err_nomem(err);
         return NULL;
     }
-    p = mmap(NULL, parts * sizeof(struct part), PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-             0);
+    p = mmap(NULL, size_of(parts), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (p == MAP_FAILED) {
         (void)sp_err_sys(err, SP_CLASS_BUG, SP_EIO, "cannot map shared memory");
         sp_free(c);
         return NULL;
     }
     c->part = p;
+    c->levels = (struct levels *)(c->part + parts);
     c->parts = parts;
     c->mine = mine;
     memcpy(c->key, key, sizeof c->key);
@@ -69,7 +81,7 @@ void sp_count_free(struct sp_count *c)
 {
     if (!c)
         return;
-    (void)munmap(c->part, c->parts * sizeof *c->part);
+    (void)munmap(c->part, size_of(c->parts));
     sp_wipe(c->key, sizeof c->key);
     sp_free(c);
 }
@@ -132,6 +144,89 @@ void sp_count_clear(struct sp_count *c, unsigned part)
     for (size_t i = 0; part < c->parts && i < SP_COUNT_ROWS; i++)
         for (size_t k = 0; k < COLUMNS; k++)
             atomic_store(&c->part[part].n[i][k], 0);
+}
+
+/* ---- rates ---- */
+
+void sp_count_place(const struct sp_count *c, const char *kind, struct sp_str name,
+                    struct sp_count_place *ret)
+{
+    place(c, kind, name, ret->at);
+    ret->known = true;
+}
+
+static struct sp_rate limit_of(const struct sp_rates *limits, unsigned i)
+{
+    return (struct sp_rate){limits->n[i / SP_RATE_PERIODS][i % SP_RATE_PERIODS],
+                            (enum sp_rate_period)(i % SP_RATE_PERIODS)};
+}
+
+/* The lower of the two: a neighbour can only have raised them. */
+static uint64_t level(const struct sp_count *c, const struct sp_count_place *at, unsigned i)
+{
+    uint64_t least = UINT64_MAX;
+
+    for (size_t r = 0; r < SP_COUNT_ROWS; r++) {
+        uint64_t v = atomic_load(&c->levels->ns[r][at->at[r]][i]);
+
+        least = v < least ? v : least;
+    }
+    return least;
+}
+
+static void raise(struct sp_count *c, const struct sp_count_place *at, unsigned i,
+                  const struct sp_rate *limit, uint64_t now_ns, uint64_t cost)
+{
+    for (size_t r = 0; r < SP_COUNT_ROWS; r++) {
+        _Atomic uint64_t *v = &c->levels->ns[r][at->at[r]][i];
+        uint64_t was = atomic_load(v);
+
+        while (!atomic_compare_exchange_weak(v, &was, sp_rate_add(limit, was, now_ns, cost)))
+            ;
+    }
+}
+
+static void lower(struct sp_count *c, const struct sp_count_place *at, unsigned i,
+                  const struct sp_rate *limit, uint64_t cost)
+{
+    for (size_t r = 0; r < SP_COUNT_ROWS; r++)
+        (void)atomic_fetch_sub(&c->levels->ns[r][at->at[r]][i], sp_rate_step(limit, cost));
+}
+
+void sp_count_refund(struct sp_count *c, const struct sp_count_place *at,
+                     const struct sp_rates *limits, uint32_t messages,
+                     uint32_t recipients)
+{
+    for (unsigned i = 0; i < LEVELS; i++) {
+        struct sp_rate limit = limit_of(limits, i);
+
+        if (limit.n)
+            lower(c, at, i, &limit, i < SP_RATE_PERIODS ? messages : recipients);
+    }
+}
+
+bool sp_count_fits(struct sp_count *c, const struct sp_count_place *at,
+                   const struct sp_rates *limits, uint64_t now_ns, uint32_t messages,
+                   uint32_t recipients, bool take, struct sp_count_over *ret)
+{
+    bool fits = true;
+
+    for (unsigned i = 0; i < LEVELS; i++) {
+        struct sp_rate limit = limit_of(limits, i);
+        uint64_t cost = i < SP_RATE_PERIODS ? messages : recipients, wait;
+
+        if (limit.n == 0)
+            continue;
+        if (take) /* then whether it fits is asked of what is there with it */
+            raise(c, at, i, &limit, now_ns, cost);
+        wait = sp_rate_wait(&limit, level(c, at, i), now_ns, take ? 0 : cost);
+        if (wait && fits && ret)
+            *ret = (struct sp_count_over){(enum sp_rate_what)(i / SP_RATE_PERIODS), limit, wait};
+        fits = fits && wait == 0;
+    }
+    if (take && !fits)
+        sp_count_refund(c, at, limits, messages, recipients);
+    return fits;
 }
 
 struct sp_str sp_count_address(const char *address, char *buf, size_t cap)

@@ -13,12 +13,19 @@
  * locked, and what it had counted goes with its part.  Two who enter at the same moment
  * both see both: never more than the limit get in, at worst one too few.
  *
+ * Behind the parts lie the levels of rates (rate.h), one table for all processes, kept by
+ * atomic additions: sp_count_fits() adds first, looks then, and takes back what did not
+ * fit, so that at most the limit gets in, whoever asks at the same moment.  They are
+ * forgotten when the service is started anew.
+ *
  * A part is a count-min sketch: names are hashed into two rows of counters and the lower
  * sum is taken, so a count may be too high, by names that share both counters with a busy
  * one, and never too low.  The key keeps strangers from choosing such names.
  */
 #ifndef SP_SRV_COUNT_H
 #define SP_SRV_COUNT_H
+
+#include "rate.h"
 
 #include <sallyport/types.h>
 
@@ -47,6 +54,29 @@ uint32_t sp_count_enter(struct sp_count *c, const char *kind, struct sp_str name
                         struct sp_count_mark *mark);
 void sp_count_leave(struct sp_count *c, struct sp_count_mark *mark);
 void sp_count_clear(struct sp_count *c, unsigned part);
+
+/* Where a name's levels are; costs a hash, so it is kept for a session. */
+struct sp_count_place {
+    bool known;
+    uint32_t at[SP_COUNT_ROWS];
+};
+void sp_count_place(const struct sp_count *c, const char *kind, struct sp_str name,
+                    struct sp_count_place *ret);
+/* What does not fit. */
+struct sp_count_over {
+    enum sp_rate_what what;
+    struct sp_rate limit;
+    uint64_t wait_ns;
+};
+/* Do so many messages and recipients more fit?  take: count them if all of it does.  The
+ * first limit that is in the way goes to *ret (may be NULL). */
+bool sp_count_fits(struct sp_count *c, const struct sp_count_place *at,
+                   const struct sp_rates *limits, uint64_t now_ns, uint32_t messages,
+                   uint32_t recipients, bool take, struct sp_count_over *ret);
+/* What was taken and then came to nothing. */
+void sp_count_refund(struct sp_count *c, const struct sp_count_place *at,
+                     const struct sp_rates *limits, uint32_t messages,
+                     uint32_t recipients);
 
 /* The name to count a client's address under: an IPv6 address is cut to its /64 network,
  * which is what one customer has; an IPv4 one in IPv6 clothes is that IPv4 address. */

@@ -117,8 +117,24 @@ void srv_policy(struct sp_srv_policy *p, const struct sp_conf *c,
     p->legacy_auth_line = l->legacy_auth_line;
     p->extensions = extensions(&l->extensions) | SP_EXT_STARTTLS | SP_EXT_AUTH;
     p->hold_max_seconds = l->future_release_max_s;
+    if (l->type == SP_CONF_PROXIED && l->xclient != SP_CONF_XCLIENT_OFF)
+        p->extensions |= SP_EXT_XCLIENT;
+    for (size_t i = 0; i < l->header_rules.n; i++)
+        p->allow_8bit_header |= strcmp(l->header_rules.v[i], "8bit-header=pass") == 0;
     p->size_max = l->message_size;
     p->rcpt_max = (unsigned)l->recipients_max;
+}
+
+void srv_header_rules(struct sp_fix_policy *p, const struct sp_conf *c,
+                      const struct sp_conf_listener *l)
+{
+    sp_fix_policy_default(p);
+    p->hops_max = (uint32_t)c->hops_max;
+    for (size_t i = 0; i < l->header_rules.n; i++) {
+        struct sp_str act = sp_str(l->header_rules.v[i]), name = sp_str_cut(&act, '=');
+
+        (void)sp_fix_policy_set(p, name, act); /* the table of words has what it takes */
+    }
 }
 
 /* RFC 7628 3.2.2: what a client may need in order to get a better token.  NULL: nothing,
@@ -206,6 +222,9 @@ struct srv_listener *srv_listener_new(struct sp_conf *conf, const struct sp_conf
     x->conf = sp_conf_ref(conf);
     x->l = l;
     srv_policy(&x->policy, conf, l);
+    srv_header_rules(&x->fix, conf, l);
+    srv_limit_set(&x->user_rates, &l->user_messages, &l->user_recipients);
+    srv_limit_set(&x->address_rates, &l->address_messages, &l->address_recipients);
     x->policy.bearer_error = x->bearer_error = bearer_error(conf);
     if (l->tls != SP_CONF_NONE && make_tls(x, setup, err) < 0) {
         srv_listener_unref(x);

@@ -26,6 +26,7 @@ struct srv_message {
     bool in_file, failed;   /* failed: the file did not take the octets */
     int failed_errno;
     uint64_t size;          /* octets received */
+    struct srv_key key;
 };
 
 static ProtobufCBinaryData keep(struct srv_message *m, struct sp_str s, bool *ok)
@@ -53,6 +54,8 @@ void srv_message_forget(struct srv_session *s)
     if (!m)
         return;
     s->msg = NULL;
+    srv_limit_refund(s);
+    srv_key_free(&m->key);
     for (struct srv_session **at = &s->srv->want_spare; *at; at = &(*at)->next_spare)
         if (*at == s) {
             *at = s->next_spare;
@@ -152,7 +155,7 @@ static void origin(struct srv_session *s, struct srv_message *m, bool *ok)
     e->session = keep_text(m, sp_str(s->id), ok);
     e->client_address = keep_text(m, sp_str(s->address), ok);
     e->client_port = s->port;
-    e->helo = keep_text(m, sp_srv_helo(s->engine), ok);
+    e->helo = keep_text(m, s->client_helo[0] ? sp_str(s->client_helo) : sp_srv_helo(s->engine), ok);
     if (!sp_conn_in_tls(s->conn) || !sp_conn_facts(s->conn, &f))
         return;
     e->tls = sp_arena_alloc(&m->arena, sizeof *e->tls);
@@ -197,6 +200,7 @@ static bool sender_allowed(struct srv_session *s, const struct sp_addr *a)
 static bool begin(struct srv_session *s, const struct sp_mail *p)
 {
     struct sp_addr a = {.n = 0};
+    struct srv_words w;
     bool ok = true;
 
     srv_message_forget(s);
@@ -217,6 +221,8 @@ static bool begin(struct srv_session *s, const struct sp_mail *p)
         return refuse(s, "MAIL", 552, 5, 3, 4, "the message is larger than this account may send");
     if (!times_fit(s, p, sp_wall_ms()))
         return false;
+    if (!srv_limit_fits(s, 1, 1, false, &w))
+        return refuse(s, "MAIL", 451, 4, 7, 1, w.text);
     s->msg = message_new();
     if (!s->msg)
         return refuse(s, "MAIL", 451, 4, 3, 0, "out of memory; try again later");
@@ -309,7 +315,8 @@ static struct sp_reply no(int code, int e1, int e2, int e3, const char *text)
     return (struct sp_reply){code, {e1, e2, e3}, sp_str(text)};
 }
 
-static struct sp_reply judge_rcpt(struct srv_session *s, const struct sp_rcpt *r)
+static struct sp_reply judge_rcpt(struct srv_session *s, const struct sp_rcpt *r,
+                                  struct srv_words *w)
 {
     struct srv_message *m = s->msg;
     struct sp_addr a;
@@ -330,6 +337,8 @@ static struct sp_reply judge_rcpt(struct srv_session *s, const struct sp_rcpt *r
     if (s->who && s->who->recipients_max && m->env.n_rcpt >= s->who->recipients_max)
         return no(452, 4, 5, 3, "too many recipients for this account; send the rest in "
                                 "another message");
+    if (!srv_limit_fits(s, 1, (uint32_t)m->env.n_rcpt + 1, false, w))
+        return no(451, 4, 7, 1, w->text);
     if (!sp_conf_route_for(s->listener->conf, sp_addr_text(&a),
                            (struct sp_str){(char *)m->env.reverse_path.data,
                                            m->env.reverse_path.len},
@@ -343,7 +352,8 @@ static struct sp_reply judge_rcpt(struct srv_session *s, const struct sp_rcpt *r
 void srv_message_rcpt(struct srv_session *s, const struct sp_rcpt *r, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        struct sp_reply reply = judge_rcpt(s, &r[i]);
+        struct srv_words w;
+        struct sp_reply reply = judge_rcpt(s, &r[i], &w);
 
         if (reply.code >= 400)
             srv_session_log_refusal(s, "RCPT", reply.code, reply.text.p);
@@ -402,6 +412,7 @@ static void to_file(struct srv_session *s)
     struct srv_message *m = s->msg;
 
     m->in_file = true;
+    srv_key_large(s, &m->key, sp_buf_view(&m->content));
     write_file(m, sp_buf_view(&m->content));
 }
 
@@ -415,6 +426,7 @@ void srv_message_body(struct srv_session *s, struct sp_str octets)
     }
     m->size += octets.n;
     if (m->in_file) {
+        srv_key_octets(&m->key, octets);
         write_file(m, octets);
         note_header(m, octets);
         (void)sp_srv_accept(s->engine);
@@ -474,6 +486,7 @@ static int fixup(struct srv_session *s, struct sp_fix_plan *plan, bool *ok)
         .now_ms = m->env.received_ms,
         .zone_minutes = s->srv->zone_minutes,
         .own = own,
+        .policy = &s->listener->fix,
     };
 
     if (s->who) {
@@ -517,6 +530,39 @@ static int received_field(struct srv_session *s, struct sp_buf *out)
     return sp_trace_received(out, &t);
 }
 
+static int add_cut(struct srv_message *m, uint64_t offset, uint64_t length)
+{
+    Sp__Cut *c = m->env.cut ? sp_arena_alloc(&m->arena, sizeof *c) : NULL;
+
+    if (!c)
+        return -SP_ENOMEM;
+    sp__cut__init(c);
+    c->offset = offset;
+    c->length = length;
+    m->env.cut[m->env.n_cut++] = c;
+    return 0;
+}
+
+/* drop: one field more that is left out, or NULL. */
+static int take_cuts(struct srv_message *m, const struct sp_fix_plan *plan,
+                     const struct sp_field *drop)
+{
+    Sp__Envelope *e = &m->env;
+    size_t i = 0;
+    int rc = 0;
+
+    if (plan->cut_n == 0 && !drop)
+        return 0;
+    e->cut = sp_arena_alloc(&m->arena, (plan->cut_n + 1) * sizeof *e->cut);
+    for (; rc == 0 && i < plan->cut_n && !(drop && plan->cut[i].offset > drop->offset); i++)
+        rc = add_cut(m, plan->cut[i].offset, plan->cut[i].length);
+    if (rc == 0 && drop)
+        rc = add_cut(m, drop->offset, drop->raw.n);
+    for (; rc == 0 && i < plan->cut_n; i++)
+        rc = add_cut(m, plan->cut[i].offset, plan->cut[i].length);
+    return rc;
+}
+
 static int take_plan(struct srv_message *m, const struct sp_fix_plan *plan)
 {
     Sp__Envelope *e = &m->env;
@@ -528,18 +574,34 @@ static int take_plan(struct srv_message *m, const struct sp_fix_plan *plan)
     e->tls_required_no = plan->tls_required_no && !e->requiretls;
     e->hops = plan->hops;
     e->message_id = keep(m, sp_str(plan->message_id), &ok);
-    e->cut = plan->cut_n ? sp_arena_alloc(&m->arena, plan->cut_n * sizeof *e->cut) : NULL;
-    for (size_t i = 0; ok && i < plan->cut_n; i++) {
-        Sp__Cut *c = e->cut ? sp_arena_alloc(&m->arena, sizeof *c) : NULL;
-
-        if (!c)
-            return -SP_ENOMEM;
-        sp__cut__init(c);
-        c->offset = plan->cut[i].offset;
-        c->length = plan->cut[i].length;
-        e->cut[e->n_cut++] = c;
-    }
     return ok ? 0 : -SP_ENOMEM;
+}
+
+/* The submission key, and the cuts.  False: answered with a refusal. */
+static bool make_key(struct srv_session *s, const struct sp_fix_plan *plan)
+{
+    struct srv_message *m = s->msg;
+    size_t n = plan->header_size < m->content.n ? plan->header_size : m->content.n;
+    struct srv_key_in in = {
+        .header = {m->content.p, n},
+        .content = sp_buf_view(&m->content),
+        .in_file = m->in_file,
+        /* A Message-ID of ours is new each time. */
+        .own_id = plan->message_id[0] &&
+                  !memmem(plan->prefix.n ? plan->prefix.p : "", plan->prefix.n, "Message-ID:", 11),
+        .arena = &m->arena,
+    };
+    struct sp_field field;
+    enum srv_key_answer a = srv_key_make(s, &in, &m->key, &m->env, &field);
+    /* Nothing of a message that carries a signature is left out. */
+    bool drop = a == SRV_KEY_EXPLICIT && !plan->is_signed;
+
+    if (a == SRV_KEY_BAD)
+        return refuse(s, "dot", 554, 5, 6, 0,
+                      "Submission-Key: once, and 1 to 200 visible ASCII characters");
+    if (a == SRV_KEY_FAILED || take_cuts(m, plan, drop ? &field : NULL) < 0)
+        return refuse(s, "dot", 451, 4, 3, 0, "out of memory; try again later");
+    return true;
 }
 
 static void release_content(void *p)
@@ -618,7 +680,11 @@ static bool prepare(struct srv_session *s, struct sp_buf *prefix, struct sp_fix_
     if (s->msg->in_file && s->msg->content.n == s->msg->content.max &&
         plan->header_size >= s->msg->content.n)
         return refuse(s, "dot", 554, 5, 6, 0, "the header is too large");
-    if (take_plan(s->msg, plan) < 0 || received_field(s, prefix) < 0 ||
+    if (take_plan(s->msg, plan) < 0)
+        return refuse(s, "dot", 451, 4, 3, 0, "out of memory; try again later");
+    if (!make_key(s, plan))
+        return false;
+    if (received_field(s, prefix) < 0 ||
         sp_buf_str(prefix, sp_buf_view(&plan->prefix)) < 0)
         return refuse(s, "dot", 451, 4, 3, 0, "out of memory; try again later");
     return true;
@@ -649,6 +715,15 @@ static int fill_identity(struct srv_session *s)
     return ok ? 0 : -SP_ENOMEM;
 }
 
+/* Last of all: what was refused before costs nothing. */
+static bool charge(struct srv_session *s)
+{
+    struct srv_words w;
+
+    return srv_limit_fits(s, 1, (uint32_t)s->msg->env.n_rcpt, true, &w) ||
+           refuse(s, "dot", 451, 4, 7, 1, w.text);
+}
+
 void srv_message_end(struct srv_session *s, uint64_t size, bool body8, bool header8)
 {
     struct sp_fix_plan plan;
@@ -664,7 +739,7 @@ void srv_message_end(struct srv_session *s, uint64_t size, bool body8, bool head
     sp_buf_init(&prefix, SP_STORED_PREFIX_MAX);
     s->msg->env.has_8bit_body = body8;
     s->msg->env.has_8bit_header = header8;
-    if (content_ok(s) && prepare(s, &prefix, &plan)) {
+    if (content_ok(s) && prepare(s, &prefix, &plan) && charge(s)) {
         sent = fill_identity(s) == 0 && submit(s, &prefix) == 0;
         if (!sent)
             (void)refuse(s, "dot", 451, 4, 3, 0, "the queue is busy; try again later");
@@ -682,7 +757,7 @@ void srv_message_end(struct srv_session *s, uint64_t size, bool body8, bool head
     }
 }
 
-static void log_accepted(struct srv_session *s, const char *id)
+static void log_accepted(struct srv_session *s, const char *id, bool duplicate)
 {
     const Sp__Envelope *e = &s->msg->env;
 
@@ -691,7 +766,8 @@ static void log_accepted(struct srv_session *s, const char *id)
            SP_KVU("size", e->content_size), SP_KVU("recipients", e->n_rcpt),
            SP_KVS("user", e->identity ? e->identity->user : ""),
            SP_KV("message-id",
-                 ((struct sp_str){(char *)e->message_id.data, e->message_id.len})));
+                 ((struct sp_str){(char *)e->message_id.data, e->message_id.len})),
+           SP_KVS("duplicate", duplicate ? "yes" : "no"));
 }
 
 static void answer(struct srv_session *s, const Sp__Submitted *r)
@@ -701,7 +777,9 @@ static void answer(struct srv_session *s, const Sp__Submitted *r)
     (void)sscanf(r->enhanced, "%d.%d.%d", &e[0], &e[1], &e[2]);
     if (r->code == 250) {
         s->messages++;
-        log_accepted(s, r->id);
+        log_accepted(s, r->id, r->duplicate);
+        if (!r->duplicate) /* else what was counted is given back */
+            srv_limit_sent(s, (uint32_t)s->msg->env.n_rcpt);
         (void)sp_srv_replyf(s->engine, 250, 2, 0, 0, "Ok: queued as %s", r->id);
         return;
     }

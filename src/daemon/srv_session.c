@@ -10,6 +10,7 @@
 
 enum {
     HANDSHAKE_MS = 60 * 1000,
+    PROXY_MS = 30 * 1000,
     OVERDUE_TIMES = 2,
 };
 
@@ -69,6 +70,7 @@ static void session_free(struct srv_session *s)
         unfresh(s);
     count_no_more(s);
     srv_message_forget(s);
+    sp_free(s->proxy);
     sp_srv_free(s->engine);
     sp_arena_reset(&s->who_arena);
     sp_arena_reset(&s->cert_arena);
@@ -428,6 +430,17 @@ static int keep_identity(struct srv_session *s, const Sp__Identity *who)
     return rc;
 }
 
+static void too_many_of_user(struct srv_session *s)
+{
+    char name[200];
+
+    snprintf(name, sizeof name, "%.150s", s->who->user);
+    s->who = NULL;
+    s->by_certificate = false;
+    srv_session_log_refusal(s, "AUTH", 421, "too many sessions of this account");
+    (void)sp_srv_replyf(s->engine, 421, 4, 7, 0, "too many sessions of %s; close some", name);
+}
+
 static void login_ok(struct srv_session *s, const Sp__AuthResult *r)
 {
     struct sp_str token = {NULL, 0};
@@ -438,6 +451,11 @@ static void login_ok(struct srv_session *s, const Sp__AuthResult *r)
     }
     s->by_certificate = strcmp(s->who->mechanism, "EXTERNAL") == 0;
     s->check_still = false;
+    s->user_at.known = false;
+    if (!srv_limit_enter(s)) {
+        too_many_of_user(s);
+        return;
+    }
     if (r->has_token)
         token = (struct sp_str){r->token.len ? (char *)r->token.data : "", r->token.len};
     sp_log(SP_LOG_LOGIN_OK, s->id, SP_KVS("mechanism", s->who->mechanism),
@@ -512,6 +530,29 @@ static void holder_judged(struct srv_session *s, const Sp__AuthResult *r)
         still_good(s, r);
 }
 
+/* The account that a proxy vouches for. */
+static void proxied_identity(struct srv_session *s, const Sp__AuthResult *r)
+{
+    if (r->status == SP__AUTH_STATUS__AUTH_TEMPORARY) {
+        (void)sp_srv_replyf(s->engine, 451, 4, 3, 0, "try again later");
+        return;
+    }
+    if (r->status != SP__AUTH_STATUS__AUTH_OK || !r->identity ||
+        keep_identity(s, r->identity) < 0) {
+        sp_log(SP_LOG_LOGIN_FAILED, s->id, SP_KVS("mechanism", "XCLIENT"),
+               SP_KVS("user", s->login), SP_KVS("reason", r->reason), SP_KVS("from", s->peer));
+        (void)sp_srv_replyf(s->engine, 550, 5, 7, 1, "this account cannot log in here");
+        return;
+    }
+    sp_log(SP_LOG_LOGIN_OK, s->id, SP_KVS("mechanism", "XCLIENT"), SP_KVS("how", "explicit"),
+           SP_KVS("user", s->who->login), SP_KVS("as", s->who->user),
+           SP_KVS("fingerprint", ""), SP_KVS("from", s->peer));
+    if (!srv_limit_enter(s))
+        too_many_of_user(s);
+    else
+        (void)sp_srv_xclient_ok(s->engine, sp_str(s->who->user));
+}
+
 static void got_result(struct srv_session *s, const Sp__AuthResult *r)
 {
     enum srv_wait was = s->wait;
@@ -529,6 +570,8 @@ static void got_result(struct srv_session *s, const Sp__AuthResult *r)
         holder_judged(s, r);
     else if (was == SRV_WAIT_PEER)
         local_identity(s, r);
+    else if (was == SRV_WAIT_XCLIENT)
+        proxied_identity(s, r);
     else
         s->wait = was;
     srv_session_pump(s);
@@ -605,7 +648,8 @@ void srv_session_auth_gone(struct srv *srv)
         if (s->wait == SRV_WAIT_CERT || s->wait == SRV_WAIT_RECERT)
             got_certificate(s, &unknown);
         else if (s->wait == SRV_WAIT_AUTH || s->wait == SRV_WAIT_STILL ||
-                 s->wait == SRV_WAIT_HOLDER || s->wait == SRV_WAIT_PEER)
+                 s->wait == SRV_WAIT_HOLDER || s->wait == SRV_WAIT_PEER ||
+                 s->wait == SRV_WAIT_XCLIENT)
             got_result(s, &failed);
         if (srv->slot[i] == s)
             s->check_still = s->who != NULL; /* a change may have been missed */
@@ -651,6 +695,11 @@ static int ask_still(struct srv_session *s, const char *user, const char *login)
         m.by_token = by_token(s->who);
     }
     return ask_auth(s, SP_MSG_ID_CHECK, &m.base);
+}
+
+int srv_session_ask_named(struct srv_session *s, const char *name)
+{
+    return ask_still(s, name, name);
 }
 
 static void ask_account(struct srv_session *s)
@@ -774,14 +823,30 @@ static void count_no_more(struct srv_session *s)
         sp_count_leave(s->srv->count, &s->on_listener);
     if (s->from_address.on)
         sp_count_leave(s->srv->count, &s->from_address);
+    if (s->of_user.on)
+        sp_count_leave(s->srv->count, &s->of_user);
+}
+
+bool srv_session_count_address(struct srv_session *s)
+{
+    const struct sp_conf_listener *l = s->listener->l;
+    char name[100], both[400];
+    struct sp_str who = counted_name(s, name, sizeof name);
+
+    snprintf(both, sizeof both, "%s %.*s", l->head.name, (int)who.n, who.p);
+    if (sp_count_enter(s->srv->count, "address", sp_str(both), &s->from_address) <=
+        l->max_sessions_per_address)
+        return true;
+    count_no_more(s);
+    (void)sp_srv_replyf(s->engine, 421, 4, 7, 0,
+                        "too many sessions from %.*s; close some", (int)who.n, who.p);
+    return false;
 }
 
 static void do_connect(struct srv_session *s)
 {
     const struct sp_conf_listener *l = s->listener->l;
     struct sp_count *c = s->srv->count;
-    char name[100], both[400];
-    struct sp_str who = counted_name(s, name, sizeof name);
 
     if (sp_count_enter(c, "listener", sp_str(l->head.name), &s->on_listener) >
         l->max_sessions) {
@@ -789,15 +854,8 @@ static void do_connect(struct srv_session *s)
         (void)sp_srv_replyf(s->engine, 421, 4, 3, 2, "too many sessions; try again later");
         return;
     }
-    snprintf(both, sizeof both, "%s %.*s", l->head.name, (int)who.n, who.p);
-    if (sp_count_enter(c, "address", sp_str(both), &s->from_address) >
-        l->max_sessions_per_address) {
-        count_no_more(s);
-        (void)sp_srv_replyf(s->engine, 421, 4, 7, 0,
-                            "too many sessions from %.*s; close some", (int)who.n, who.p);
-        return;
-    }
-    (void)sp_srv_accept(s->engine);
+    if (srv_session_count_address(s))
+        (void)sp_srv_accept(s->engine);
 }
 
 /* An active idle handle keeps the poll from sleeping. */
@@ -921,9 +979,14 @@ static void handle(struct srv_session *s, const struct sp_srv_event *ev)
         return;
     case SP_SRV_CLOSE:
         return; /* the pump sees to it once the output is out */
+    case SP_SRV_XCLIENT:
+        if (ev->u.xclient.forward)
+            (void)sp_srv_accept(s->engine);
+        else
+            srv_proxy_xclient(s, ev->u.xclient.attributes);
+        return;
     case SP_SRV_EHLO:
     case SP_SRV_VRFY:
-    case SP_SRV_XCLIENT:
     case SP_SRV_NOTHING:
         (void)sp_srv_accept(s->engine);
         return;
@@ -1029,12 +1092,34 @@ void srv_session_pump(struct srv_session *s)
 
 /* ---- events of the connection ---- */
 
+/* The header only; what is behind it comes again. */
+static size_t read_proxy(struct srv_session *s, const char *p, size_t n)
+{
+    size_t used;
+
+    if (!srv_proxy_header(s, p, n, &used)) {
+        sp_log(SP_LOG_WARNING, s->id, SP_KVS("reason", "no header of the PROXY protocol"),
+               SP_KVS("from", s->peer));
+        close_session(s, "no PROXY header");
+        return n;
+    }
+    s->octets_in += used;
+    if (s->wait == SRV_WAIT_PROXY)
+        return used;
+    if (s->listener->policy.implicit_tls)
+        sp_conn_tls_follows(s->conn);
+    srv_session_pump(s);
+    return used;
+}
+
 static size_t on_read(struct sp_conn *c, const char *p, size_t n, void *arg)
 {
     struct srv_session *s = arg;
     size_t used = 0, k;
 
     (void)c;
+    if (s->wait == SRV_WAIT_PROXY)
+        return read_proxy(s, p, n);
     if (s->in_pump || !s->engine)
         return 0;
     s->in_pump = true;
@@ -1086,8 +1171,8 @@ static void on_deadline(struct sp_conn *c, void *arg)
     (void)c;
     if (answer_may_come(s))
         return;
-    if (!s->engine) {
-        close_session(s, "no answer from auth");
+    if (!s->engine || s->wait == SRV_WAIT_PROXY) {
+        close_session(s, s->engine ? "no PROXY header came" : "no answer from auth");
         return;
     }
     was = s->wait;
@@ -1138,6 +1223,13 @@ static void local_identity(struct srv_session *s, const Sp__AuthResult *r)
 {
     if (r->status == SP__AUTH_STATUS__AUTH_OK && r->identity)
         (void)keep_identity(s, r->identity);
+    if (s->who && !srv_limit_enter(s)) {
+        static const char many[] = "421 4.7.0 too many sessions of this account; close some\r\n";
+
+        (void)sp_conn_write(s->conn, many, sizeof many - 1);
+        close_session(s, "too many sessions of the account");
+        return;
+    }
     if (!s->who) {
         static const char refused[] = "550 5.7.1 this user has no account here; an "
                                       "administrator makes one with `sallyport user add`"
@@ -1195,6 +1287,8 @@ static struct srv_session *session_new(struct srv *srv, struct srv_listener *l)
         return NULL;
     }
     s->listener = srv_listener_ref(l);
+    if (l->l->type == SP_CONF_PROXIED && l->l->proxy_protocol)
+        s->proxy = sp_alloc(sizeof *s->proxy);
     sp_arena_init(&s->who_arena, 4 << 20);
     sp_arena_init(&s->cert_arena, 16384);
     return s;
@@ -1217,8 +1311,19 @@ void srv_session_open(struct srv_socket *so, struct sp_conn *conn)
     split_peer(s);
     sp_log(SP_LOG_OPEN, s->id, SP_KVS("listener", so->name), SP_KVS("from", s->peer));
     sp_conn_start(conn, &conn_ops, s);
-    if (l->policy.kind == SP_SRV_LOCAL)
+    if (!srv_proxy_admits(l, s->address)) {
+        sp_log(SP_LOG_WARNING, s->id, SP_KVS("reason", "not one of the listener's proxies"),
+               SP_KVS("from", s->peer));
+        close_session(s, "not a proxy");
+    } else if (l->l->type == SP_CONF_PROXIED && l->l->proxy_protocol) {
+        if (!s->proxy)
+            close_session(s, "out of memory");
+        s->wait = SRV_WAIT_PROXY;
+        if (!s->closing)
+            sp_conn_deadline(conn, PROXY_MS);
+    } else if (l->policy.kind == SP_SRV_LOCAL) {
         ask_local(s);
-    else
+    } else {
         srv_session_pump(s);
+    }
 }

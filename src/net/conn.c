@@ -73,6 +73,7 @@ struct sp_conn {
     size_t discarded;
     size_t gate; /* more waiting output than this stops reading; 0: nothing does */
     bool unix_socket : 1;
+    bool tls_follows : 1;
     bool started : 1;
     bool reading : 1; /* uv_read_start() is in force */
     bool paused : 1;
@@ -557,6 +558,23 @@ static int refuse_injected(struct sp_conn *c, struct sp_err *err)
                       c->kept.n);
 }
 
+void sp_conn_tls_follows(struct sp_conn *c)
+{
+    c->tls_follows = true;
+}
+
+/* Kept octets that are no clear text but the beginning of TLS. */
+static void hand_over(struct sp_conn *c)
+{
+    struct sp_buf none = c->sealed;
+
+    if (!c->tls_follows || c->kept.n == 0 || c->sealed.n)
+        return;
+    c->sealed = c->kept;
+    c->sealed_off = 0;
+    c->kept = none;
+}
+
 int sp_conn_start_tls(struct sp_conn *c, struct sp_tls_ctx *ctx, const char *host,
                       struct sp_err *err)
 {
@@ -568,6 +586,8 @@ int sp_conn_start_tls(struct sp_conn *c, struct sp_tls_ctx *ctx, const char *hos
                           "TLS cannot be started in this state");
     /* Command and response injection: octets that came in clear are never believed
      * on the other side of the switch (CVE-2011-0411, CVE-2021-38371). */
+    if (!c->in_read)
+        hand_over(c);
     if (!c->in_read && c->kept.n) {
         c->tls_used = c->mute = true;
         return refuse_injected(c, err);
@@ -599,6 +619,7 @@ static void start_wanted_tls(struct sp_conn *c)
         return;
     c->want_tls = NULL;
     c->paused = false;
+    hand_over(c);
     rc = c->kept.n ? refuse_injected(c, &err) : begin_tls(c, ctx, c->want_host, &err);
     sp_tls_unref(ctx);
     if (rc < 0)

@@ -112,6 +112,10 @@ void sp_conn_deadline(struct sp_conn *c, uint64_t ms);
  */
 int sp_conn_start_tls(struct sp_conn *c, struct sp_tls_ctx *ctx, const char *host,
                       struct sp_err *err);
+/* What on_read() leaves is TLS already, when TLS is started: a PROXY header stood in front
+ * of it, in the same segment.  Only where TLS comes first in any case (a listener with
+ * implicit TLS): behind STARTTLS such octets are an attack. */
+void sp_conn_tls_follows(struct sp_conn *c);
 bool sp_conn_in_tls(const struct sp_conn *c); /* the handshake succeeded */
 
 /* In on_tls() with an error: true if the peer's first octet was not TLS, nothing of TLS

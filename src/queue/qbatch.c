@@ -257,7 +257,7 @@ static int keep_key(struct sp_batch *b, const struct sp_qsub *sub, uint64_t mess
     sqlite3_bind_int64(st, 3, (sqlite3_int64)message);
     sp_qdb_blob(st, 4, sub->digest);
     sqlite3_bind_int64(st, 5, (sqlite3_int64)sub->rcpts);
-    sqlite3_bind_int64(st, 6, (sqlite3_int64)(now_ms + b->s->o.key_ms));
+    sqlite3_bind_int64(st, 6, (sqlite3_int64)(now_ms + sub->key_ms));
     return sp_qdb_step(db, SP_Q_KEY_ADD, err);
 }
 

@@ -22,7 +22,7 @@ struct sp_qsub {
     struct sp_qpart *part;
     size_t nparts;
     uint64_t rcpts; /* of reverse-path and recipients: tells key clashes apart */
-    uint64_t due_ms, size;
+    uint64_t due_ms, size, key_ms;
     int priority;
 };
 

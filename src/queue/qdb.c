@@ -41,8 +41,9 @@ static const char schema[] =
 /* A new spool is made in version 1 and goes the same way, so that there is one schema
  * whatever a file's age. */
 static const struct sp_qdb_migration migrations[] = {
-    /* 2: MT-PRIORITY, for the schedule */
-    {1, "ALTER TABLE job ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;"},
+    /* 2: MT-PRIORITY, for the schedule; the key of a message that is taken back goes with it */
+    {1, "ALTER TABLE job ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;"
+        "CREATE INDEX submission_message ON submission(message);"},
 };
 enum { MIGRATIONS = sizeof migrations / sizeof migrations[0], FIRST_VERSION = 1 };
 

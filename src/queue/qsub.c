@@ -259,6 +259,7 @@ int sp_qsub_make(const struct sp_spool_options *o, const struct sp_submission *m
     ret->prefix = m->prefix;
     ret->content = m->content;
     ret->spare = m->spare;
+    ret->key_ms = m->key_ms ? m->key_ms : o->key_ms;
     ret->priority = e->priority < -9 ? -9 : e->priority > 9 ? 9 : e->priority;
     ret->size = m->prefix.n + e->content_size;
     /* RFC 4865 5: not before its time. */

@@ -125,6 +125,7 @@ struct sp_submission {
     const Sp__Envelope *env; /* packed at once: may die behind sp_batch_submit() */
     struct sp_str prefix;    /* borrowed until the commit returned */
     struct sp_str content;   /* borrowed likewise; empty with a spare */
+    uint64_t key_ms; /* how long its submission key is remembered; 0: the spool's default */
     struct sp_spare
         *spare; /* prepared; owned by the batch from here on, also in errors */
 };

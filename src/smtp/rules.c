@@ -335,9 +335,10 @@ static struct sp_verdict rule_special(const struct sp_srv *s,
         return refused(SP_R_NO_TLS_KEY, NO_ARG);
     if (v->verb == SP_V_MAIL && p->mail_max && s->messages >= p->mail_max)
         return refused(SP_R_TOO_MANY_MAIL, NO_ARG);
-    /* RFC 4954 4: one login a session; PROTOCOL "implicit login": then EXTERNAL may
+    /* RFC 4954 4: one login a session, also where a proxy vouched for it (XCLIENT); PROTOCOL "implicit login": then EXTERNAL may
      * still be said once, which sp_auth_begin() looks at. */
-    if (v->verb == SP_V_AUTH && s->login_by == SP_BY_AUTH)
+    if (v->verb == SP_V_AUTH &&
+        (s->login_by == SP_BY_AUTH || s->login_by == SP_BY_SOCKET))
         return refused(SP_R_AUTH_AGAIN, sp_buf_view(&s->user));
     return ALLOWED;
 }

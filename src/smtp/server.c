@@ -781,6 +781,22 @@ int sp_srv_accept(struct sp_srv *s)
     return 0;
 }
 
+int sp_srv_xclient_ok(struct sp_srv *s, struct sp_str user)
+{
+    if (s->pend != SP_SRV_XCLIENT || !s->handed ||
+        sp_verbs[s->verb - 1].verb != SP_V_XCLIENT)
+        return -SP_ESTATE;
+    un_pend(s);
+    accept_xclient(s, NULL);
+    if (user.n && !s->no_memory) {
+        s->login_by = SP_BY_SOCKET; /* as with LOCAL: the owner knows */
+        if (sp_buf_str(&s->user, user) < 0)
+            sp_no_memory(s);
+    }
+    sp_answer_is_done(s);
+    return 0;
+}
+
 static void refused(struct sp_srv *s, enum sp_srv_event_type e,
                     const struct sp_reply *r)
 {

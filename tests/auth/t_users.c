@@ -30,6 +30,8 @@ static void sql(const char *text)
     sqlite3_close(db);
 }
 
+static const struct sp_user_limits full = {1000000, 50, 7, {{{1, 2, 3}, {4, 5, 100000000}}}};
+
 TEST("an account comes back as it was stored, by name and by each own address")
 {
     struct sp_users *u = fresh();
@@ -42,7 +44,7 @@ TEST("an account comes back as it was stored, by name and by each own address")
     OK(sp_users_grant(u, S("alice"), S("*@Lists.example"), false, &e));
     OK(sp_users_grant(u, S("alice"), S("*-bounces@example.org"), false, &e));
     OK(sp_users_act_as(u, S("alice"), S("bob"), true, &e));
-    OK(sp_users_limits(u, S("alice"), 1000000, 50, &e));
+    OK(sp_users_limits(u, S("alice"), &full, &e));
     OK(sp_users_find(u, S("Alice@EXAMPLE.org"), &x, &e));
     if (x) {
         CHECK_STR(x->name, "alice");
@@ -58,8 +60,10 @@ TEST("an account comes back as it was stored, by name and by each own address")
         CHECK(!sp_user_may_send_as(x, S("a@sub.lists.example")));
         CHECK(!sp_user_may_send_as(x, S("bob@example.org")));
         CHECK(sp_user_may_act_as(x, S("bob")) && !sp_user_may_act_as(x, S("carol")));
-        CHECK_INT(x->message_size_max, 1000000);
-        CHECK_INT(x->recipients_max, 50);
+        CHECK_INT(x->limits.message_size_max, full.message_size_max);
+        CHECK_INT(x->limits.recipients_max, full.recipients_max);
+        CHECK_INT(x->limits.sessions_max, full.sessions_max);
+        CHECK(memcmp(&x->limits.rates, &full.rates, sizeof full.rates) == 0);
     }
     sp_user_free(x);
     OK(sp_users_find(u, S("a.second@EXAMPLE.net"), &x, &e));
@@ -186,7 +190,7 @@ TEST("every change of an account raises its generation")
     RAISES(sp_users_enable(u, S("bob"), false, &e)); /* a right of alice's is gone */
     RAISES(sp_users_act_as(u, S("alice"), S("bob"), false, &e));
     RAISES(sp_users_act_as(u, S("alice"), S("bob"), true, &e));
-    RAISES(sp_users_limits(u, S("alice"), 1, 1, &e));
+    RAISES(sp_users_limits(u, S("alice"), &(struct sp_user_limits){1, 1, 0, {{{0}}}}, &e));
     RAISES(sp_users_pin(u, S("alice"), S(pin), true, &e));
     RAISES(sp_users_pin(u, S("alice"), S(pin), false, &e));
     RAISES(sp_users_map(u, S("alice"), SP_USERS_BY_URI, S("spiffe://a/b"), S(""), true,
@@ -270,7 +274,7 @@ TEST("a command that writes and a role that reads do not disturb each other")
         for (int i = 0; i < 60 && !bad; i++) {
             snprintf(name, sizeof name, "user%d", i);
             bad = sp_users_add(w, S(name), S(""), &e) < 0 ||
-                  sp_users_limits(w, S("alice"), (uint64_t)i, 0, &e) < 0;
+                  sp_users_limits(w, S("alice"), &(struct sp_user_limits){.message_size_max = (uint64_t)i}, &e) < 0;
         }
         sp_users_close(w);
         _exit(bad);
@@ -332,11 +336,11 @@ TEST("a database of a newer program is refused and left as it is")
     struct sp_users *u = fresh();
 
     sp_users_close(u);
-    sql("PRAGMA user_version = 3");
+    sql("PRAGMA user_version = 4");
     CHECK_INT(sp_users_open(t_path, SP_USERS_READ, &u, &e), -SP_EVERSION);
     CHECK(strstr(e.text, "newer") != NULL);
     CHECK_INT(sp_users_open(t_path, SP_USERS_WRITE, &u, &e), -SP_EVERSION);
-    sql("PRAGMA user_version = 2");
+    sql("PRAGMA user_version = 3");
     OK(sp_users_open(t_path, SP_USERS_READ, &u, &e));
     done(u);
 }
@@ -351,6 +355,13 @@ TEST("a database of version 1 is brought up to date by its first reader, nothing
     OK(sp_users_set_password(u, S("alice"), S("secret"), 4096, &e));
     sp_users_close(u);
     sql("ALTER TABLE account DROP COLUMN secret_generation;"
+        "ALTER TABLE account DROP COLUMN sessions_max;"
+        "ALTER TABLE account DROP COLUMN messages_m;"
+        "ALTER TABLE account DROP COLUMN messages_h;"
+        "ALTER TABLE account DROP COLUMN messages_d;"
+        "ALTER TABLE account DROP COLUMN recipients_m;"
+        "ALTER TABLE account DROP COLUMN recipients_h;"
+        "ALTER TABLE account DROP COLUMN recipients_d;"
         "ALTER TABLE pin DROP COLUMN subject; ALTER TABLE pin DROP COLUMN until_s;"
         "PRAGMA user_version = 1");
     OK(sp_users_open(t_path, SP_USERS_READ, &u, &e));
@@ -505,6 +516,8 @@ TEST("a row that somebody damaged by hand costs that account only")
     done(u);
 }
 
+static const struct sp_user_limits absurd = {.message_size_max = UINT64_MAX};
+
 TEST("limits on how much an account can hold are kept")
 {
     struct sp_users *u = fresh();
@@ -519,7 +532,7 @@ TEST("limits on how much an account can hold are kept")
         rc = sp_users_grant(u, S("alice"), S(text), false, &e);
         CHECK_INT(rc, i == 0 ? 0 : -SP_ELIMIT);
     }
-    CHECK_INT(sp_users_limits(u, S("alice"), UINT64_MAX, 0, &e), -SP_EINPUT);
+    CHECK_INT(sp_users_limits(u, S("alice"), &absurd, &e), -SP_EINPUT);
     done(u);
 }
 

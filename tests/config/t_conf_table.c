@@ -10,6 +10,11 @@ static const struct {
 } company[] = {
     {"listener", "address", NULL, ""},
     {"listener", "type", "local", "address = unix:/run/submit\n"},
+    {"listener", "type", "proxied", "address = *:587\nproxies = ::1\n"},
+    {"listener", "proxies", "", "address = *:587\n"},
+    {"listener", "proxies", NULL, "address = *:587\ntype = proxied\n"},
+    {"listener", "proxy-protocol", NULL, "address = *:587\ntype = proxied\nproxies = ::1\n"},
+    {"listener", "xclient", NULL, "address = *:587\ntype = proxied\nproxies = ::1\n"},
     {"listener", "tls", "none", "address = unix:/run/submit\ntype = local\n"},
     {"listener", "client-crl", NULL, "address = *:587\nclient-ca = /ca\n"},
     {"listener", "client-ca-domains", NULL, "address = *:587\nclient-ca = /ca\n"},
@@ -285,6 +290,9 @@ TEST("values have one canonical form")
     takes(key(SP_CONF_LISTENER, "address"), "[0:0::1]:587 127.0.0.1:0587 *:1",
           "[::1]:587 127.0.0.1:587 *:1");
     takes(key(SP_CONF_LISTENER, "auth-tls"), "login Plain", "LOGIN PLAIN");
+    takes(key(SP_CONF_LISTENER, "proxies"), "192.0.2.0/24 10.0.0.1/32 2001:DB8:0::/32 ::1 0.0.0.0/0",
+          "192.0.2.0/24 10.0.0.1 2001:db8::/32 ::1 0.0.0.0/0");
+    takes(key(SP_CONF_LISTENER, "user-messages"), "030/m 5/d", "30/m 5/d");
     takes(key(SP_CONF_LISTENER, "certificate"), "main ./other.pem",
           "main /etc/sallyport/other.pem");
     takes(key(SP_CONF_ROUTE, "host"), "MX.example.org 192.0.2.1:25 [2001:DB8:0::1]",
@@ -317,7 +325,24 @@ static const struct {
     {SP_CONF_TOP, "queue-lifetime", "5d", 1, 60 * 86400},
     {SP_CONF_TOP, "delay-warning", "4h", 0, 60 * 86400},
     {SP_CONF_TOP, "history-keep", "7d", 0, 366 * 86400},
+    {SP_CONF_TOP, "deduplicate", "0s", 0, 30 * 86400},
+    {SP_CONF_TOP, "hops-max", "50", 5, 500},
+    {SP_CONF_TOP, "alert-rate", "", 0, 0},
     {SP_CONF_LISTENER, "type", "submission", 0, 0},
+    {SP_CONF_LISTENER, "proxies", "", 0, 0},
+    {SP_CONF_LISTENER, "proxy-protocol", "yes", 0, 0},
+    {SP_CONF_LISTENER, "xclient", "off", 0, 0},
+    {SP_CONF_LISTENER, "extensions",
+     "PIPELINING SIZE 8BITMIME SMTPUTF8 DSN ENHANCEDSTATUSCODES CHUNKING LIMITS DELIVERBY "
+     "FUTURERELEASE MT-PRIORITY REQUIRETLS", 0, 0},
+    {SP_CONF_LISTENER, "future-release-max", "30d", 60, 366 * 86400},
+    {SP_CONF_LISTENER, "priority-max", "4", 0, 9},
+    {SP_CONF_LISTENER, "user-messages", "", 0, 0},
+    {SP_CONF_LISTENER, "user-recipients", "", 0, 0},
+    {SP_CONF_LISTENER, "address-messages", "", 0, 0},
+    {SP_CONF_LISTENER, "address-recipients", "", 0, 0},
+    {SP_CONF_LISTENER, "user-sessions", "0", 0, 100000},
+    {SP_CONF_LISTENER, "header-rules", "", 0, 0},
     {SP_CONF_LISTENER, "certificate-login", "either", 0, 0},
     {SP_CONF_LISTENER, "auth-list-with-certificate", "all", 0, 0},
     {SP_CONF_LISTENER, "auth-clear", "", 0, 0},
@@ -341,6 +366,26 @@ static const struct {
     {SP_CONF_OAUTH, "algorithms",
      "RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA", 0, 0},
 };
+
+TEST("an address is in a network by its prefix, to the bit")
+{
+    static const struct {
+        const char *address;
+        bool in;
+    } rows[] = {
+        {"192.0.2.0", true},         {"192.0.2.127", true},   {"192.0.2.128", false},
+        {"192.0.1.255", false},      {"::ffff:192.0.2.5", true}, {"10.0.0.1", true},
+        {"10.0.0.2", false},         {"2001:db8:8000::", true},  {"2001:db8:ffff:1::2", true},
+        {"2001:db8:7fff::1", false}, {"2001:db9:8000::", false}, {"", false},
+        {"unix", false},             {"local", false},
+    };
+    struct sp_conf *c = t_good("listener x {\naddress = *:587\ntype = proxied\nproxies = 192.0.2.0/25 "
+                               "10.0.0.1 2001:db8:8000::/33\n}\n");
+
+    for (size_t i = 0; c && i < sizeof rows / sizeof rows[0]; i++)
+        CHECK_INT(sp_conf_nets_have(&c->listeners[0].proxies, rows[i].address), rows[i].in);
+    sp_conf_unref(c);
+}
 
 TEST("the defaults are the ones that were decided")
 {

@@ -55,6 +55,68 @@ TEST("entering again with the same mark moves it: nothing is counted twice")
     close(fd);
 }
 
+TEST("rates: n messages fit over all processes, n + 1 do not, and a refund gives one back")
+{
+    static const struct sp_rates r = {.n = {{0, 3, 0}, {0, 0, 10}}};
+    struct sp_count_place at = {0}, other = {0};
+    struct sp_count_over over;
+    struct sp_count *c[2];
+    uint64_t now = 1000000000000;
+    int fd = -1;
+
+    CHECK_INT(sp_count_make(2, &fd, &err), 0);
+    for (unsigned i = 0; i < 2; i++)
+        c[i] = map(fd, 2, i);
+    sp_count_place(c[0], "user-rate", SP_LIT("alice"), &at);
+    sp_count_place(c[0], "user-rate", SP_LIT("bob"), &other);
+    for (int i = 0; i < 3; i++) {
+        CHECK(sp_count_fits(c[i % 2], &at, &r, now, 1, 1, false, &over)); /* asks only */
+        CHECK(sp_count_fits(c[i % 2], &at, &r, now, 1, 1, true, &over));
+    }
+    CHECK(!sp_count_fits(c[0], &at, &r, now, 1, 1, false, &over));
+    CHECK(!sp_count_fits(c[1], &at, &r, now, 1, 1, true, &over));
+    CHECK_INT(over.what, SP_RATE_MESSAGES);
+    CHECK_INT(over.limit.n, 3);
+    CHECK_INT(over.wait_ns, 1200 * 1000000000ull);
+    sp_count_refund(c[0], &at, &r, 1, 1);
+    CHECK(!sp_count_fits(c[1], &at, &r, now, 1, 9, true, &over)); /* 2 + 9 recipients */
+    CHECK_INT(over.what, SP_RATE_RECIPIENTS);
+    CHECK(sp_count_fits(c[1], &at, &r, now, 1, 8, true, &over)); /* what did not fit cost nothing */
+    CHECK(sp_count_fits(c[1], &other, &r, now, 3, 10, true, &over));
+    for (unsigned i = 0; i < 2; i++)
+        sp_count_free(c[i]);
+    close(fd);
+}
+
+TEST("rates: of many who ask at the same moment no more than the limit get in")
+{
+    static const struct sp_rates r = {.n = {{0, 0, 1000}, {0, 0, 0}}};
+    struct sp_count_place at = {0};
+    uint64_t now = 1000000000000;
+    int fd = -1, got = 0;
+    struct sp_count *c;
+
+    CHECK_INT(sp_count_make(4, &fd, &err), 0);
+    for (unsigned p = 0; p < 4; p++)
+        if (fork() == 0) {
+            int mine = 0;
+
+            c = sp_count_map(fd, 4, p, key, &err);
+            sp_count_place(c, "user-rate", SP_LIT("alice"), &at);
+            for (int i = 0; i < 500; i++)
+                mine += sp_count_fits(c, &at, &r, now, 1, 1, true, NULL);
+            _exit(mine / 4); /* 0 to 125 */
+        }
+    for (unsigned p = 0; p < 4; p++) {
+        int status = 0;
+
+        (void)wait(&status);
+        got += WEXITSTATUS(status) * 4;
+    }
+    CHECK(got <= 1000 && got > 900);
+    close(fd);
+}
+
 TEST("what a dead process had counted goes with its part; the others' counts stay")
 {
     struct sp_count_mark m = {0}, n = {0};

@@ -178,7 +178,7 @@ TEST("a spool of version 1 is opened, its jobs have priority 0, new ones their o
     struct tq_env t = {0};
 
     sp_spool_close(s);
-    sql_on_file("ALTER TABLE job DROP COLUMN priority; PRAGMA user_version=1");
+    sql_on_file("ALTER TABLE job DROP COLUMN priority; DROP INDEX submission_message; PRAGMA user_version=1");
     s = tq_open();
     b = sp_batch_new(s);
     tq_env(&t, "u", "u@x");
@@ -456,6 +456,53 @@ TEST("a key's recipients count as a set: their order does not matter")
     tq_clean();
 }
 
+TEST("a message that is taken back takes its key with it, one that is removed does not")
+{
+    struct sp_spool *s = tq_fresh();
+    struct sp_batch *b = sp_batch_new(s);
+    uint64_t first;
+
+    put_key(s, b, "u", "k1", "d1", "a@b", NOW);
+    CHECK_INT(sp_spool_commit(s, b, NOW, &tq_err), 0);
+    first = sp_batch_result(b, 0)->message;
+    sp_batch_reset(b);
+    CHECK_INT(tq_control(s, SP_CONTROL_TAKE_BACK, first, 0), 250);
+    put_key(s, b, "u", "k1", "d1", "a@b", NOW);
+    CHECK_INT(sp_spool_commit(s, b, NOW, &tq_err), 0);
+    CHECK(!sp_batch_result(b, 0)->duplicate && sp_batch_result(b, 0)->message != first);
+    CHECK_INT(tq_control(s, SP_CONTROL_REMOVE, sp_batch_result(b, 0)->message, 0), 250);
+    sp_batch_reset(b);
+    put_key(s, b, "u", "k1", "d1", "a@b", NOW);
+    CHECK_INT(sp_spool_commit(s, b, NOW, &tq_err), 0);
+    CHECK(sp_batch_result(b, 0)->duplicate); /* somebody did not want it */
+    sp_batch_free(b);
+    sp_spool_close(s);
+    tq_clean();
+}
+
+TEST("each submission says how long its key is remembered")
+{
+    struct sp_spool *s = tq_fresh();
+    struct sp_batch *b = sp_batch_new(s);
+    struct tq_env t = {0};
+    struct sp_submission m = {.env = &t.e, .content = SP_LIT("x"), .key_ms = 5000};
+
+    tq_env(&t, "u", "u@x");
+    tq_to(&t, "a@b");
+    t.e.content_size = 1;
+    t.e.submission_key = t.e.digest = tq_bin("k");
+    for (uint64_t now = NOW; now <= NOW + 10000; now += 4999) {
+        CHECK_INT(sp_batch_submit(b, &m, now, &tq_err), 0);
+        CHECK_INT(sp_spool_commit(s, b, now, &tq_err), 0);
+        /* The window begins at the first one; 9998 ms behind it all is new. */
+        CHECK_INT(sp_batch_result(b, 0)->duplicate, now == NOW + 4999);
+        sp_batch_reset(b);
+    }
+    sp_batch_free(b);
+    sp_spool_close(s);
+    tq_clean();
+}
+
 TEST("the same submission key gets the first id, for other content 554")
 {
     struct sp_spool *s = tq_fresh();
@@ -484,7 +531,8 @@ TEST("the same submission key gets the first id, for other content 554")
     CHECK_INT(tq_messages(s), 2);
 
     /* After a restart, and when the message is long delivered. */
-    CHECK_INT(tq_control(s, SP_CONTROL_REMOVE, sp_batch_result(b, 0)->message, 0), 250);
+    CHECK_INT(tq_settle(s, sp_batch_result(b, 0)->message + 1, 0, DELIVERED, NOW), 250);
+    CHECK_INT(tq_settle(s, sp_batch_result(b, 0)->message + 2, 1, DELIVERED, NOW), 250);
     sp_batch_free(b);
     sp_spool_close(s);
     s = tq_open();

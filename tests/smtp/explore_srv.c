@@ -235,7 +235,7 @@ static int refusal(enum verb v)
         return 503;
     if (v == V_STARTTLS && !policy.starttls)
         return 454;
-    if (v == V_AUTH && m.by == BY_AUTH)
+    if (v == V_AUTH && IN(m.by, BY_AUTH, BY_SOCKET))
         return 503;
     if (m.txn && IN(v, V_MAIL, V_AUTH, V_STARTTLS, V_XCLIENT, V_XFORWARD))
         return 503;
@@ -528,7 +528,13 @@ static int happens(const struct move *v)
         m.closed = 1;
         return 221;
     case V_XCLIENT:
+        if (v->says == NO)
+            return 550;
         forget_everything();
+        if (v->says == OK_BOB) { /* the proxy vouches for him */
+            m.ident = I_BOB;
+            m.by = BY_SOCKET;
+        }
         return 220;
     case V_XFORWARD:
         return 250;
@@ -743,6 +749,12 @@ static void owner(struct sp_srv *s, const struct sp_srv_event *e)
     case SP_SRV_CLOSE:
         closed = true;
         break;
+    case SP_SRV_XCLIENT:
+        if (now->says == OK_BOB)
+            (void)sp_srv_xclient_ok(s, sp_str("bob"));
+        else
+            owner_says(s, 550);
+        break;
     case SP_SRV_AUTH_END:
     case SP_SRV_NOTE:
         break;
@@ -933,7 +945,7 @@ static void look_at_identity(const struct sp_srv *s)
 /* Of a rule, or of the owner before anything was begun. */
 static bool refused(int code)
 {
-    if (IN(code, 454, 550) && IN(now->verb, V_EHLO, V_STARTTLS, V_MAIL, V_RCPT))
+    if (IN(code, 454, 550) && IN(now->verb, V_EHLO, V_STARTTLS, V_MAIL, V_RCPT, V_XCLIENT))
         return true;
     return IN(code, 452, 500, 501, 502, 503, 504, 530, 555) && now->verb != V_TOKEN &&
            now->verb != V_BARE;
@@ -1296,6 +1308,8 @@ static void alphabet(void)
         {V_QUIT, "QUIT"},
         {V_QUIT, "QUIT x", .bad = true},
         {V_XCLIENT, "XCLIENT ADDR=192.0.2.1"},
+        {V_XCLIENT, "XCLIENT LOGIN=bob", OK_BOB},
+        {V_XCLIENT, "XCLIENT LOGIN=bob", NO},
         {V_XFORWARD, "XFORWARD ADDR=192.0.2.1"},
         {V_UNIMPL, "EXPN x"},
         {V_UNIMPL, "ETRN x"},
@@ -1334,7 +1348,7 @@ static struct need {
     const char *verb;
     int mech; /* -1: not asked for */
     int token, cert;
-    bool response, fails, inject, refused;
+    bool response, fails, inject, refused, vouched;
 } needs[NEEDS_MAX];
 static size_t nneeds;
 
@@ -1381,6 +1395,7 @@ static void what_is_needed(void)
     need("TLS", "failed")->fails = true;
     need("TLS", "refused by the owner")->refused = true;
     need("octets", "behind STARTTLS")->inject = true;
+    need("XCLIENT", "with a login")->vouched = true;
 }
 
 static bool meets(const struct move *v, const struct need *n)
@@ -1396,6 +1411,8 @@ static bool meets(const struct move *v, const struct need *n)
         return v->verb == V_TOKEN && (int)v->token == n->token;
     if (n->cert >= 0)
         return tls && v->says == OK && !v->fails && (int)v->cert == n->cert;
+    if (n->vouched)
+        return v->verb == V_XCLIENT && v->says == OK_BOB;
     return (n->fails && tls && v->fails) || (n->refused && tls && v->says != OK) ||
            (n->inject && v->verb == V_INJECT);
 }

@@ -284,6 +284,8 @@ static void give(struct player *p, const char *event)
         p->later = true;
     else if (!a || strcmp(a, "accept") == 0)
         must(p, sp_srv_accept(p->s), event);
+    else if (strncmp(a, "ok ", 3) == 0 && strcmp(event, "xclient") == 0)
+        must(p, sp_srv_xclient_ok(p->s, sp_str(a + 3)), event);
     else if (parse_reply(a, &r))
         must(p, sp_srv_reply(p->s, &r), event);
     else

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # sets: default
-"""Every rule about STARTTLS, EHLO, AUTH and client certificates has its stories, for either
+"""Every rule about STARTTLS, EHLO, AUTH, client certificates and extensions has its stories, for either
 engine: stories/INDEX.  The rules are named here a second time, so that a line that is taken
 out of the index is missed."""
 import re
@@ -19,6 +19,8 @@ RULES = {
           "error limits", "legacy list line"],
     "2": ["certificate-login", "client-certificates", "usable certificate", "judged when", "EXTERNAL offered",
           "spellings accepted", "success", "implicit login", "auto", "certificate and password", "trace"],
+    "3": ["extensions offered", "parameters of MAIL and RCPT", "8-bit and binary", "LIMITS", "pipelining",
+          "bare CR, bare LF, NUL", "XCLIENT"],
 }
 
 
