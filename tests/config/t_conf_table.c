@@ -78,7 +78,8 @@ static void file_with(const struct sp_conf_key *k, const char *value,
         (void)sp_buf_printf(out, "%s = %s\n", k->name, value);
     else
         (void)sp_buf_printf(
-            out, "%s%s%s x {\n%s%s = %s\n}\n",
+            out, "%s%s%s%s x {\n%s%s = %s\n}\n",
+            strstr(value, "GSSAPI") ? "gssapi-keytab = /k\n" : "",
             k->section == SP_CONF_TLS ? "" : "tls main {\ncertificate = /m\n}\n",
             k->section == SP_CONF_OAUTH
                 ? ""
