@@ -460,9 +460,21 @@ SP_CHECK(C13, .id = "C13", .title = "421 at every step",
     .asks = "Answers each command in turn with 421 and closes.",
     .tier = SP_TIER_GENTLE, .connections = 1)
 
+SP_FINDING(GOING_DOWN_UNDERSTOOD, .id = "going-down-understood", .check = SP_C_C13,
+    .severity = SP_SEV_GOOD,
+    .sentence = "The client ends with a failure when it is answered 421.",
+    .why = "The mail is tried again, or somebody is told.",
+    .rfc = "RFC 5321 section 3.8")
+
 SP_CHECK(C14, .id = "C14", .title = "disconnected at every step",
     .asks = "Closes in place of a reply to each command in turn.",
     .tier = SP_TIER_GENTLE, .connections = 1)
+
+SP_FINDING(DISCONNECT_UNDERSTOOD, .id = "disconnect-understood", .check = SP_C_C14,
+    .severity = SP_SEV_GOOD,
+    .sentence = "The client ends with a failure when the connection is lost.",
+    .why = "The mail is tried again, or somebody is told.",
+    .rfc = "RFC 5321 section 3.8")
 
 SP_CHECK(C15, .id = "C15", .title = "refused recipients",
     .asks = "Refuses the second of two recipients, and all of them.",
@@ -479,6 +491,12 @@ SP_FINDING(PARTIAL_REFUSAL_HIDDEN, .id = "partial-refusal-hidden", .check = SP_C
 SP_CHECK(C16, .id = "C16", .title = "refusals, early and late",
     .asks = "Refuses MAIL, DATA and the complete message, for now and for good.",
     .tier = SP_TIER_GENTLE, .connections = 1)
+
+SP_FINDING(REFUSAL_TOLD, .id = "refusal-told", .check = SP_C_C16,
+    .severity = SP_SEV_GOOD,
+    .sentence = "The client ends with a failure when the server refuses the mail.",
+    .why = "The mail is tried again, or somebody is told.",
+    .rfc = "RFC 5321 section 4.2.5")
 
 SP_CHECK(C17, .id = "C17", .title = "dots and the end of the message",
     .asks = "Gives it lines that begin with dots, lines that are only a dot, and no"

@@ -2,3 +2,4 @@
 server check=C14 each=greeting,ehlo,starttls,ehlo-tls,auth,mail,rcpt,data,dot,quit
 C: @
 ! close
+= disconnect-understood: fired failure !delivered
