@@ -9,7 +9,7 @@
 and raises harness.Failed with the program's words when it failed.  They do what a user's
 documentation says, and verify the server's certificate.
 """
-import base64, contextlib, json, os, shutil, smtplib, ssl, subprocess, tempfile
+import base64, contextlib, hashlib, json, os, shutil, smtplib, ssl, subprocess, tempfile
 from pathlib import Path
 
 from harness import CACHE, HERE, Failed, call, lf, skip
@@ -94,13 +94,12 @@ def smtplib_(srv, message, to=None, tls="starttls", login="password"):
         raise Failed(f"smtplib: {e!r}") from None
 
 
-def _node_modules():
+def node_modules():
     """nodemailer at the version of node/package-lock.json, kept in the cache folder."""
     if not shutil.which("npm") and not shutil.which("node"):
         skip("node and npm are not installed")
     lock = (HERE / "node/package-lock.json").read_bytes()
-    version = json.loads(lock)["packages"]["node_modules/nodemailer"]["version"]
-    folder = CACHE / f"nodemailer-{version}"
+    folder = CACHE / f"node-{hashlib.sha256(lock).hexdigest()[:16]}"
     if not (folder / "node_modules/nodemailer/package.json").exists():
         CACHE.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=CACHE) as d:
@@ -110,7 +109,7 @@ def _node_modules():
                                   cwd=d, stdin=subprocess.DEVNULL, text=True, timeout=300,
                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
             if done.returncode:
-                skip(f"npm cannot install nodemailer: {done.stdout.strip()[-300:]}")
+                skip(f"npm cannot install its packages: {done.stdout.strip()[-300:]}")
             folder.mkdir(exist_ok=True)
             with contextlib.suppress(OSError):  # another run was faster
                 os.rename(f"{d}/node_modules", folder / "node_modules")
@@ -118,7 +117,7 @@ def _node_modules():
 
 
 def nodemailer(srv, message, to=None, tls="starttls", login="password"):
-    modules = _node_modules()
+    modules = node_modules()
     options = {"host": "localhost", "port": _port(srv, tls), "secure": tls == "implicit",
                "requireTLS": True, "ca": str(srv.ca), "from": srv.address, "to": _to(srv, to)}
     if login == "password":

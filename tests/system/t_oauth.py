@@ -349,7 +349,7 @@ def _():
 
 @test("nodemailer sends by OAuth2")
 def _():
-    modules = clients._node_modules()
+    modules = clients.node_modules()
     def nodemailer(srv, m):
         with clients._scratch() as d:
             (d / "m").write_bytes(m)
