@@ -636,7 +636,7 @@ CERT_SUB(c_unmap, "unmap", "forget such a name",
 
 static const struct sp_command *const subs[] = {
     &c_ca,  &c_server, &c_client, &c_renew, &c_list, &c_revoke,
-    &c_crl, &c_pin,    &c_unpin,  &c_map,   &c_unmap, NULL};
+    &c_crl, &c_pin,    &c_unpin,  &c_map,   &c_unmap, &sp_cmd_cert_dkim, NULL};
 
 const struct sp_command sp_cmd_cert = {
     .name = "cert", .summary = "certificates: a small CA, servers, users", .sub = subs};

@@ -294,6 +294,25 @@ struct sp_conf_oauth {
     const char *openid_configuration; /* told to clients; NULL: nothing */
 };
 
+enum sp_conf_canon { /* header/body, RFC 6376 3.4 */
+    SP_CONF_CANON_RR,
+    SP_CONF_CANON_RS,
+    SP_CONF_CANON_SR,
+    SP_CONF_CANON_SS,
+};
+
+/* `dkim NAME { ... }`: a signature that mail of some authors gets. */
+struct sp_conf_dkim {
+    struct sp_conf_head head;
+    const char *domain;   /* d= */
+    const char *selector; /* s= */
+    const char *key;      /* PEM */
+    struct sp_conf_list authors; /* domains of From; empty: domain */
+    enum sp_conf_canon canonicalization;
+    struct sp_conf_list headers, oversign;
+    uint64_t lifetime_s; /* 0: no x= */
+};
+
 struct sp_conf {
     struct sp_conf_head head;
     const char *filename;  /* as given; for messages */
@@ -331,6 +350,8 @@ struct sp_conf {
     size_t n_routes;
     const struct sp_conf_oauth *oauth; /* in the order of the file; mostly none */
     size_t n_oauth;
+    const struct sp_conf_dkim *dkim; /* in the order of the file; mostly none */
+    size_t n_dkim;
 };
 
 /* One thing to say about a file. */
@@ -405,6 +426,7 @@ enum sp_conf_section_id {
     SP_CONF_LISTENER,
     SP_CONF_ROUTE,
     SP_CONF_OAUTH,
+    SP_CONF_DKIM,
     SP_CONF_SECTIONS /* how many */
 };
 

@@ -125,8 +125,13 @@ static int example_key(const struct sp_conf_key *k, struct sp_buf *out)
 
 static int example_section(enum sp_conf_section_id id, struct sp_buf *out)
 {
-    static const char *const names[] = {"", "main", "submission", "everything-else",
-                                        "main"};
+    static const char *const names[SP_CONF_SECTIONS] = {
+        [SP_CONF_TOP] = "",
+        [SP_CONF_TLS] = "main",
+        [SP_CONF_LISTENER] = "submission",
+        [SP_CONF_ROUTE] = "everything-else",
+        [SP_CONF_OAUTH] = "main",
+        [SP_CONF_DKIM] = "s2026"};
     const struct sp_conf_section *s = sp_conf_section(id);
     size_t n;
     const struct sp_conf_key *k = sp_conf_keys(&n);

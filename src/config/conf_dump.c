@@ -100,6 +100,8 @@ int sp_conf_dump(const struct sp_conf *c, bool all, struct sp_buf *out)
         rc = dump_section(SP_CONF_ROUTE, &c->routes[i].head, all, out);
     for (size_t i = 0; rc == 0 && i < c->n_oauth; i++)
         rc = dump_section(SP_CONF_OAUTH, &c->oauth[i].head, all, out);
+    for (size_t i = 0; rc == 0 && i < c->n_dkim; i++)
+        rc = dump_section(SP_CONF_DKIM, &c->dkim[i].head, all, out);
     return rc;
 }
 

@@ -158,6 +158,22 @@ static bool safe_url(const char *url)
     return false;
 }
 
+/* Letters, digits and hyphens, dots between labels: what can stand in a DNS name. */
+static bool dns_labels(const char *s)
+{
+    for (size_t label = 0;; s++) {
+        bool end = *s == '.' || *s == '\0';
+
+        if (end && (label == 0 || label > 63))
+            return false;
+        if (*s == '\0')
+            return true;
+        label = end ? 0 : label + 1;
+        if (!end && !strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_", *s))
+            return false;
+    }
+}
+
 /* clang-format off */
 ASK(late_warning, sp_conf, l->delay_warning_s && l->delay_warning_s >= l->queue_lifetime_s)
 ASK(idle_keytab, sp_conf, l->gssapi_keytab && !any_ticket_listener(p))
@@ -229,6 +245,8 @@ ASK(no_alg, sp_conf_oauth, l->keys && !l->algorithms.n)
 ASK(secret_alone, sp_conf_oauth, l->client_secret_file && !l->client_id)
 ASK(keys_only, sp_conf_oauth, !l->introspection_url && (l->client_id || l->client_secret_file || l->tls_ca))
 ASK(no_listener, sp_conf_oauth, !any_token_listener(p))
+ASK(no_signer, sp_conf_dkim, !l->domain || !l->selector || !l->key)
+ASK(odd_selector, sp_conf_dkim, l->selector && !dns_labels(l->selector))
 ASK(one_maildir, sp_conf_route, l->to == SP_CONF_TO_MAILDIR && l->path && !strstr(l->path, "%u"))
 /* clang-format on */
 
@@ -416,6 +434,12 @@ static const struct rule rules[] = {
      "client-id, client-secret-file and tls-ca have no effect without introspection-url", NULL, NULL},
     {SP_CONF_OAUTH, WARN, NULL, {NULL}, no_listener,
      "no listener offers logins by token", "auth-tls = SCRAM-SHA-256 PLAIN LOGIN OAUTHBEARER XOAUTH2", NULL},
+
+    {SP_CONF_DKIM, LACK, "key", {"domain", "selector"}, no_signer,
+     "a signature needs domain, selector and key", "key = /etc/sallyport/dkim/2026.pem",
+     "sallyport cert dkim makes a key and prints the DNS record"},
+    {SP_CONF_DKIM, 0, "selector", {NULL}, odd_selector,
+     "this is no name for DNS: letters, digits, hyphens, with dots between labels", "selector = s2026", NULL},
 };
 
 /* Keys that mean nothing with one value of another key. */
@@ -935,6 +959,8 @@ void conf_finish(struct conf_parser *p)
         route_defaults(p, in);
     for (struct conf_inst *in = p->first[SP_CONF_OAUTH]; in && !p->full; in = in->next)
         table_defaults(p, in);
+    for (struct conf_inst *in = p->first[SP_CONF_DKIM]; in && !p->full; in = in->next)
+        table_defaults(p, in);
     for (struct conf_inst *in = p->first[SP_CONF_LISTENER]; in && !p->full;
          in = in->next)
         imply_path_tls(p, in);
@@ -961,4 +987,5 @@ void conf_finish(struct conf_parser *p)
     p->conf->listeners = collect(p, SP_CONF_LISTENER, &p->conf->n_listeners);
     p->conf->routes = collect(p, SP_CONF_ROUTE, &p->conf->n_routes);
     p->conf->oauth = collect(p, SP_CONF_OAUTH, &p->conf->n_oauth);
+    p->conf->dkim = collect(p, SP_CONF_DKIM, &p->conf->n_dkim);
 }

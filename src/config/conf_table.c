@@ -55,6 +55,8 @@ WORDS(w_jws, W("RS256"), W("RS384"), W("RS512"), W("PS256"), W("PS384"), W("PS51
       W("ES384"), W("ES512"), W("EdDSA"), REFUSED("none"), REFUSED("HS256"), REFUSED("HS384"),
       REFUSED("HS512"));
 
+WORDS(w_canon, W("relaxed/relaxed"), W("relaxed/simple"), W("simple/relaxed"), W("simple/simple"));
+
 /* ---- sections ---- */
 
 static const struct sp_conf_section sections[SP_CONF_SECTIONS] = {
@@ -86,6 +88,13 @@ static const struct sp_conf_section sections[SP_CONF_SECTIONS] = {
         "possible: a JWT goes to the one that has its issuer, other tokens to the first with "
         "introspection-url.  When a token expires, the sessions that it opened end at their next "
         "message."},
+    [SP_CONF_DKIM] = {"dkim", sizeof(struct sp_conf_dkim),
+        "A DKIM signature (RFC 6376) for mail of some authors.  sallyport cert dkim makes the key "
+        "and prints the DNS record, which must be published first.  Each section that "
+        "is for the domain of the first From address adds a signature of its own, so one "
+        "message may get an RSA and an Ed25519 signature, and a new key can be used beside "
+        "the old one.  A message is signed once, when it is accepted, as the next hop "
+        "will get it."},
 };
 
 /* ---- keys ---- */
@@ -553,6 +562,45 @@ static const struct sp_conf_key keys[] = {
      STRING(SP_CONF_TEXT, sp_conf_oauth, openid_configuration, NULL), V01,
      .def_doc = "none", .example = "https://id.example.org/.well-known/openid-configuration",
      .doc = "Told to clients whose token was refused (RFC 7628), so that they can find the issuer."},
+
+    /* ---- dkim NAME ---- */
+    {"domain", SP_CONF_DKIM, STRING(SP_CONF_DOMAIN, sp_conf_dkim, domain, NULL), V01,
+     .def_doc = "none; it must be given", .example = "example.org",
+     .doc = "The domain that signs (d=)."},
+    {"selector", SP_CONF_DKIM, STRING(SP_CONF_TEXT, sp_conf_dkim, selector, NULL), V01,
+     .def_doc = "none; it must be given", .example = "s2026",
+     .doc = "Which of the domain's keys this is (s=): the public key is looked for in DNS at "
+            "SELECTOR._domainkey.DOMAIN."},
+    {"key", SP_CONF_DKIM, STRING(SP_CONF_PATH, sp_conf_dkim, key, NULL), V01,
+     .def_doc = "none; it must be given", .example = "/etc/sallyport/dkim/2026.pem",
+     .doc = "The private key, in PEM form: RSA (rsa-sha256) or Ed25519 (ed25519-sha256).  It is "
+            "read again within seconds when it changes.  Some receivers know RSA only: "
+            "sign with both, or with RSA."},
+    {"authors", SP_CONF_DKIM, LIST(SP_CONF_DOMAINS, sp_conf_list, sp_conf_dkim, authors, ""), V01,
+     .def_doc = "the domain itself", .example = "example.org lists.example.org",
+     .doc = "The domains of From addresses whose mail gets this signature, each spelt out."},
+    {"canonicalization", SP_CONF_DKIM,
+     ENUM(sp_conf_dkim, canonicalization, "relaxed/relaxed", w_canon), V01, .example = "relaxed/simple",
+     .doc = "Which changes on the way header/body survive.  relaxed forgives white space."},
+    {"headers", SP_CONF_DKIM,
+     LIST(SP_CONF_TEXTS, sp_conf_list, sp_conf_dkim, headers,
+          "From Reply-To Subject Date To Cc Message-ID In-Reply-To References MIME-Version Content-Type "
+          "Content-Transfer-Encoding Content-ID Content-Description Sender Resent-Date Resent-From "
+          "Resent-Sender Resent-To Resent-Cc Resent-Message-ID List-Id List-Help List-Unsubscribe "
+          "List-Unsubscribe-Post List-Subscribe List-Post List-Owner List-Archive"),
+     V01, .example = "From To Subject Date Message-ID",
+     .doc = "The header fields that are signed where the message has them.  From always is."},
+    {"oversign", SP_CONF_DKIM,
+     LIST(SP_CONF_TEXTS, sp_conf_list, sp_conf_dkim, oversign,
+          "From Reply-To Subject Date To Cc Message-ID In-Reply-To References MIME-Version Content-Type "
+          "Content-Transfer-Encoding"),
+     V01, .example = "From Subject To",
+     .doc = "Those of them that nobody may add on the way: a second Subject in front of the signed "
+            "one breaks the signature.  From always is one."},
+    {"lifetime", SP_CONF_DKIM, DURATION(sp_conf_dkim, lifetime_s, "0s", 0, 366 * DAY), V01,
+     .example = "30d",
+     .doc = "How long the signature is said to be good (x=).  0s says nothing, which is usual: mail "
+            "may wait long."},
 };
 
 /* ---- what these things are called elsewhere ---- */
@@ -609,6 +657,12 @@ static const struct conf_other others[] = {
     {SP_CONF_OAUTH, "client-secret", "client-secret-file"},
     {SP_CONF_OAUTH, "iss", "issuer"},
     {SP_CONF_OAUTH, "aud", "audience"},
+    {SP_CONF_DKIM, "key-file", "key"},
+    {SP_CONF_DKIM, "private-key", "key"},
+    {SP_CONF_DKIM, "d", "domain"},
+    {SP_CONF_DKIM, "s", "selector"},
+    {SP_CONF_DKIM, "sign-headers", "headers"},
+    {SP_CONF_DKIM, "signing-domain", "domain"},
 };
 /* clang-format on */
 

@@ -2,6 +2,7 @@
 #include "material.h"
 
 #include "alloc.h"
+#include "dkim.h"
 #include "err.h"
 #include "secret.h"
 #include "token.h"
@@ -17,7 +18,7 @@
 
 enum { FILE_MAX = 4 << 20, FILES_MAX = 4096 };
 
-enum owner { FOR_SERVER = 1, FOR_DELIVERY = 2, FOR_AUTH = 4 };
+enum owner { FOR_SERVER = 1, FOR_DELIVERY = 2, FOR_AUTH = 4, FOR_QUEUE = 8 };
 
 struct item {
     unsigned owner;   /* who gets it */
@@ -251,6 +252,29 @@ static int add_oauth(struct sp_material *m, const struct sp_conf_oauth *o,
     return 0;
 }
 
+static int add_dkim(struct sp_material *m, const struct sp_conf_dkim *d,
+                    struct sp_buf *problems)
+{
+    long at = add(m, d->key, FOR_QUEUE, "dkim", d->head.name, problems);
+    struct sp_dkim_key *key = NULL;
+    struct sp_err err;
+
+    if (at < 0)
+        return -1;
+    if (sp_dkim_key_new(sp_buf_view(&m->item[at].content), &key, &err) < 0) {
+        (void)sp_buf_printf(problems, "dkim %s: %s: %s\n", d->head.name, d->key, err.text);
+        return -1;
+    }
+    if (strcmp(sp_dkim_key_algorithm(key), "rsa-sha256") == 0 &&
+        sp_dkim_key_bits(key) < SP_DKIM_RSA_BITS_GOOD)
+        (void)sp_buf_printf(problems,
+                            "warning: dkim %s: %s has %u bits; %d are usual, and some "
+                            "receivers take a shorter key for none\n",
+                            d->head.name, d->key, sp_dkim_key_bits(key), SP_DKIM_RSA_BITS_GOOD);
+    sp_dkim_key_free(key);
+    return 0;
+}
+
 struct sp_material *sp_material_read(const struct sp_conf *c, struct sp_buf *problems)
 {
     struct sp_material *m = sp_alloc(sizeof *m);
@@ -268,6 +292,9 @@ struct sp_material *sp_material_read(const struct sp_conf *c, struct sp_buf *pro
             rc = -1;
     for (size_t i = 0; m && i < c->n_oauth; i++)
         if (add_oauth(m, &c->oauth[i], problems) < 0)
+            rc = -1;
+    for (size_t i = 0; m && i < c->n_dkim; i++)
+        if (add_dkim(m, &c->dkim[i], problems) < 0)
             rc = -1;
     if (rc < 0) {
         sp_material_free(m);
@@ -326,6 +353,7 @@ int sp_material_share(const struct sp_material *m, Sp__Role role, Sp__Setup *s)
     unsigned owner = role == SP__ROLE__ROLE_SERVER     ? FOR_SERVER
                      : role == SP__ROLE__ROLE_DELIVERY ? FOR_DELIVERY
                      : role == SP__ROLE__ROLE_AUTH     ? FOR_AUTH
+                     : role == SP__ROLE__ROLE_QUEUE    ? FOR_QUEUE
                                                        : 0;
     int rc = 0;
 
@@ -381,5 +409,7 @@ uint64_t sp_material_stamp(const struct sp_conf *c)
         stamp_file(c->oauth[i].client_secret_file, &h);
         stamp_file(c->oauth[i].tls_ca, &h);
     }
+    for (size_t i = 0; i < c->n_dkim; i++)
+        stamp_file(c->dkim[i].key, &h);
     return h;
 }

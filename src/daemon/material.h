@@ -3,7 +3,8 @@
  *
  * The supervisor reads it all at start and at each reload, checks that it fits together,
  * and gives each role only its share: private keys of listeners to server, the material
- * of routes to delivery, that of oauth sections to auth, nothing to queue and local.
+ * of routes to delivery, that of oauth sections to auth, DKIM keys to queue, nothing to
+ * local.
  */
 #ifndef SP_MATERIAL_H
 #define SP_MATERIAL_H

@@ -3,6 +3,7 @@
  *
  *     role_queue.c  channels, the one commit of a turn, spares, reload, drain
  *     q_submit.c    mail from servers into the batch
+ *     q_sign.c      DKIM signatures of it
  *     q_flight.c    jobs out to delivery and local, outcomes back into the batch
  *     q_notice.c    bounces and warnings that an outcome owes
  *     q_admin.c     the control socket
@@ -15,6 +16,7 @@
 #ifndef SP_Q_H
 #define SP_Q_H
 
+#include "q_sign.h"
 #include "role.h"
 #include "spool.h"
 #include "wallclock.h"
@@ -22,6 +24,7 @@
 enum { Q_PEERS_MAX = 128, Q_SPARES_A_PEER = 16, Q_ITEMS = SP_BATCH_MESSAGES };
 
 struct q;
+struct q_prepared; /* a submission that came through the pool */
 
 /* One channel: to a server, to delivery or local, or to an administrator. */
 struct q_peer {
@@ -72,7 +75,9 @@ struct q {
     uv_timer_t due, idle, drain;
     uint64_t started_ms;
     bool dispatching, open_for_work;
-    unsigned preparing; /* large messages being synced in the pool */
+    unsigned preparing; /* messages in the pool: synced, signed */
+    struct q_signers *signers;     /* NULL: nothing is signed */
+    struct q_prepared *prepared;   /* in the batch: it borrows from them */
     uint64_t commits;
 };
 
@@ -93,6 +98,7 @@ void q_submit_drop_late(struct q *q); /* before a commit */
 /* After it: true when the message went out of the queue again. */
 bool q_submit_take_back(struct q *q, const struct q_item *it, const struct sp_result *r);
 void q_submit_answer(struct q *q); /* one frame a server for all of a commit */
+void q_submit_free(struct q_prepared *list); /* behind a commit: nothing borrows any more */
 
 /* A job of mail that was made durable in this turn and is still in memory. */
 struct q_fresh {

@@ -156,45 +156,98 @@ static void add(struct q_peer *p, const Sp__Submit *m, struct sp_str content,
     q_want_commit(q);
 }
 
-/* ---- large content: synced in the pool, then into the next batch ---- */
+/* ---- through the pool: large content is synced there, and mail is signed ---- */
 
-struct large {
+enum { SIGNING_MAX = 256 }; /* small messages in the pool; more are signed in the loop */
+
+struct q_prepared {
     uv_work_t work;
+    struct q_prepared *next;
     struct q *q;
-    uint64_t serial; /* of the server's channel */
-    struct sp_arena arena; /* the message, unpacked from its own copy */
+    struct q_signers *signers; /* NULL: not to be signed */
+    uint64_t serial;           /* of the server's channel */
+    struct sp_arena arena;     /* the message, unpacked from its own copy */
     Sp__Submit *m;
+    struct sp_buf content; /* a copy, or */
     struct sp_spare *spare;
-    struct sp_err err;
+    struct sp_buf prefix; /* with signatures */
+    struct sp_err err, unsigned_because;
     int rc;
 };
 
-static void large_work(uv_work_t *w)
+static void prepared_free(struct q_prepared *l)
 {
-    struct large *l = w->data;
-
-    l->rc = sp_spare_prepare(l->spare, l->m->envelope->content_size, &l->err);
+    sp_spare_free(l->spare);
+    q_signers_unref(l->signers);
+    sp_buf_free(&l->content);
+    sp_buf_free(&l->prefix);
+    sp_arena_reset(&l->arena);
+    sp_free(l);
 }
 
-static void large_done(uv_work_t *w, int status)
+void q_submit_free(struct q_prepared *list)
 {
-    struct large *l = w->data;
+    while (list) {
+        struct q_prepared *next = list->next;
+
+        prepared_free(list);
+        list = next;
+    }
+}
+
+/* Mail that cannot be signed goes out as it is: held back, it would help nobody. */
+static void sign(struct q_prepared *l)
+{
+    struct q_unsigned what = {.env = l->m->envelope,
+                              .prefix = {(char *)l->m->prefix.data, l->m->prefix.len},
+                              .content = sp_buf_view(&l->content),
+                              .fd = l->spare ? sp_spare_fd(l->spare) : -1};
+
+    if (q_sign(l->signers, &what, &l->prefix, &l->unsigned_because) < 0 || l->prefix.n == 0)
+        return;
+    if (sp_buf_str(&l->prefix, what.prefix) < 0) {
+        l->unsigned_because = (struct sp_err){.code = SP_ELIMIT, .text = "no room"};
+        return;
+    }
+    l->m->prefix.data = (uint8_t *)l->prefix.p;
+    l->m->prefix.len = l->prefix.n;
+}
+
+static void prepare(uv_work_t *w)
+{
+    struct q_prepared *l = w->data;
+
+    if (l->spare)
+        l->rc = sp_spare_prepare(l->spare, l->m->envelope->content_size, &l->err);
+    if (l->rc == 0 && l->signers)
+        sign(l);
+}
+
+/* Into the next batch, which borrows from it until it is committed. */
+static void prepared(uv_work_t *w, int status)
+{
+    struct q_prepared *l = w->data;
     struct q *q = l->q;
     struct q_peer *p = q_peer_serial(q, l->serial);
+    struct sp_spare *spare = l->spare;
 
     q->preparing--;
+    if (l->unsigned_because.code)
+        sp_log(SP_LOG_WARNING, "", SP_KVS("reason", "a message goes out without DKIM signature"),
+               SP_KVS("cause", l->unsigned_because.text));
     if (status < 0 || l->rc < 0 || !p) {
         if (l->rc < 0)
             sp_log(SP_LOG_QUEUE_ERROR, "", SP_KVS("reason", l->err.text));
         if (p)
             refuse_err(p, l->m->tag, &l->err);
-        sp_spare_free(l->spare); /* nobody waits for it: it was not acknowledged */
-    } else {
-        add(p, l->m, (struct sp_str){NULL, 0}, l->spare);
-        q_commit(q); /* the batch borrows from l->arena */
+        prepared_free(l); /* nobody waits for it: it was not acknowledged */
+        return;
     }
-    sp_arena_reset(&l->arena);
-    sp_free(l);
+    l->spare = NULL;
+    add(p, l->m, sp_buf_view(&l->content), spare);
+    l->next = q->prepared;
+    q->prepared = l;
+    q_want_commit(q);
 }
 
 static struct sp_spare *take_spare(struct q_peer *p, uint64_t id)
@@ -210,27 +263,45 @@ static struct sp_spare *take_spare(struct q_peer *p, uint64_t id)
     return NULL;
 }
 
-static int submit_large(struct q_peer *p, const struct sp_frame *f, uint64_t spare,
-                        struct sp_err *err)
+static struct q_prepared *prepared_new(struct q_peer *p, const struct sp_frame *f)
 {
-    struct large *l = sp_alloc(sizeof *l);
+    struct q_prepared *l = sp_alloc(sizeof *l);
 
     if (!l)
-        return sp_err_nomem(err);
+        return NULL;
     l->q = p->q;
     l->serial = p->serial;
+    l->signers = q_signers_ref(p->q->signers);
     sp_arena_init(&l->arena, 64 << 20);
+    sp_buf_init(&l->content, SP_INLINE_MAX);
+    sp_buf_init(&l->prefix, SP_STORED_PREFIX_MAX);
     l->m = sp_frame_unpack(f, &l->arena);
-    l->spare = take_spare(p, spare);
     l->work.data = l;
-    if (!l->m || !l->spare) {
-        sp_spare_free(l->spare);
-        sp_arena_reset(&l->arena);
-        sp_free(l);
+    return l;
+}
+
+static int submit_through_pool(struct q_peer *p, const struct sp_frame *f, const Sp__Submit *m,
+                               struct sp_err *err)
+{
+    struct q_prepared *l = prepared_new(p, f);
+    bool inline_ = m->content_in_frame;
+
+    if (!l || !l->m || (inline_ && sp_buf_str(&l->content, f->raw) < 0)) {
+        if (l)
+            prepared_free(l);
+        return sp_err_nomem(err);
+    }
+    l->spare = inline_ ? NULL : take_spare(p, m->spare);
+    if (!inline_ && !l->spare) {
+        prepared_free(l);
         return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "a file that it does not have");
     }
-    p->q->preparing++;
-    uv_queue_work(&p->q->role->loop, &l->work, large_work, large_done);
+    if (p->q->preparing++ < SIGNING_MAX || !inline_) {
+        uv_queue_work(&p->q->role->loop, &l->work, prepare, prepared);
+    } else { /* more would only take memory: let the servers wait */
+        prepare(&l->work);
+        prepared(&l->work, 0);
+    }
     return 0;
 }
 
@@ -244,10 +315,10 @@ int q_submit(struct q_peer *p, const struct sp_frame *f, struct sp_err *err)
         err->cls = SP_CLASS_PEER;
         return -SP_EINPUT;
     }
-    if (!m->content_in_frame)
-        return submit_large(p, f, m->spare, err);
-    if (f->raw.n != m->envelope->content_size)
+    if (m->content_in_frame && f->raw.n != m->envelope->content_size)
         return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "content of another size");
+    if (!m->content_in_frame || p->q->signers)
+        return submit_through_pool(p, f, m, err);
     add(p, m, f->raw, NULL);
     return 0;
 }

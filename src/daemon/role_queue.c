@@ -66,11 +66,13 @@ static void check_health(struct q *q)
 void q_commit(struct q *q)
 {
     struct q_fresh *fresh = NULL, **tail = &fresh;
+    struct q_prepared *borrowed = q->prepared;
     struct sp_err err;
     size_t n = q->items;
 
     if (sp_batch_items(q->batch) == 0)
         return;
+    q->prepared = NULL;
     q_submit_drop_late(q);
     if (sp_spool_commit(q->spool, q->batch, sp_wall_ms(), &err) < 0)
         sp_log(SP_LOG_QUEUE_ERROR, "", SP_KVS("reason", err.text));
@@ -95,6 +97,7 @@ void q_commit(struct q *q)
     sp_batch_reset(q->batch);
     check_health(q);
     q_fresh_go(q, fresh);
+    q_submit_free(borrowed);
 }
 
 static void on_check(uv_check_t *h)
@@ -355,9 +358,11 @@ static int on_setup(struct sp_role *r, const Sp__Setup *s, struct sp_conf *conf,
 {
     struct q *q = r->self;
     struct sp_spool_options o;
-    int rc;
+    struct q_signers *signers;
+    int rc = q_signers_new(conf, s, &signers, err);
 
-    (void)s;
+    if (rc < 0)
+        return rc;
     if (!q) {
         q = r->self = q_new(r);
         rc = q ? open_spool(q, conf, err) : sp_err_nomem(err);
@@ -367,6 +372,8 @@ static int on_setup(struct sp_role *r, const Sp__Setup *s, struct sp_conf *conf,
         spool_options(&o, conf);
         sp_spool_reconfigure(q->spool, &o);
     }
+    q_signers_unref(q->signers);
+    q->signers = signers;
     sp_conf_unref(q->conf);
     q->conf = sp_conf_ref(conf);
     return 0;

@@ -48,6 +48,10 @@ static const struct {
     {"oauth", "keys", NULL, "issuer = i\naudience = a\n"},
     {"oauth", "issuer", NULL, "keys = /k\naudience = a\n"},
     {"oauth", NULL, NULL, "keys = /k\nissuer = i\naudience = a\n"},
+    {"dkim", "domain", NULL, "selector = s\nkey = /k\n"},
+    {"dkim", "selector", NULL, "domain = d.example\nkey = /k\n"},
+    {"dkim", "key", NULL, "domain = d.example\nselector = s\n"},
+    {"dkim", NULL, NULL, "domain = d.example\nselector = s\nkey = /k\n"},
     {"route", "password-file", NULL,
      "match = *\nto = smarthost\nhost = mx.example.org\nuser = u\n"},
     {"route", "client-key", NULL,
@@ -104,6 +108,8 @@ static const void *section_of(const struct sp_conf *c, enum sp_conf_section_id i
         return NULL;
     case SP_CONF_OAUTH:
         return &c->oauth[0];
+    case SP_CONF_DKIM:
+        return &c->dkim[0];
     case SP_CONF_SECTIONS:
         break;
     }
@@ -366,6 +372,11 @@ static const struct {
     {SP_CONF_OAUTH, "introspection-cache", "1m", 0, 3600},
     {SP_CONF_OAUTH, "algorithms",
      "RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA", 0, 0},
+    {SP_CONF_DKIM, "canonicalization", "relaxed/relaxed", 0, 0},
+    {SP_CONF_DKIM, "oversign",
+     "From Reply-To Subject Date To Cc Message-ID In-Reply-To References MIME-Version Content-Type "
+     "Content-Transfer-Encoding", 0, 0},
+    {SP_CONF_DKIM, "lifetime", "0s", 0, 366 * 86400},
 };
 
 TEST("an address is in a network by its prefix, to the bit")

@@ -3,7 +3,7 @@
 # timeout: 600
 """DKIM: our signatures, verified by three programs that are not ours: dkimpy, OpenDKIM and
 npm's mailauth.  A verifier that is missing is a check that is skipped, with its name."""
-import itertools, json
+import itertools, json, smtplib, ssl
 from harness import *
 import clients
 
@@ -149,5 +149,107 @@ def alter(f):
 
 for which in VERIFIERS:
     against(which)
+
+
+# ---- the server signs ----
+
+HEAD = "From: Alice <alice@example.org>\r\nTo: bob@example.org\r\nSubject: hello\r\n"
+
+
+def make_key(tmp, selector, *options, domain="example.org"):
+    """(the section, the record) as `cert dkim` gives them."""
+    out = call([SALLYPORT, "cert", "dkim", domain, "--selector", selector, "--out", tmp / f"{selector}.pem",
+                "--data", tmp, *options])
+    record = "".join(re.findall(r'"([^"]*)"', out.splitlines()[0]))
+    check(out.startswith(f"{selector}._domainkey.{domain}. IN TXT ("), out)
+    check(max(len(t) for t in re.findall(r'"([^"]*)"', out)) <= 255, out)
+    check((tmp / f"{selector}.pem").stat().st_mode & 0o77 == 0, "the key may be read by others")
+    return out[out.index("dkim "):], record
+
+
+def verified(tmp, octets, records):
+    """By every verifier that is here: each must say the same."""
+    f = tmp / "delivered.eml"
+    f.write_bytes(re.sub(rb"\r?\n", b"\r\n", octets))
+    said = {}
+    for name, make in VERIFIERS.items():
+        with contextlib.suppress(Skipped):
+            said[name] = next(iter(make().verify(tmp, [f], records)))
+    first = said.pop("OpenDKIM", None)  # it stops at the first good one
+    if not said:
+        skip("no verifier is installed")
+    got = next(iter(said.values()))
+    check(all(s == got for s in said.values()), f"the verifiers differ: {said}")
+    check(first is None or first and first.items() <= got.items(), f"OpenDKIM: {first}, others {got}")
+    return got
+
+
+def submit(srv, text):
+    smtp = smtplib.SMTP("localhost", srv.port)
+    smtp.starttls(context=ssl.create_default_context(cafile=srv.ca))
+    smtp.login(srv.user, srv.password)
+    smtp.sendmail(srv.address, ["bob@example.org"], text.encode())
+    smtp.quit()
+
+
+@test("the server signs by two keys, small mail and large, what it completes included; others' mail not")
+def _():
+    with work() as tmp:
+        one, rsa = make_key(tmp, "rsa1")
+        two, ed = make_key(tmp, "ed1", "--ed25519")
+        other, _ = make_key(tmp, "else1", domain="else.example")
+        records = {record_name("rsa1"): rsa, record_name("ed1"): ed}
+        with server(tmp, more=one + two + other) as srv:
+            box = srv.mailbox("bob")
+            large = "x" * 70 + " \r\n"
+            for i, text in enumerate([HEAD + "\r\nsmall\r\n\r\n", HEAD + "\r\n" + large * 30000,
+                                      HEAD.replace("Subject", "Bcc: eve@example.org\r\nSubject") + "\r\nx\r\n"]):
+                submit(srv, text)
+                newest = box.wait(i + 1)[-1]
+                check(verified(tmp, newest, records) == {"rsa1": True, "ed1": True}, newest[:3000].decode())
+                check(b"h=From:From:" in newest and b"\nDate:" in newest and b"Bcc" not in newest.split(b"\n\n")[0], newest[:2000])
+
+
+@test("a new key beside the old one, and then alone: reload after reload, nothing unsigned between")
+def _():
+    with work() as tmp:
+        old, old_record = make_key(tmp, "old")
+        new, new_record = make_key(tmp, "new")
+        records = {record_name("old"): old_record, record_name("new"): new_record}
+        with server(tmp, more=old) as srv:
+            text = srv.config.read_text()
+            box = srv.mailbox("bob")
+            for n, (sections, want) in enumerate([(old, {"old"}), (old + new, {"old", "new"}), (new, {"new"})], 1):
+                srv.config.write_text(text.replace(old, sections))
+                if n > 1:
+                    before = srv.log.read_text().count(" reload ")
+                    os.kill(srv.process.pid, signal.SIGHUP)
+                    wait_until(lambda: srv.log.read_text().count(" reload ") > before, 30, "the reload")
+                submit(srv, HEAD + f"\r\nmail {n}\r\n")
+                newest = box.wait(n)[-1]
+                check(verified(tmp, newest, records) == {s: True for s in want}, newest.decode())
+
+
+@test("a key that is none is refused at start and at reload, in words; cert dkim never overwrites one")
+def _():
+    with work() as tmp:
+        section, record = make_key(tmp, "k1")
+        again = call([SALLYPORT, "cert", "dkim", "example.org", "--selector", "k1", "--out", tmp / "k1.pem", "--data", tmp],
+                     ok=(73,))
+        check("cannot create" in again, again)
+        shown = call([SALLYPORT, "cert", "dkim", "example.org", "--selector", "k1", "--key", tmp / "k1.pem", "--data", tmp])
+        check(record in shown.replace('" "', ""), shown)
+        call([SALLYPORT, "cert", "dkim", "exa mple.org", "--data", tmp], ok=(64, 65))
+        call([SALLYPORT, "cert", "dkim", "--data", tmp], ok=(64,))
+        with server(tmp, more=section) as srv:
+            good = (tmp / "k1.pem").read_bytes()
+            (tmp / "k1.pem").write_text("no key at all\n")
+            before = len(srv.log.read_text())
+            os.kill(srv.process.pid, signal.SIGHUP)
+            wait_until(lambda: "dkim k1:" in srv.log.read_text()[before:], 30, "the refusal in the log")
+            submit(srv, HEAD + "\r\nstill signed with the old key\r\n")
+            newest = srv.mailbox("bob").wait(1)[0]
+            check(verified(tmp, newest, {record_name("k1"): record}) == {"k1": True}, newest.decode())
+            (tmp / "k1.pem").write_bytes(good)
 
 run()
