@@ -148,7 +148,7 @@ static void listed_and_taken(struct sp_probe *p, struct sp_pw *w)
         asked++;
         code = sp_probe_auth_bare(p, w, sp_mech_name((enum sp_mech)m), &r);
         if (!code)
-            return;
+            break;
         if (code == 504 || code == 502 || code == 500) {
             sp_probe_found(p, w, from, SP_F_MECHANISM_LISTED_REFUSED,
                            sp_mech_name((enum sp_mech)m), r.line, NULL);
@@ -176,24 +176,11 @@ static void listed_and_taken(struct sp_probe *p, struct sp_pw *w)
 static void star(struct sp_probe *p, struct sp_pw *w)
 {
     struct sp_pw_reply r;
-    unsigned from = w->n_lines;
-    const char *mech = sp_mech_listed(p->tls, SP_MECH_LOGIN)   ? "LOGIN"
-                       : sp_mech_listed(p->tls, SP_MECH_PLAIN) ? "PLAIN"
-                                                               : NULL;
-    int code;
 
-    if (!mech || sp_pw_cmd(w, &r, "AUTH %s", mech) != 334)
-        return;
-    code = sp_probe_cancel(p, w, &r);
-    if (code == 334)
-        sp_probe_found(p, w, from, SP_F_STAR_IGNORED, r.line, NULL, NULL);
-    else if (code == 235)
-        sp_probe_found(p, w, from, SP_F_ANY_PASSWORD, "an answer of \"*\"", r.line,
-                       NULL);
-    else if (code == 501)
-        sp_probe_found(p, w, from, SP_F_STAR_CANCELS, r.line, NULL, NULL);
-    else if (code)
-        sp_probe_found(p, w, from, SP_F_STAR_ODDLY, r.line, NULL, NULL);
+    if (sp_mech_listed(p->tls, SP_MECH_LOGIN))
+        (void)sp_probe_auth_bare(p, w, "LOGIN", &r);
+    else if (sp_mech_listed(p->tls, SP_MECH_PLAIN))
+        (void)sp_probe_auth_bare(p, w, "PLAIN", &r);
 }
 
 static void bad_base64(struct sp_probe *p, struct sp_pw *w)

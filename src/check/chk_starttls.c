@@ -256,8 +256,12 @@ static void judge_mail(struct sp_probe *p)
 
     if (!sp_check_wanted(p->f, SP_C_P05) || !r->code)
         return;
-    if (r->code == 530 || r->code == 535 || sp_reply_is(r, 550, "5.7.9") ||
-        sp_reply_is(r, 550, "5.7.1") || sp_reply_is(r, 554, "5.7.1")) {
+    if (!p->implicit && (r->code == 250 || r->code == 530) && never->code == 503) {
+        /* Who never said EHLO is told so; who said it in clear has come further. */
+        sp_probe_found_seen(p, &p->no_ehlo_mail, &p->never_mail, SP_F_EHLO_REMEMBERED,
+                            never->line, NULL, NULL);
+    } else if (r->code == 530 || r->code == 535 || sp_reply_is(r, 550, "5.7.9") ||
+               sp_reply_is(r, 550, "5.7.1") || sp_reply_is(r, 554, "5.7.1")) {
         sp_check_not_run(p->f, SP_C_P05, "unclear: MAIL wants a login first (%.80s)",
                          r->line);
         return;
@@ -270,10 +274,6 @@ static void judge_mail(struct sp_probe *p)
     } else if (r->code >= 400) {
         sp_probe_found_seen(p, &p->no_ehlo_mail, NULL, SP_F_EHLO_REQUIRED_ODDLY,
                             r->line, NULL, NULL);
-    } else if (never->code == 503) {
-        /* Who never said EHLO is refused, who said it in clear is not. */
-        sp_probe_found_seen(p, &p->no_ehlo_mail, &p->never_mail, SP_F_EHLO_REMEMBERED,
-                            never->line, NULL, NULL);
     } else if (never->code == 250) {
         sp_probe_found_seen(p, &p->no_ehlo_mail, &p->never_mail,
                             SP_F_GREETING_NOT_REQUIRED, r->line, NULL, NULL);

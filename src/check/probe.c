@@ -35,7 +35,7 @@ enum scene_needs {
     FOR_MX = 128,
 };
 
-#define CHECKS 16
+#define CHECKS 20
 
 static const struct scene {
     const char *name;
@@ -59,8 +59,9 @@ static const struct scene {
      sp_scene_forget,
      0,
      NULL,
-     {SP_C_P30, SP_C_P06, SP_C_P04, SP_C_P11, SP_C_P19, SP_C_P20, SP_C_P22, SP_C_P24,
-      SP_C_P25, SP_C_P31, SP_C_P32, SP_C_P34, SP_C_P38, SP_C_P45, SP_C_P08, END}},
+     {SP_C_P30, SP_C_P05, SP_C_P06, SP_C_P04, SP_C_P11, SP_C_P19, SP_C_P20, SP_C_P22,
+      SP_C_P24, SP_C_P25, SP_C_P31, SP_C_P32, SP_C_P34, SP_C_P38, SP_C_P45, SP_C_P08,
+      END}},
     {"a command behind STARTTLS", sp_scene_inject, FOR_STARTTLS, NULL, {SP_C_P07, END}},
     {"the client certificate",
      sp_scene_cert,
@@ -186,10 +187,18 @@ static const char *scene_lacks(const struct sp_probe *p, const struct scene *s)
     return NULL;
 }
 
+/* By sp_probe_judge_*(), from what several connections showed. */
+static bool judged_later(const struct sp_probe *p, enum sp_check_id c)
+{
+    return (c == SP_C_P05 && p->no_ehlo_mail.r.code) ||
+           (c == SP_C_P06 && p->no_ehlo_auth.r.code) ||
+           (c == SP_C_P17 && p->cert_login.r.code);
+}
+
 static void not_run(struct sp_probe *p, const struct scene *s, const char *why)
 {
     for (size_t i = 0; s->checks[i] != END; i++)
-        if (open_state(p, s->checks[i]))
+        if (open_state(p, s->checks[i]) && !judged_later(p, s->checks[i]))
             sp_check_not_run(p->f, s->checks[i], "%s", why);
 }
 
@@ -200,12 +209,6 @@ static bool later_scene_serves(size_t n, enum sp_check_id c)
             if (scenes[k].checks[i] == c && !scenes[k].variant)
                 return true;
     return false;
-}
-
-/* Two connections are compared at the end: sp_probe_judge_starttls(). */
-static bool judged_later(enum sp_check_id c)
-{
-    return c == SP_C_P05 || c == SP_C_P06;
 }
 
 /* What it did not get to is not run, with the reason why it stopped. */
@@ -220,7 +223,7 @@ static void settle(struct sp_probe *p, size_t n, const struct sp_pw *w)
         sp_check_done(p->f, s->checks[0], 1, w->failed);
     for (size_t i = 0; s->checks[i] != END; i++)
         if (open_state(p, s->checks[i]) && !later_scene_serves(n, s->checks[i]) &&
-            !judged_later(s->checks[i]))
+            !judged_later(p, s->checks[i]))
             sp_check_not_run(p->f, s->checks[i], "%s", why);
 }
 

@@ -205,16 +205,38 @@ int sp_probe_cancel(struct sp_probe *p, struct sp_pw *w, struct sp_pw_reply *r)
     return code;
 }
 
+static void judge_star(struct sp_probe *p, struct sp_pw *w, unsigned from, int code,
+                       const struct sp_pw_reply *r)
+{
+    if (code == 334)
+        sp_probe_found(p, w, from, SP_F_STAR_IGNORED, r->line, NULL, NULL);
+    else if (code == 235)
+        sp_probe_found(p, w, from, SP_F_ANY_PASSWORD, "an answer of \"*\"", r->line,
+                       NULL);
+    else if (code == 501)
+        sp_probe_found(p, w, from, SP_F_STAR_CANCELS, r->line, NULL, NULL);
+    else if (code)
+        sp_probe_found(p, w, from, SP_F_STAR_ODDLY, r->line, NULL, NULL);
+}
+
 int sp_probe_auth_bare(struct sp_probe *p, struct sp_pw *w, const char *mech,
                        struct sp_pw_reply *r)
 {
     struct sp_pw_reply cancelled;
-    int code = sp_pw_cmd(w, r, "AUTH %s", mech);
+    unsigned from = w->n_lines;
+    int code, end;
 
-    if (code == 334)
-        (void)sp_probe_cancel(p, w, &cancelled);
-    else if (code == 535)
+    memset(r, 0, sizeof *r);
+    if (p->star_fails && !sp_probe_may_fail(p, w))
+        return 0; /* taking it back counts as a failed login here */
+    code = sp_pw_cmd(w, r, "AUTH %s", mech);
+    if (code == 334) {
+        end = sp_probe_cancel(p, w, &cancelled);
+        p->star_fails |= end == 334 || end == 535;
+        judge_star(p, w, from, end, &cancelled);
+    } else if (code == 535) {
         sp_probe_failed(p, w);
+    }
     return code;
 }
 
