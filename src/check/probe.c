@@ -499,6 +499,25 @@ static void tidy(struct sp_probe *p)
     sp_caps_free(p->login);
 }
 
+/* A server that is no mail server, or falls silent: what was not seen is no praise. */
+static void how_it_ended(struct sp_probe *p)
+{
+    if (p->o->stop && *p->o->stop) {
+        sp_findings_interrupted(p->f);
+        return;
+    }
+    for (unsigned i = 0; i < p->n_wires; i++)
+        if (p->wire[i]->end == SP_PW_GARBAGE || p->wire[i]->end == SP_PW_ENDLESS)
+            sp_findings_failed(p->f, EX_PROTOCOL, "connection %u: %s",
+                               p->wire[i]->number, p->wire[i]->why);
+    if (p->hopeless)
+        sp_findings_failed(p->f, EX_UNAVAILABLE, "%s", p->hopeless_why);
+    if (p->n_wires && !p->tls && !p->cert &&
+        (p->tls_tried || sp_findings_count(p->f) == 0))
+        sp_findings_failed(p->f, EX_UNAVAILABLE, "there was no session inside TLS: %s",
+                           p->wire[p->n_wires > 1]->why);
+}
+
 static void run(struct sp_probe *p)
 {
     if (p->mx && !sp_probe_find_mx(p))
@@ -512,8 +531,7 @@ static void run(struct sp_probe *p)
     sp_probe_judge_recipes(p);
     if (p->mx)
         sp_probe_mta_sts(p);
-    if (p->o->stop && *p->o->stop)
-        sp_findings_interrupted(p->f);
+    how_it_ended(p);
 }
 
 int sp_probe_run(const struct sp_probe_options *o, struct sp_findings *f)
