@@ -221,13 +221,16 @@ static void unknown_mechanism(struct sp_probe *p, struct sp_pw *w)
 
 /* ---- P20, P45: mail without a login ---- */
 
-static void not_logged_in(struct sp_probe *p, const struct sp_pw_reply *mail,
+static bool not_logged_in(struct sp_probe *p, const struct sp_pw_reply *mail,
                           const struct sp_pw_reply *rcpt)
 {
     const struct sp_probe_seen *m = &p->bare_mail, *t = &p->bare_rcpt;
 
     if (mail->code == 530)
         sp_probe_found_seen(p, m, NULL, SP_F_AUTH_AT_MAIL, mail->line, NULL, NULL);
+    else if (mail->code == 250 && rcpt->code >= 500 && rcpt->enh[0] &&
+             rcpt->enh[1] != 7)
+        return false; /* refused for another reason than a missing login */
     else if (mail->code == 250 && rcpt->code >= 500)
         sp_probe_found_seen(p, m, t, SP_F_AUTH_AT_RCPT, rcpt->line, NULL, NULL);
     else if (mail->code == 250 && rcpt->code >= 400)
@@ -238,6 +241,7 @@ static void not_logged_in(struct sp_probe *p, const struct sp_pw_reply *mail,
     else if (mail->code >= 400)
         sp_probe_found_seen(p, m, NULL, SP_F_AUTH_TEMPORARY_CODE, mail->line, NULL,
                             NULL);
+    return true;
 }
 
 static void without_login(struct sp_probe *p, struct sp_pw *w)
@@ -264,8 +268,9 @@ static void without_login(struct sp_probe *p, struct sp_pw *w)
                                                        : p->bare_mail.r.line,
                             NULL, NULL);
     sp_probe_done(p, SP_C_P45);
-    if (enforced && !p->mx && !taken)
-        not_logged_in(p, &p->bare_mail.r, &p->bare_rcpt.r);
+    if (enforced && !taken && !not_logged_in(p, &p->bare_mail.r, &p->bare_rcpt.r))
+        sp_check_not_run(p->f, SP_C_P20, "unclear: RCPT is refused (%.100s)",
+                         p->bare_rcpt.r.line);
     sp_probe_done(p, SP_C_P20);
 }
 

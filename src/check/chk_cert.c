@@ -30,6 +30,27 @@ static bool shown(struct sp_probe *p, struct sp_pw *w, const struct sp_probe_pai
     return false;
 }
 
+/* Did MAIL and RCPT get through because of the certificate?  Held against what the same
+ * commands got without one: RCPT can be refused for reasons that are no login's. */
+static enum sp_probe_in counted(const struct sp_probe *p,
+                                const struct sp_pw_reply *mail,
+                                const struct sp_pw_reply *rcpt)
+{
+    const struct sp_pw_reply *m = &p->bare_mail.r, *r = &p->bare_rcpt.r;
+
+    if (mail->code >= 400)
+        return SP_IN_NO;
+    if (mail->code != 250 || !rcpt->code)
+        return SP_IN_UNKNOWN;
+    if (m->code >= 400)
+        return SP_IN_YES;
+    if (m->code == 250 && r->code >= 400 && rcpt->code < 300)
+        return SP_IN_YES;
+    if (m->code == 250 && r->code >= 400 && rcpt->code == r->code)
+        return SP_IN_NO;
+    return SP_IN_UNKNOWN;
+}
+
 /* ---- P10, P12 ---- */
 
 static void lists(struct sp_probe *p, struct sp_pw *w, unsigned from)
@@ -86,7 +107,6 @@ static void equals(struct sp_probe *p, struct sp_pw *w)
 static void alone(struct sp_probe *p, struct sp_pw *w)
 {
     unsigned from = w->n_lines;
-    bool both;
 
     if (!sp_probe_want(p, SP_C_P14))
         return;
@@ -94,16 +114,16 @@ static void alone(struct sp_probe *p, struct sp_pw *w)
         sp_check_not_run(p->f, SP_C_P14, "the server asks for no certificate");
         return;
     }
-    both = sp_probe_mail(p, w, &p->cert_mail, &p->cert_rcpt);
-    if (!p->cert_mail.r.code || (p->cert_mail.r.code == 250 && !p->cert_rcpt.r.code))
-        return;
-    if (both && p->bare_rcpt.r.code / 100 == 2) {
-        sp_check_not_run(p->f, SP_C_P14, "unclear: mail is taken without it, too");
+    (void)sp_probe_mail(p, w, &p->cert_mail, &p->cert_rcpt);
+    p->cert_in = counted(p, &p->cert_mail.r, &p->cert_rcpt.r);
+    if (p->cert_in == SP_IN_UNKNOWN) {
+        if (sp_pw_alive(w))
+            sp_check_not_run(p->f, SP_C_P14,
+                             "unclear: it is not seen what MAIL gets without it");
         return;
     }
-    p->cert_in = both ? SP_IN_YES : SP_IN_NO;
-    if (both)
-        sp_probe_found(p, w, from, SP_F_CERT_IMPLICIT, p->cert_rcpt.r.line, NULL, NULL);
+    if (p->cert_in == SP_IN_YES)
+        sp_probe_found(p, w, from, SP_F_CERT_IMPLICIT, p->cert_mail.r.line, NULL, NULL);
     else
         sp_probe_found(p, w, from, SP_F_CERT_EXPLICIT,
                        p->cert_mail.r.code == 250 ? p->cert_rcpt.r.line
@@ -229,8 +249,8 @@ void sp_scene_wrong_identity(struct sp_probe *p, struct sp_pw *w)
     struct sp_pw_reply r;
     char why[200];
     unsigned from;
+    enum sp_probe_in in;
     int code;
-    bool both;
 
     if (!sp_probe_may_fail(p, w)) {
         sp_check_not_run(p->f, SP_C_P13, "enough logins failed already");
@@ -251,14 +271,14 @@ void sp_scene_wrong_identity(struct sp_probe *p, struct sp_pw *w)
     }
     if (!sp_probe_want(p, SP_C_P15))
         return;
-    both = sp_probe_mail(p, w, &mail, &rcpt);
-    if (!mail.r.code || (mail.r.code == 250 && !rcpt.r.code))
-        return;
-    if (both && p->bare_rcpt.r.code / 100 == 2)
+    (void)sp_probe_mail(p, w, &mail, &rcpt);
+    in = counted(p, &mail.r, &rcpt.r);
+    if (in == SP_IN_UNKNOWN)
         return;
     sp_probe_found(p, w, from,
-                   both ? SP_F_IMPLICIT_AFTER_FAILURE : SP_F_NO_LOGIN_AFTER_FAILURE,
-                   mail.r.code == 250 ? rcpt.r.line : mail.r.line, NULL, NULL);
+                   in == SP_IN_YES ? SP_F_IMPLICIT_AFTER_FAILURE
+                                   : SP_F_NO_LOGIN_AFTER_FAILURE,
+                   mail.r.line, NULL, NULL);
     sp_probe_done(p, SP_C_P15);
 }
 
@@ -277,7 +297,7 @@ static void outsider(struct sp_probe *p, struct sp_pw *w, const struct outsider 
     struct sp_pw_reply r = {0};
     char why[200];
     unsigned from;
-    bool both;
+    enum sp_probe_in in;
 
     if (!sp_probe_want(p, o->check))
         return;
@@ -294,24 +314,26 @@ static void outsider(struct sp_probe *p, struct sp_pw *w, const struct outsider 
         return;
     }
     from = w->n_lines;
-    both = sp_probe_mail(p, w, &mail, &rcpt);
-    if (both && p->bare_mail.w && p->bare_rcpt.r.code / 100 != 2) {
-        sp_probe_found(p, w, from, o->counts, "MAIL", rcpt.r.line, NULL);
-    } else if (!both && sp_mech_listed(caps, SP_MECH_EXTERNAL) &&
-               sp_probe_may_fail(p, w)) {
+    (void)sp_probe_mail(p, w, &mail, &rcpt);
+    in = counted(p, &mail.r, &rcpt.r);
+    if (in == SP_IN_YES) {
+        sp_probe_found(p, w, from, o->counts, "MAIL", mail.r.line, NULL);
+    } else if (sp_mech_listed(caps, SP_MECH_EXTERNAL) && sp_probe_may_fail(p, w)) {
         from = w->n_lines;
         if (sp_probe_external(p, w, p->identity[0] ? p->identity : NULL, "", &r) == 235)
             sp_probe_found(p, w, from, o->counts, "AUTH EXTERNAL", r.line, NULL);
         else if (r.code)
             sp_probe_found(p, w, from, o->ignored, r.line, NULL, NULL);
-    } else if (!both && mail.r.code) {
+        in = r.code ? SP_IN_NO : SP_IN_UNKNOWN;
+    } else if (in == SP_IN_NO) {
         sp_probe_found(p, w, from, o->ignored,
                        mail.r.code == 250 ? rcpt.r.line : mail.r.line, NULL, NULL);
     }
-    if (both && !(p->bare_mail.w && p->bare_rcpt.r.code / 100 != 2))
-        sp_check_not_run(p->f, o->check, "unclear: mail is taken without it, too");
-    else if (sp_pw_alive(w))
+    if (in != SP_IN_UNKNOWN)
         sp_probe_done(p, o->check);
+    else if (sp_pw_alive(w))
+        sp_check_not_run(p->f, o->check,
+                         "unclear: it is not seen what MAIL gets without it");
     sp_caps_free(caps);
 }
 

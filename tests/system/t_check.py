@@ -5,6 +5,7 @@ The server is faulty.py, which does right but for the faults that a test asks fo
 our own, which has none.
 """
 # sets: default
+# timeout: 600
 import json, re, socket, subprocess, threading, time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -172,7 +173,7 @@ def _():
         return pki.sign("other", "/CN=other", "DNS:other.example.org", "serverAuth")
 
     def foreign(pki):
-        return Certificates(pki.folder, "elsewhere").server("elsewhere")
+        return Certificates(pki.folder, "elsewhere").server("far")
 
     with work() as tmp:
         for cert, expected in ((expired, "cert-expired"), (other_name, "cert-name"),
@@ -359,7 +360,7 @@ def _():
     with work() as tmp, server(tmp) as srv:
         report = ours(srv, "--thorough", "--intrusive", "--send-to", "bob@example.org", cert=True)
         check(not ids(report, *BAD), f"{ids(report, *BAD)}")
-        check({"P21", "P23", "P26", "P33", "P44"} <= ran(report),
+        check({"P21", "P23", "P26", "P33"} <= ran(report),
               f"{[(c['id'], c['why']) for c in report['checks'] if not c['ran']]}")
 
 
