@@ -15,7 +15,7 @@ NAMES = {"DovecotSubmission": "Dovecot submission", "SmtpServer": "nodemailer's 
          "Aiosmtpd": "aiosmtpd", "Chasquid": "chasquid"}
 HELD = ("password", "certificate", "both")
 ROUTE = "smart host"
-NO_PERMISSION = 77  # sysexits.h
+NO_PERMISSION, UNAVAILABLE = 77, 69  # sysexits.h
 
 m = Matrix("servers")
 numbers, lock = [0], threading.Lock()
@@ -107,9 +107,9 @@ def submit(p, variant, transport, held, n, **more):
     return check_login(p, name, arrives(p, name, octets), way, mechanism)
 
 
-def refused(p, name, status, said, *words):
+def refused(p, name, status, said, *words, ends=NO_PERMISSION):
     """Told why, with the status for it; what was not sent cannot arrive later either."""
-    check(status == NO_PERMISSION, f"status {status}: {said}")
+    check(status == ends, f"status {status}: {said}")
     for word in words:
         check(word in said, f"nothing about {word!r}: {said}")
     p.never.append(name)
@@ -238,7 +238,7 @@ def utf8_cell(name, row, variant, offered):
             return submit(p, variant, STARTTLS, "password", n, sender="älice@example.org")
         name, octets = message(sender="älice@example.org")
         status, said = send(p, p.port(variant), STARTTLS, credentials(p, "password"), octets)
-        return refused(p, name, status, said, "SMTPUTF8")
+        return refused(p, name, status, said, "SMTPUTF8", ends=UNAVAILABLE)
 
 
 # ---- the delivery agent: the same servers as smart hosts of ours ----
