@@ -41,7 +41,7 @@ static int sign_file(const char *name, const struct sp_dkim_how *how)
     struct sp_dkim_body *body;
     uint8_t hash[SP_DKIM_HASH];
     struct sp_err err;
-    char path[4096];
+    char path[4200];
     FILE *f;
     size_t at;
     int rc;
