@@ -169,6 +169,6 @@ static int run_dkim(const struct sp_args *a)
 const struct sp_command sp_cmd_cert_dkim = {
     .name = "dkim",
     .summary = "make a key for DKIM signatures and print the DNS record",
-    .usage = "DOMAIN [--selector NAME] [--ed25519] [--out FILE] | DOMAIN --selector NAME --key FILE",
+    .usage = "DOMAIN [--selector NAME] [--ed25519] [--out FILE] | DOMAIN --key FILE",
     .options = options,
     .run = run_dkim};

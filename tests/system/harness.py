@@ -168,7 +168,7 @@ class Process:
     def running(self):
         return self.p.poll() is None
 
-    def wait_ready(self, ready, seconds=30):
+    def wait_ready(self, ready, seconds=60):
         """Until ready() is true; a program that ends first is a failure with its words."""
         def done():
             if not self.running():
@@ -183,7 +183,7 @@ class Process:
     def tail(self, lines=25):
         return "\n".join("    > " + l for l in self.output().splitlines()[-lines:])
 
-    def stop(self, sig=signal.SIGTERM, seconds=20):
+    def stop(self, sig=signal.SIGTERM, seconds=60):
         """End it; returns the exit status (negative: the signal that ended it)."""
         atexit.unregister(self.stop)
         if self.running():
@@ -221,7 +221,7 @@ def command_line(pid):
     return ""
 
 
-def call(argv, stdin=b"", env=None, seconds=60, ok=(0,)):
+def call(argv, stdin=b"", env=None, seconds=180, ok=(0,)):
     """Run a command to its end; its exit status must be one of ok.  Returns its output."""
     try:
         done = subprocess.run([str(a) for a in argv], input=stdin, stdout=subprocess.PIPE,
@@ -373,7 +373,7 @@ class Maildir:
     def messages(self):
         return [Path(f).read_bytes() for f in self.files()]
 
-    def wait(self, count, seconds=30):
+    def wait(self, count, seconds=60):
         """The messages, once there are count of them; more than that is a failure."""
         wait_until(lambda: len(self.files()) >= count, seconds,
                    f"{count} messages in {self.path} ({len(self.files())} there)")
