@@ -213,15 +213,10 @@ void sp_scene_failed_handshake(struct sp_probe *p, struct sp_pw *w)
     after_failure(p, w, from);
 }
 
-/* internal_error is no answer to the question: Postfix with smtpd_tls_req_ccert says it
- * for another reason. */
+/* Also with internal_error: OpenSSL says so when the versions are switched on and its
+ * security level leaves them no signature algorithm. */
 static void old_tls_refused(struct sp_probe *p, struct sp_pw *w, unsigned from)
 {
-    if (strncmp(w->tls.failure, "alert 80,", 9) == 0) {
-        sp_check_not_run(p->f, SP_C_P29, "unclear: the handshake failed with %.100s",
-                         w->tls.failure);
-        return;
-    }
     sp_probe_found(p, w, from, SP_F_TLS_NEW_ONLY, w->tls.failure, NULL, NULL);
     sp_probe_done(p, SP_C_P29);
 }

@@ -36,7 +36,7 @@ def probe(p, variant, transport):
               "--bad-cert", p.expired[0], "--bad-key", p.expired[1]]
     if p.source:
         words += ["--source", p.source]
-    said = call([SALLYPORT, "check", f"localhost:{p.port(variant, transport)}", "--ca", p.ca, "--timeout", "30",
+    said = call([SALLYPORT, "check", f"localhost:{p.port(variant, transport)}", "--ca", p.ca, "--timeout", "60",
                  "--json", *words], seconds=400, ok=range(128))
     return json.loads(said[said.index("{"):])
 
