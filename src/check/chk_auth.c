@@ -226,6 +226,12 @@ static bool not_logged_in(struct sp_probe *p, const struct sp_pw_reply *mail,
 {
     const struct sp_probe_seen *m = &p->bare_mail, *t = &p->bare_rcpt;
 
+    if (mail->code == 421 || rcpt->code == 421) {
+        /* Chasquid counts the mistakes that we made on purpose. */
+        sp_check_not_run(p->f, SP_C_P20, "unclear: %.120s",
+                         mail->code == 421 ? mail->line : rcpt->line);
+        return;
+    }
     if (mail->code == 530)
         sp_probe_found_seen(p, m, NULL, SP_F_AUTH_AT_MAIL, mail->line, NULL, NULL);
     else if (mail->code == 250 && rcpt->code >= 500 && rcpt->enh[0] &&
@@ -330,7 +336,7 @@ void sp_probe_wrong_password(struct sp_probe *p, struct sp_pw *w)
                        r.line, NULL);
     else if (code == 535)
         sp_probe_found(p, w, from, SP_F_WRONG_PASSWORD_REFUSED, r.line, NULL, NULL);
-    else if (code)
+    else if (code && code != 421)
         sp_probe_found(p, w, from, SP_F_WRONG_PASSWORD_ODDLY, r.line, NULL, NULL);
     if (code)
         sp_probe_done(p, SP_C_P37);
