@@ -230,7 +230,7 @@ static bool not_logged_in(struct sp_probe *p, const struct sp_pw_reply *mail,
         /* Chasquid counts the mistakes that we made on purpose. */
         sp_check_not_run(p->f, SP_C_P20, "unclear: %.120s",
                          mail->code == 421 ? mail->line : rcpt->line);
-        return;
+        return true;
     }
     if (mail->code == 530)
         sp_probe_found_seen(p, m, NULL, SP_F_AUTH_AT_MAIL, mail->line, NULL, NULL);

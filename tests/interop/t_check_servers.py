@@ -3,8 +3,8 @@
 # timeout: 1800
 """`sallyport check` against real servers: what it finds about each set-up of
 servers_peers.py stands in golden/check_NAME.txt, severity and id of every finding, one a
-line.  Each line there was checked by hand against what the server's documentation says
-and against the dialogue; a prober that is wrong about Postfix is worse than none.
+line.  Each line at advice or above was compared by hand with the dialogue; a prober that is
+wrong about Postfix is worse than none.
 
     t_check_servers.py [WORDS]             compare
     t_check_servers.py --write [WORDS]     write the files anew: then check each new line
