@@ -533,8 +533,7 @@ USER_SUB(c_grant, "grant", "let an account send as an address or act for another
 USER_SUB(c_revoke, "revoke", "take such a right back", "NAME PATTERN [--act-as]",
          grant_options, run_revoke);
 USER_SUB(c_limits, "limits", "change how much an account may send",
-         "NAME [--message-size OCTETS] [--recipients N] [--sessions N] [--message-rate N/h] "
-         "[--recipient-rate N/h]", limits_options, run_limits);
+         "NAME [--message-size OCTETS] [--recipients N] [--message-rate N/h] ...", limits_options, run_limits);
 USER_SUB(c_disable, "disable", "refuse its logins, live sessions too", "NAME", plain_options,
          run_disable);
 USER_SUB(c_enable, "enable", "allow its logins again", "NAME", plain_options, run_enable);
