@@ -74,7 +74,7 @@ struct sp_probe {
     enum sp_probe_in password_in, equals_in, identity_in, cert_in;
     char mechanism[32]; /* with which the password was taken */
     bool tls_tried, tls_works;
-    bool star_fails; /* "*" is no cancellation here, or is counted as a failed login */
+    bool star_harmless; /* "*" was seen to cancel, and not to count as a failed login */
     /* --profile mx */
     char mx_host[256], domain[256];
     bool mx_secure;                  /* DNSSEC proves who the exchange is */

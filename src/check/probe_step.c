@@ -227,12 +227,12 @@ int sp_probe_auth_bare(struct sp_probe *p, struct sp_pw *w, const char *mech,
     int code, end;
 
     memset(r, 0, sizeof *r);
-    if (p->star_fails && !sp_probe_may_fail(p, w))
-        return 0; /* taking it back counts as a failed login here */
+    if (!p->star_harmless && !sp_probe_may_fail(p, w))
+        return 0; /* taking it back may count as a failed login here, as Courier does */
     code = sp_pw_cmd(w, r, "AUTH %s", mech);
     if (code == 334) {
         end = sp_probe_cancel(p, w, &cancelled);
-        p->star_fails |= end == 334 || end == 535;
+        p->star_harmless = end == 501;
         judge_star(p, w, from, end, &cancelled);
     } else if (code == 535) {
         sp_probe_failed(p, w);

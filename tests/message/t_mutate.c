@@ -150,6 +150,12 @@ static void compose_one(struct sp_str in, size_t split, bool attach)
         do
             rc = sp_compose_end(&c, &out);
         while (rc > 0);
+    /* Its own MIME structure with a NUL in it cannot be sent as it is, nor encoded. */
+    if (rc == -SP_EINPUT && in.n && memchr(in.p, '\0', in.n)) {
+        sp_buf_free(&out);
+        sp_compose_free(&c);
+        return;
+    }
     CHECK_INT(rc, 0);
     /* What comes out is in normal form: it passes a second time unchanged. */
     sp_norm_init(&again);

@@ -53,7 +53,9 @@ static inline const char *tq_new_dir(void)
     const char *tmp = tq_memory ? "/dev/shm" : getenv("TMPDIR");
 
     tq_clean();
-    snprintf(tq_dir, sizeof tq_dir, "%.40s/spq-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+    /* A folder with a long name would leave no room for what stands in it. */
+    snprintf(tq_dir, sizeof tq_dir, "%s/spq-XXXXXX",
+             tmp && *tmp && strlen(tmp) <= 45 ? tmp : "/tmp");
     return mkdtemp(tq_dir);
 }
 

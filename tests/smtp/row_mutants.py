@@ -80,7 +80,8 @@ MUTANTS = [
     ("530", S, RULES, "    return refused(clear_auth(s) ? SP_R_NEED_TLS_OR_AUTH : SP_R_NEED_TLS, NO_ARG);\n", "    return ALLOWED;\n",
      "no 530 in clear"),
     ("530", S, RULES, "    return refused(SP_R_NEED_LOGIN, NO_ARG);\n", "    return ALLOWED;\n", "no 530 inside TLS"),
-    ("AUTH replies", S, RULES, """    if (v->verb == SP_V_AUTH && s->login_by == SP_BY_AUTH)
+    ("AUTH replies", S, RULES, """    if (v->verb == SP_V_AUTH &&
+        (s->login_by == SP_BY_AUTH || s->login_by == SP_BY_SOCKET))
         return refused(SP_R_AUTH_AGAIN, sp_buf_view(&s->user));
 """, "", "a second login"),
     ("AUTH replies", S, SRV_AUTH, "    if (ir.n && !(r->flags & (SP_M_FIRST | SP_M_IR))) {", "    if (0) {",
