@@ -41,26 +41,6 @@ static int write_new(const char *path, struct sp_str text, struct sp_err *err)
     return good ? 0 : -SP_EIO;
 }
 
-static int read_key(const char *path, struct sp_buf *pem, struct sp_err *err)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = 0;
-
-    while (fd >= 0 && pem->n < PEM_MAX) {
-        char *room = sp_buf_room(pem, 4096);
-
-        n = room ? read(fd, room, 4096) : -1;
-        if (n <= 0)
-            break;
-        pem->n += (size_t)n;
-    }
-    if (fd < 0 || n < 0)
-        (void)sp_err_sys(err, SP_CLASS_PEER, SP_ENOENT, "cannot read %s", path);
-    if (fd >= 0)
-        close(fd);
-    return fd < 0 || n < 0 ? -SP_ENOENT : 0;
-}
-
 /* A TXT record in the form of zone files: strings of at most 255 octets. */
 static void print_record(const char *domain, const char *selector, struct sp_str value)
 {
@@ -120,7 +100,7 @@ static int make(const struct sp_args *a, unsigned bits, const char *domain,
 
     if (sp_arg(a, "key")) {
         snprintf(path, cap, "%s", sp_arg(a, "key"));
-        return read_key(path, pem, err) < 0 ? sp_fail_err(err) : 0;
+        return sp_read_file(path, PEM_MAX, pem, err) < 0 ? sp_fail_err(err) : 0;
     }
     if (sp_dkim_key_make(bits, pem, err) < 0)
         return sp_fail_err(err);

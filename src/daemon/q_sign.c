@@ -191,15 +191,12 @@ int q_sign(const struct q_signers *s, const struct q_unsigned *m, struct sp_buf 
     char author[256];
     struct sp_buf header;
     size_t start = out->n, n;
-    bool any = false;
     int rc;
 
     sp_buf_init(&header, HEADER_MAX);
     rc = header_of(m, &header, err);
     n = rc == 0 ? sp_dkim_author_domain(sp_buf_view(&header), author, sizeof author) : 0;
-    for (size_t i = 0; n && i < s->n; i++)
-        any |= is_for(&s->conf->dkim[i], (struct sp_str){author, n});
-    if (any)
+    if (n)
         rc = sign_all(s, m, sp_buf_view(&header), (struct sp_str){author, n}, out, err);
     sp_buf_free(&header);
     if (rc < 0)
