@@ -2,6 +2,7 @@
 #include "ca_i.h"
 
 #include "alloc.h"
+#include "certmake.h"
 #include "err.h"
 #include "secret.h"
 
@@ -23,35 +24,11 @@ enum { PEM_MAX = 1 << 20, SKEW_S = 300, DAYS_MAX = 36500 };
 
 /* ---- Pieces of a certificate ---- */
 
-static bool add_ext(X509 *x, X509 *issuer, int nid, const char *value)
-{
-    X509V3_CTX ctx;
-    X509_EXTENSION *e;
-    bool ok;
-
-    X509V3_set_ctx(&ctx, issuer, x, NULL, NULL, 0);
-    e = X509V3_EXT_conf_nid(NULL, &ctx, nid, value);
-    ok = e && X509_add_ext(x, e, -1) == 1;
-    X509_EXTENSION_free(e);
-    return ok;
-}
-
-/* A random serial number of 127 bits: RFC 5280 4.1.2.2. */
-static bool set_serial(X509 *x)
-{
-    BIGNUM *bn = BN_new();
-    bool ok = bn && BN_rand(bn, 127, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ANY) == 1 &&
-              BN_to_ASN1_INTEGER(bn, X509_get_serialNumber(x)) != NULL;
-
-    BN_free(bn);
-    return ok;
-}
-
 static X509 *new_cert(EVP_PKEY *key, struct sp_str cn, unsigned days)
 {
     X509 *x = X509_new();
     X509_NAME *name = x ? X509_get_subject_name(x) : NULL;
-    bool ok = x && X509_set_version(x, 2) == 1 && set_serial(x) &&
+    bool ok = x && X509_set_version(x, 2) == 1 && sp_certmake_serial(x) &&
               X509_gmtime_adj(X509_getm_notBefore(x), -SKEW_S) &&
               X509_time_adj_ex(X509_getm_notAfter(x), (int)days, 0, NULL) &&
               X509_set_pubkey(x, key) == 1;
@@ -67,12 +44,6 @@ static X509 *new_cert(EVP_PKEY *key, struct sp_str cn, unsigned days)
         return NULL;
     }
     return x;
-}
-
-static bool sign(X509 *x, X509 *issuer, EVP_PKEY *key)
-{
-    return X509_set_issuer_name(x, X509_get_subject_name(issuer)) == 1 &&
-           X509_sign(x, key, EVP_sha256()) > 0;
 }
 
 static void fill_entry(X509 *x, struct sp_ca_entry *e, char serial[SP_CA_SERIAL_MAX],
@@ -160,11 +131,11 @@ static int make_root(struct sp_ca *ca, const char *name, unsigned days,
     ca->key = EVP_EC_gen("P-256");
     ca->cert = ca->key ? new_cert(ca->key, sp_str(name), days) : NULL;
     if (!ca->cert ||
-        !add_ext(ca->cert, ca->cert, NID_basic_constraints,
+        !sp_certmake_extension(ca->cert, ca->cert, NID_basic_constraints,
                  "critical,CA:TRUE,pathlen:0") ||
-        !add_ext(ca->cert, ca->cert, NID_key_usage, "critical,keyCertSign,cRLSign") ||
-        !add_ext(ca->cert, ca->cert, NID_subject_key_identifier, "hash") ||
-        !sign(ca->cert, ca->cert, ca->key))
+        !sp_certmake_extension(ca->cert, ca->cert, NID_key_usage, "critical,keyCertSign,cRLSign") ||
+        !sp_certmake_extension(ca->cert, ca->cert, NID_subject_key_identifier, "hash") ||
+        !sp_certmake_sign(ca->cert, ca->cert, ca->key))
         return sp_ca_openssl(err, "cannot make the CA's certificate");
     return 0;
 }
@@ -419,16 +390,16 @@ static int make_leaf(struct sp_ca *ca, struct sp_str cn, GENERAL_NAMES *san,
 {
     l->key = EVP_EC_gen("P-256");
     l->x = l->key ? new_cert(l->key, cn, days) : NULL;
-    if (!l->x || !add_ext(l->x, ca->cert, NID_basic_constraints, "critical,CA:FALSE") ||
-        !add_ext(l->x, ca->cert, NID_key_usage, "critical,digitalSignature") ||
-        !add_ext(l->x, ca->cert, NID_ext_key_usage,
+    if (!l->x || !sp_certmake_extension(l->x, ca->cert, NID_basic_constraints, "critical,CA:FALSE") ||
+        !sp_certmake_extension(l->x, ca->cert, NID_key_usage, "critical,digitalSignature") ||
+        !sp_certmake_extension(l->x, ca->cert, NID_ext_key_usage,
                  client ? "clientAuth" : "serverAuth") ||
-        !add_ext(l->x, ca->cert, NID_subject_key_identifier, "hash") ||
-        !add_ext(l->x, ca->cert, NID_authority_key_identifier, "keyid") ||
+        !sp_certmake_extension(l->x, ca->cert, NID_subject_key_identifier, "hash") ||
+        !sp_certmake_extension(l->x, ca->cert, NID_authority_key_identifier, "keyid") ||
         (sk_GENERAL_NAME_num(san) > 0 &&
          X509_add1_ext_i2d(l->x, NID_subject_alt_name, san, 0, X509V3_ADD_DEFAULT) !=
              1) ||
-        !sign(l->x, ca->cert, ca->key))
+        !sp_certmake_sign(l->x, ca->cert, ca->key))
         return sp_ca_openssl(err, "cannot make the certificate");
     l->e.is_client = client;
     fill_entry(l->x, &l->e, l->serial, l->fingerprint);

@@ -2,9 +2,9 @@
 #include "throwaway.h"
 
 #include "alloc.h"
+#include "certmake.h"
 #include "err.h"
 
-#include <openssl/bn.h>
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -20,46 +20,18 @@ static int failed(struct sp_err *err, const char *what)
     return rc;
 }
 
-static bool set_serial(X509 *x)
-{
-    BIGNUM *bn = BN_new();
-    bool ok = bn && BN_rand(bn, 127, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ANY) == 1 &&
-              BN_to_ASN1_INTEGER(bn, X509_get_serialNumber(x)) != NULL;
-
-    BN_free(bn);
-    return ok;
-}
-
-static bool extension(X509 *x, X509 *issuer, int nid, const char *value)
-{
-    X509V3_CTX ctx;
-    X509_EXTENSION *e;
-    bool ok;
-
-    X509V3_set_ctx(&ctx, issuer, x, NULL, NULL, 0);
-    e = X509V3_EXT_conf_nid(NULL, &ctx, nid, value);
-    ok = e && X509_add_ext(x, e, -1) == 1;
-    X509_EXTENSION_free(e);
-    return ok;
-}
-
 static bool blank(struct sp_throwaway *t, const char *cn, int from_days, int to_days)
 {
     t->key = EVP_EC_gen("P-256");
     t->cert = t->key ? X509_new() : NULL;
-    return t->cert && X509_set_version(t->cert, 2) == 1 && set_serial(t->cert) &&
+    return t->cert && X509_set_version(t->cert, 2) == 1 &&
+           sp_certmake_serial(t->cert) &&
            X509_time_adj_ex(X509_getm_notBefore(t->cert), from_days, 0, NULL) &&
            X509_time_adj_ex(X509_getm_notAfter(t->cert), to_days, 0, NULL) &&
            X509_set_pubkey(t->cert, t->key) == 1 &&
            X509_NAME_add_entry_by_NID(X509_get_subject_name(t->cert), NID_commonName,
                                       MBSTRING_UTF8, (const unsigned char *)cn, -1, -1,
                                       0) == 1;
-}
-
-static bool sign(X509 *x, const struct sp_throwaway *issuer)
-{
-    return X509_set_issuer_name(x, X509_get_subject_name(issuer->cert)) == 1 &&
-           X509_sign(x, issuer->key, EVP_sha256()) > 0;
 }
 
 int sp_throwaway_ca(const char *cn, struct sp_throwaway **ret, struct sp_err *err)
@@ -69,10 +41,12 @@ int sp_throwaway_ca(const char *cn, struct sp_throwaway **ret, struct sp_err *er
     if (!t)
         return sp_err_nomem(err);
     if (!blank(t, cn, -2, 30) ||
-        !extension(t->cert, t->cert, NID_basic_constraints, "critical,CA:TRUE") ||
-        !extension(t->cert, t->cert, NID_key_usage, "critical,keyCertSign,cRLSign") ||
-        !extension(t->cert, t->cert, NID_subject_key_identifier, "hash") ||
-        !sign(t->cert, t)) {
+        !sp_certmake_extension(t->cert, t->cert, NID_basic_constraints,
+                               "critical,CA:TRUE") ||
+        !sp_certmake_extension(t->cert, t->cert, NID_key_usage,
+                               "critical,keyCertSign,cRLSign") ||
+        !sp_certmake_extension(t->cert, t->cert, NID_subject_key_identifier, "hash") ||
+        !sp_certmake_sign(t->cert, t->cert, t->key)) {
         sp_throwaway_free(t);
         return failed(err, "cannot make a certificate authority");
     }
@@ -89,13 +63,17 @@ int sp_throwaway_leaf(const struct sp_throwaway *ca, const struct sp_throwaway_w
     if (!t)
         return sp_err_nomem(err);
     if (!blank(t, w->cn, w->from_days, w->to_days) ||
-        !extension(t->cert, ca->cert, NID_basic_constraints, "critical,CA:FALSE") ||
-        !extension(t->cert, ca->cert, NID_key_usage, "critical,digitalSignature") ||
-        !extension(t->cert, ca->cert, NID_ext_key_usage, use) ||
-        !extension(t->cert, ca->cert, NID_subject_key_identifier, "hash") ||
-        !extension(t->cert, ca->cert, NID_authority_key_identifier, "keyid") ||
-        (w->san && !extension(t->cert, ca->cert, NID_subject_alt_name, w->san)) ||
-        !sign(t->cert, ca)) {
+        !sp_certmake_extension(t->cert, ca->cert, NID_basic_constraints,
+                               "critical,CA:FALSE") ||
+        !sp_certmake_extension(t->cert, ca->cert, NID_key_usage,
+                               "critical,digitalSignature") ||
+        !sp_certmake_extension(t->cert, ca->cert, NID_ext_key_usage, use) ||
+        !sp_certmake_extension(t->cert, ca->cert, NID_subject_key_identifier, "hash") ||
+        !sp_certmake_extension(t->cert, ca->cert, NID_authority_key_identifier,
+                               "keyid") ||
+        (w->san &&
+         !sp_certmake_extension(t->cert, ca->cert, NID_subject_alt_name, w->san)) ||
+        !sp_certmake_sign(t->cert, ca->cert, ca->key)) {
         sp_throwaway_free(t);
         return failed(err, "cannot make a certificate");
     }
