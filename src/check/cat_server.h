@@ -948,6 +948,12 @@ SP_FINDING(DANE_WITHOUT_TLS, .id = "dane-without-tls", .check = SP_C_P47, .sever
 SP_FINDING(DANE_BOGUS, .id = "dane-bogus", .check = SP_C_P47, .severity = SP_SEV_BROKEN,
     .sentence = "The TLSA records at %1 cannot be proven (%2).",
     .why = "Servers that look at DANE do not deliver mail any more.", .rfc = "RFC 7672 section 2.1", .change = "Repair the zone's signatures.")
+SP_FINDING(MX_BOGUS, .id = "mx-bogus", .check = SP_C_P47, .severity = SP_SEV_BROKEN,
+    .sentence = "The MX records of %1 cannot be proven (%2).",
+    .why = "Servers whose resolver validates find no exchange and deliver nothing.", .rfc = "RFC 7672 section 2.1.1", .change = "Repair the zone's signatures.")
+SP_FINDING(DANE_MX_UNSIGNED, .id = "dane-mx-unsigned", .check = SP_C_P47, .severity = SP_SEV_ADVICE,
+    .sentence = "The MX records of %1 are not signed, or the resolver does not pass signatures on.",
+    .why = "Whoever forges them leads mail past the TLSA records.", .rfc = "RFC 7672 section 2.2.1", .change = "Sign the zone that holds the MX records.")
 SP_FINDING(DANE_UNUSABLE, .id = "dane-unusable", .check = SP_C_P47, .severity = SP_SEV_ADVICE,
     .sentence = "None of the TLSA records has a usage that counts for mail (2 or 3).",
     .why = "They promise TLS, but nobody can be verified by them.", .rfc = "RFC 7672 section 3.1", .change = "Publish 3 1 1 records.")
@@ -967,14 +973,20 @@ SP_FINDING(STS_MX_NOT_LISTED, .id = "sts-mx-not-listed", .check = SP_C_P48, .sev
     .sentence = "The exchange %1 is not in the MTA-STS policy (mode %2).",
     .why = "Servers that look at the policy do not deliver to it.", .rfc = "RFC 8461 section 4.1", .change = "Add it to the policy, and renew the id of the record.")
 SP_FINDING(STS_CERT, .id = "sts-cert", .check = SP_C_P48, .severity = SP_SEV_BROKEN,
-    .sentence = "The certificate of %1 is not one that the MTA-STS policy (mode %2) allows.",
+    .sentence = "The certificate of %1 is not one that the MTA-STS policy (mode %2) allows: %3.",
     .why = "Servers that look at the policy do not deliver to it.", .rfc = "RFC 8461 section 4.2", .change = "Get a certificate of a public CA with the exchange's name.")
 SP_FINDING(STS_POLICY_MISSING, .id = "sts-policy-missing", .check = SP_C_P48, .severity = SP_SEV_BROKEN,
     .sentence = "There is an MTA-STS record, but no policy (%1).",
     .why = "The promise cannot be kept by anybody.", .rfc = "RFC 8461 section 3.3", .change = "Publish the policy, with a valid certificate and without redirection.")
 SP_FINDING(STS_POLICY_INVALID, .id = "sts-policy-invalid", .check = SP_C_P48, .severity = SP_SEV_BROKEN,
-    .sentence = "The MTA-STS policy of %1 has no version or no mode.",
-    .why = "It counts for nothing.", .rfc = "RFC 8461 section 3.2", .change = "Write version: STSv1 and a mode.")
+    .sentence = "The MTA-STS policy of %1 is not valid: %2.",
+    .why = "It counts for nothing.", .rfc = "RFC 8461 section 3.2", .change = "Write version: STSv1, a mode, the exchanges and max_age.")
+SP_FINDING(STS_WITHOUT_TLS, .id = "sts-without-tls", .check = SP_C_P48, .severity = SP_SEV_BROKEN,
+    .sentence = "STARTTLS does not work at %1, which the MTA-STS policy (mode %2) asks for.",
+    .why = "Servers that look at the policy do not deliver to it.", .rfc = "RFC 8461 section 4.2", .change = "Offer STARTTLS with a valid certificate.")
+SP_FINDING(STS_RECORD_INVALID, .id = "sts-record-invalid", .check = SP_C_P48, .severity = SP_SEV_ADVICE,
+    .sentence = "The MTA-STS record at %1 does not count: %2.",
+    .why = "The policy is as good as absent.", .rfc = "RFC 8461 section 3.1", .change = "Publish exactly one record: v=STSv1; id=... .")
 SP_FINDING(STS_NONE, .id = "sts-none", .check = SP_C_P48, .severity = SP_SEV_GOOD,
     .sentence = "%1 has no MTA-STS policy in force.", .why = "MTA-STS is not used.", .rfc = "RFC 8461 section 3.1")
 SP_FINDING(STS_AGREES, .id = "sts-agrees", .check = SP_C_P48, .severity = SP_SEV_GOOD,

@@ -106,6 +106,7 @@ static const struct scene {
      {SP_C_P27, SP_C_P05, SP_C_P37, SP_C_P22, END}},
     {"old TLS versions", sp_scene_old_tls, FOR_TLS, NULL, {SP_C_P29, END}},
     {"DANE", sp_scene_dane, FOR_MX | FOR_TLS | FOR_STARTTLS, NULL, {SP_C_P47, END}},
+    {"the certificate", sp_scene_sts, FOR_MX | FOR_STARTTLS, NULL, {SP_C_P48, END}},
     /* --thorough, --intrusive */
     {"a failed handshake",
      sp_scene_failed_handshake,
@@ -171,6 +172,8 @@ static const char *scene_lacks(const struct sp_probe *p, const struct scene *s)
 {
     if ((s->needs & FOR_STARTTLS && p->implicit) || (s->needs & FOR_MX && !p->mx))
         return "";
+    if (s->run == sp_scene_sts && !sp_probe_sts_needs_scene(p))
+        return "";
     if (s->needs & FOR_IMPLICIT && !p->implicit)
         return "only for implicit TLS";
     if (s->needs & FOR_TLS && p->tls_tried && !p->tls_works)
@@ -192,7 +195,7 @@ static bool judged_later(const struct sp_probe *p, enum sp_check_id c)
 {
     return (c == SP_C_P05 && p->no_ehlo_mail.r.code) ||
            (c == SP_C_P06 && p->no_ehlo_auth.r.code) ||
-           (c == SP_C_P17 && p->cert_login.r.code);
+           (c == SP_C_P17 && p->cert_login.r.code) || c == SP_C_P48;
 }
 
 static void not_run(struct sp_probe *p, const struct scene *s, const char *why)
@@ -513,7 +516,7 @@ static void how_it_ended(struct sp_probe *p)
     if (p->hopeless)
         sp_findings_failed(p->f, EX_UNAVAILABLE, "%s", p->hopeless_why);
     if (p->n_wires && !p->tls && !p->cert &&
-        (p->tls_tried || sp_findings_count(p->f) == 0))
+        ((p->tls_tried && !p->tls_works) || sp_findings_count(p->f) == 0))
         sp_findings_failed(p->f, EX_UNAVAILABLE, "there was no session inside TLS: %s",
                            p->wire[p->n_wires > 1]->why);
 }

@@ -159,6 +159,8 @@ void sp_scene_authzid(struct sp_probe *p, struct sp_pw *w);
 void sp_scene_recipients(struct sp_probe *p, struct sp_pw *w);
 void sp_scene_data(struct sp_probe *p, struct sp_pw *w);
 void sp_scene_dane(struct sp_probe *p, struct sp_pw *w);
+void sp_scene_sts(struct sp_probe *p, struct sp_pw *w);
+bool sp_probe_sts_needs_scene(const struct sp_probe *p);
 
 /* Not scenes: they make their own connections. */
 unsigned sp_probe_own_client_due(const struct sp_probe *p); /* connections to keep */

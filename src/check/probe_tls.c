@@ -193,6 +193,7 @@ static bool dane(struct sp_pw *w, const struct sp_pw_tls *o)
 {
     if (!o->n_tlsa)
         return true;
+    w->tls.dane_asked = true;
     if (SSL_dane_enable(w->ssl, o->name) <= 0)
         return false;
     (void)SSL_dane_set_flags(w->ssl, DANE_FLAG_NO_DANE_EE_NAMECHECKS);

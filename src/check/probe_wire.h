@@ -101,7 +101,7 @@ struct sp_pw_facts {
     int key_type, key_bits;
     char signature[40]; /* "sha1WithRSAEncryption" */
     bool weak_signature;
-    bool dane_ok, dane_usable;
+    bool dane_asked, dane_ok, dane_usable;
     bool exporter_ok;
     uint8_t exporter[32];
     bool unique_ok;

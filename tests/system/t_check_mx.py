@@ -1,0 +1,280 @@
+#!/usr/bin/python3
+# sets: default
+# timeout: 300
+"""`sallyport check --profile mx`: DANE and MTA-STS, held against what the exchange does.
+
+The zone is signed here and served on loopback; so are the policy and the exchange.
+"""
+import hashlib, http.server, json, random, socketserver, ssl, subprocess, threading
+import dns.dnssec, dns.message, dns.name, dns.rdata, dns.rdataclass, dns.rdatatype
+import dns.rrset
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from harness import *
+from faulty import Faulty
+
+DOMAIN, EXCHANGE, POLICY = "check.example", "mx.check.example", "mta-sts.check.example"
+IN, TYPE = dns.rdataclass.IN, dns.rdatatype
+BAD = ("insecure", "broken", "interoperability")
+
+
+class Zone(socketserver.ThreadingUDPServer):
+    """Answers for DOMAIN as a resolver would.  Names in `forged` have signatures that do
+    not fit; those in `unsigned` are of a zone of their own, without DNSSEC."""
+    daemon_threads = True
+
+    def __init__(self, records, forged=(), signed=True):
+        super().__init__(("127.0.0.1", 0), None)
+        self.address = f"127.0.0.1@{self.server_address[1]}"
+        self.origin = dns.name.from_text(DOMAIN)
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.dnskey = dns.dnssec.make_dnskey(self.key.public_key(), "ECDSAP256SHA256", flags=257)
+        self.anchor = f"{DOMAIN}. IN DNSKEY {self.dnskey.to_text()}" if signed else \
+            f"other.example. IN DNSKEY {self.dnskey.to_text()}"
+        self.signed, self.forged = signed, {dns.name.from_text(n) for n in forged}
+        self.sets = {}
+        self.put(DOMAIN, "DNSKEY", self.dnskey.to_text())
+        self.put(DOMAIN, "SOA", f"ns.{DOMAIN}. root.{DOMAIN}. 1 3600 600 86400 60")
+        for name, kind, text in records:
+            self.put(name, kind, text)
+        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
+
+    def put(self, name, kind, text):
+        key = dns.name.from_text(name), TYPE.from_text(kind)
+        new = dns.rrset.from_text(key[0], 60, "IN", kind, text)
+        self.sets[key] = self.sets[key].union(new) if key in self.sets else new
+
+    def add(self, section, rrset):
+        section.append(rrset)
+        if not self.signed:
+            return
+        signature = dns.dnssec.sign(rrset, self.key, self.origin, self.dnskey, lifetime=3600,
+                                    inception=time.time() - 3600)
+        if rrset.name in self.forged and rrset.rdtype != TYPE.DNSKEY:
+            wire = bytearray(signature.to_wire())
+            wire[-1] ^= 1
+            signature = dns.rdata.from_wire(IN, TYPE.RRSIG, bytes(wire), 0, len(wire))
+        section.append(dns.rrset.from_rdata(rrset.name, rrset.ttl, signature))
+
+    def finish_request(self, request, address):
+        query = dns.message.from_wire(request[0])
+        name, kind = query.question[0].name, query.question[0].rdtype
+        answer = dns.message.make_response(query, recursion_available=True)
+        if (name, kind) in self.sets:
+            self.add(answer.answer, self.sets[name, kind])
+        elif name.is_subdomain(self.origin):
+            self.add(answer.authority, self.sets[self.origin, TYPE.SOA])
+            if self.signed:  # proves that the name has nothing of this type
+                there = sorted({k for n, k in self.sets if n == name} | {TYPE.RRSIG, TYPE.NSEC})
+                self.add(answer.authority, dns.rrset.from_text(
+                    name, 60, "IN", "NSEC", f"\\000.{name} " + " ".join(map(TYPE.to_text, there))))
+        request[1].sendto(answer.to_wire(max_size=4096), address)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.shutdown()
+        self.server_close()
+
+
+@contextlib.contextmanager
+def policy(pki, text, status=200, name=POLICY):
+    """The policy's server: its port is 443, its address one of loopback that nobody has."""
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            good = self.path == "/.well-known/mta-sts.txt" and self.headers["Host"] == POLICY
+            self.send_response(status if good else 404)
+            self.send_header("Content-Type", "text/plain")
+            self.send_header("Location", f"https://{POLICY}/elsewhere")
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *_):
+            pass
+
+    address = f"127.{random.randrange(1, 255)}.{random.randrange(1, 255)}.{random.randrange(2, 255)}"
+    try:
+        srv = http.server.ThreadingHTTPServer((address, 443), Handler)
+    except PermissionError:
+        skip("port 443 is for root here")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*pki.sign(f"web-{name}", f"/CN={name}", f"DNS:{name}", "serverAuth"))
+    srv.socket = context.wrap_socket(srv.socket, server_side=True)
+    threading.Thread(target=srv.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        yield address
+    finally:
+        srv.shutdown()
+        srv.server_close()
+
+
+def exchange(tmp, *faults, **more):
+    return Faulty(tmp, *faults, cert=lambda pki: pki.sign(
+        "mx", f"/CN={EXCHANGE}", f"DNS:{EXCHANGE}", "serverAuth"), **more)
+
+
+def spki_hash(srv):
+    pem = subprocess.run(["openssl", "x509", "-in", srv.cert[0], "-noout", "-pubkey"], check=True,
+                         stdout=subprocess.PIPE).stdout
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(
+        pem.decode().replace("PUBLIC KEY", "CERTIFICATE"))).hexdigest()
+
+
+def records(srv, *more, tlsa=None, mx=EXCHANGE):
+    found = [(DOMAIN, "MX", f"10 {mx}."), (EXCHANGE, "A", "127.0.0.1"), *more]
+    if tlsa:
+        found.append((f"_{srv.port}._tcp.{EXCHANGE}", "TLSA", tlsa))
+    return found
+
+
+def ids(report, *severities):
+    return {f["id"] for f in report["findings"] if not severities or f["severity"] in severities}
+
+
+def mx(srv, zone, *options, only="P47,P48", name=DOMAIN):
+    argv = [SALLYPORT, "check", f"{name}:{srv.port}", "--profile", "mx", "--json", "--ca", srv.ca,
+            "--timeout", 5, "--dns", zone.address, "--dns-anchor", zone.anchor, *options]
+    if only:
+        argv += ["--only", only]
+    said = call(argv, ok=range(128), seconds=120)
+    return json.loads(said[said.index("{"):])
+
+
+def why_not(report, check_id):
+    return next(c["why"] for c in report["checks"] if c["id"] == check_id)
+
+
+def has(report, *wanted, exit):
+    check(set(wanted) <= ids(report), f"{wanted} not among {ids(report)}: {report['failed']} "
+          f"{[(c['id'], c['why']) for c in report['checks'] if c['id'] in ('P47', 'P48')]}")
+    check(report["exit"] == exit, f"exit {report['exit']}, not {exit}: {ids(report, *BAD)} {report['failed']}")
+
+
+@test("DANE: records that agree, that do not, that nobody can use, and none at all")
+def _():
+    with work() as tmp, exchange(tmp) as srv:
+        right, wrong = spki_hash(srv), "ab" * 32
+        for tlsa, wanted, status in ((f"3 1 1 {right}", "dane-matches", 0),
+                                     (f"3 1 1 {wrong}", "dane-mismatch", 2),
+                                     (f"1 1 1 {right}", "dane-unusable", 0),
+                                     (None, "dane-none", 0)):
+            with Zone(records(srv, tlsa=tlsa)) as zone:
+                report = mx(srv, zone, only="P47")
+                has(report, wanted, exit=status)
+                check(report["peer"]["host"] == EXCHANGE and report["peer"]["domain"] == DOMAIN,
+                      str(report["peer"]))
+
+
+@test("DANE: a forged record is broken, an unsigned one counts for nothing")
+def _():
+    with work() as tmp, exchange(tmp) as srv:
+        right = f"3 1 1 {spki_hash(srv)}"
+        with Zone(records(srv, tlsa=right), forged=[f"_{srv.port}._tcp.{EXCHANGE}"]) as zone:
+            has(mx(srv, zone, only="P47"), "dane-bogus", exit=2)
+        with Zone(records(srv, tlsa=right), signed=False) as zone:
+            has(mx(srv, zone, only="P47"), "dane-unsigned", exit=0)
+        with Zone(records(srv, tlsa=right), forged=[DOMAIN]) as zone:
+            before = srv.connections
+            has(mx(srv, zone, only="P47"), "mx-bogus", exit=2)
+            check(srv.connections == before, "an exchange was asked that cannot be proven")
+
+
+@test("DANE without STARTTLS is broken")
+def _():
+    with work() as tmp, exchange(tmp, "no-starttls") as srv:
+        with Zone(records(srv, tlsa=f"3 1 1 {spki_hash(srv)}")) as zone:
+            has(mx(srv, zone), "dane-without-tls", exit=2)
+
+
+STS = (f"_mta-sts.{DOMAIN}", "TXT", '"v=STSv1; id=20261122"')
+
+
+def sts_text(mode="enforce", host=EXCHANGE, version="STSv1", age=86400):
+    return f"version: {version}\r\nmode: {mode}\r\nmx: {host}\r\nmax_age: {age}\r\n"
+
+
+@test("MTA-STS: a policy that agrees, one that does not, and how much it matters in each mode")
+def _():
+    with work() as tmp, exchange(tmp) as srv:
+        for text, wanted, status in (
+                (sts_text(), "sts-agrees", 0),
+                (sts_text(host="*.check.example"), "sts-agrees", 0),
+                (sts_text(host="*.mx.check.example"), "sts-mx-not-listed", 2),
+                (sts_text(host="other.check.example"), "sts-mx-not-listed", 2),
+                (sts_text("testing", "other.check.example"), "sts-mx-not-listed", 0),
+                (sts_text("none"), "sts-none", 0),
+                (sts_text("enforced"), "sts-policy-invalid", 2),
+                (sts_text(version="2"), "sts-policy-invalid", 2),
+                (sts_text(age="x"), "sts-policy-invalid", 2),
+                ("<html>not found</html>", "sts-policy-invalid", 2)):
+            with policy(srv.pki, text) as address, \
+                    Zone(records(srv, STS, (POLICY, "A", address))) as zone:
+                before = srv.connections
+                has(mx(srv, zone, only="P48"), wanted, exit=status)
+                check(srv.connections <= before + 1, f"{srv.connections - before} connections")
+
+
+@test("MTA-STS: a record without a policy, a redirection, a wrong name, no record, several")
+def _():
+    with work() as tmp, exchange(tmp) as srv:
+        with Zone(records(srv, STS)) as zone:
+            has(mx(srv, zone, only="P48"), "sts-policy-missing", exit=2)
+        for how in (dict(status=302), dict(status=404), dict(name="www.check.example")):
+            with policy(srv.pki, sts_text(), **how) as address, \
+                    Zone(records(srv, STS, (POLICY, "A", address))) as zone:
+                has(mx(srv, zone, only="P48"), "sts-policy-missing", exit=2)
+        with Zone(records(srv)) as zone:
+            has(mx(srv, zone, only="P48"), "sts-none", exit=0)
+        other = (STS[0], "TXT", '"v=STSv1; id=2"')
+        for more in ([STS, other], [(STS[0], "TXT", '"v=STSv1;"')]):
+            with Zone(records(srv, *more)) as zone:
+                has(mx(srv, zone, only="P48"), "sts-record-invalid", exit=0)
+
+
+@test("MTA-STS: an exchange whose certificate senders refuse, or without STARTTLS, is broken")
+def _():
+    with work() as tmp:
+        with Faulty(tmp) as srv:  # its certificate is for localhost
+            with policy(srv.pki, sts_text()) as address, \
+                    Zone(records(srv, STS, (POLICY, "A", address))) as zone:
+                report = mx(srv, zone, only="P48")
+                has(report, "sts-cert", exit=2)
+                check("another name" in json.dumps(report), "why?")
+        with exchange(tmp, "no-starttls") as srv:
+            with policy(srv.pki, sts_text()) as address, \
+                    Zone(records(srv, STS, (POLICY, "A", address))) as zone:
+                has(mx(srv, zone, only="P48"), "sts-without-tls", exit=2)
+
+
+@test("a whole run asks the exchange, with DANE and MTA-STS among the rest, in twelve connections")
+def _():
+    with work() as tmp, exchange(tmp) as srv:
+        with policy(srv.pki, sts_text()) as address, \
+                Zone(records(srv, STS, (POLICY, "A", address),
+                             tlsa=f"3 1 1 {spki_hash(srv)}")) as zone:
+            report = mx(srv, zone, only=None)
+            check({"dane-matches", "sts-agrees", "cert-good"} <= ids(report), str(ids(report)))
+            check("P20" not in {c["id"] for c in report["checks"] if c["ran"]}, "P20 is for submission")
+            check(srv.connections <= 12 and not srv.mails, f"{srv.connections} connections")
+
+
+@test("a domain that takes no mail, one without an address, and a host without MX are said so")
+def _():
+    with work() as tmp, exchange(tmp) as srv:
+        with Zone([(DOMAIN, "MX", "0 .")]) as zone:
+            report = mx(srv, zone)
+            check(report["exit"] == 68 and "no mail" in str(report["failed"]), str(report["failed"]))
+        with Zone([(DOMAIN, "MX", f"0 {EXCHANGE}.")]) as zone:
+            report = mx(srv, zone)
+            check(report["exit"] == 68 and EXCHANGE in str(report["failed"]), str(report["failed"]))
+        with Zone(records(srv, tlsa=f"3 1 1 {spki_hash(srv)}")) as zone:
+            report = mx(srv, zone, name=EXCHANGE)
+            has(report, "dane-matches", exit=0)
+            check("MX" in why_not(report, "P48"), why_not(report, "P48"))
+        zone.address = f"127.0.0.1@{free_port()}"
+        report = mx(srv, zone)
+        check(report["exit"] in (68, 69) and report["failed"], f"{report['exit']} {report['failed']}")
+
+
+run()
