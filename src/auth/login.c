@@ -84,6 +84,16 @@ static bool names_itself(const struct sp_user *user, const struct sp_login_try *
             sp_address_same(t->certificate_address, t->authorization_identity));
 }
 
+/* Told only to who has proved that he is the account (RFC 4954 section 6). */
+static int too_weak(struct sp_user *user, const struct sp_login_try *t,
+                    struct sp_login_result *ret)
+{
+    (void)end(ret, SP_LOGIN_TOO_WEAK, "%s is too weak for %s, which logs in by %.100s",
+              t->mechanism, user->name, user->mechanisms);
+    sp_user_free(user);
+    return 0;
+}
+
 /* Takes user, which has proved itself. */
 static int judge(struct sp_users *u, struct sp_user *user, const struct sp_login_try *t,
                  struct sp_login_result *ret, struct sp_err *err)
@@ -92,6 +102,8 @@ static int judge(struct sp_users *u, struct sp_user *user, const struct sp_login
     struct sp_err e = {0};
     int rc;
 
+    if (t->mechanism && !sp_user_may_use(user, t->mechanism))
+        return too_weak(user, t, ret);
     if (names_itself(user, t)) {
         ret->user = user;
         return end(ret, SP_LOGIN_OK, "%s", "");
@@ -292,7 +304,7 @@ int sp_pwlogin_end(struct sp_pwlogin *l, struct sp_users *u,
                    struct sp_auth_cache *cache, uint64_t now_ms,
                    struct sp_login_result *ret, struct sp_err *err)
 {
-    struct sp_login_try t = {.mechanism = "",
+    struct sp_login_try t = {.mechanism = sp_buf_cstr(&l->mechanism),
                              .authentication_identity = sp_buf_view(&l->authcid),
                              .authorization_identity = sp_buf_view(&l->authzid),
                              .generation = l->user ? l->user->generation : 0};

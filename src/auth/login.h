@@ -34,7 +34,7 @@ enum sp_login_status {
 };
 
 struct sp_login_try {
-    const char *mechanism;                 /* "PLAIN" */
+    const char *mechanism; /* "PLAIN"; NULL: the system's word, every account takes it */
     struct sp_str authentication_identity; /* what was proved; EXTERNAL: the account */
     struct sp_str authorization_identity;  /* as asked for; empty: none */
     struct sp_str secret;                  /* sp_pwlogin_new() only */

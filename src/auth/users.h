@@ -40,9 +40,10 @@
 #include "grant.h"
 #include "rate.h"
 
-#define SP_USERS_SCHEMA    3    /* version written by this program */
+#define SP_USERS_SCHEMA    4    /* version written by this program */
 #define SP_USER_GRANTS_MAX 1000 /* addresses and grants of one account */
 #define SP_USER_ACT_AS_MAX 200
+#define SP_USER_MECHS_MAX  200 /* octets of the list of mechanisms */
 
 enum sp_users_mode { SP_USERS_READ, SP_USERS_WRITE }; /* WRITE makes the file */
 
@@ -72,6 +73,9 @@ struct sp_user {
     size_t act_as_count;
     const char **pin; /* SHA-256 of the SubjectPublicKeyInfo, hex */
     size_t pins;
+    /* The mechanisms it may log in by, each followed by a space; "": every one.  Another
+     * that proves it right is too weak for this account (RFC 4954 section 6: 534). */
+    const char *mechanisms;
     struct sp_user_limits limits;
     uint64_t generation;
     uint64_t secret_generation; /* when the password was last set or taken away */
@@ -97,6 +101,8 @@ void sp_user_free(struct sp_user *user); /* the last one wipes; NULL is fine */
 
 /* Is it the account's name or one of its own addresses? */
 bool sp_user_is(const struct sp_user *user, struct sp_str name_or_address);
+/* Is the mechanism strong enough for this account?  EXTERNAL is the certificate. */
+bool sp_user_may_use(const struct sp_user *user, const char *mechanism);
 bool sp_user_may_act_as(const struct sp_user *user, struct sp_str name);
 bool sp_user_may_send_as(const struct sp_user *user, struct sp_str address);
 
@@ -182,6 +188,10 @@ int sp_users_act_as(struct sp_users *u, struct sp_str name, struct sp_str other,
                     bool allowed, struct sp_err *err);
 int sp_users_limits(struct sp_users *u, struct sp_str name,
                     const struct sp_user_limits *limits, struct sp_err *err);
+/* The mechanisms it may log in by, separated by spaces; empty: every one.
+ * -SP_EINPUT: not names of mechanisms (RFC 4422 section 3.1), or too many. */
+int sp_users_mechanisms(struct sp_users *u, struct sp_str name, struct sp_str list,
+                        struct sp_err *err);
 /* A key that stands for this account without a chain: one account for one key. */
 int sp_users_pin(struct sp_users *u, struct sp_str name, struct sp_str spki_sha256_hex,
                  bool pinned, struct sp_err *err);

@@ -63,6 +63,8 @@ static const char *const steps[SP_USERS_SCHEMA - 1] = {
     "ALTER TABLE account ADD COLUMN recipients_m INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE account ADD COLUMN recipients_h INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE account ADD COLUMN recipients_d INTEGER NOT NULL DEFAULT 0;",
+    /* 4: the mechanisms that are strong enough for it */
+    "ALTER TABLE account ADD COLUMN mechanisms TEXT NOT NULL DEFAULT '';",
 };
 
 int sp_users_sqlite(struct sp_users *u, int rc, struct sp_err *err)

@@ -21,7 +21,7 @@
     X(Q_ITERATIONS,   "UPDATE meta SET iterations = ?1")                                           \
     X(Q_BY_NAME,      "SELECT id, name, enabled, crypt, scram256, scram1, first_address,"          \
                       " message_size_max, recipients_max, generation, secret_generation, sessions_max, messages_m,"             \
-                      " messages_h, messages_d, recipients_m, recipients_h, recipients_d FROM account"                 \
+                      " messages_h, messages_d, recipients_m, recipients_h, recipients_d, mechanisms FROM account"     \
                       " WHERE name = ?1")                                                          \
     X(Q_NAME_OF_ADDRESS, "SELECT a.name FROM address d JOIN account a ON a.id = d.account"         \
                       " WHERE d.address = ?1 AND d.own LIMIT 2")                                   \
@@ -75,6 +75,7 @@
     X(Q_LIMITS,       "UPDATE account SET message_size_max = ?2, recipients_max = ?3, sessions_max = ?4,"  \
                       " messages_m = ?5, messages_h = ?6, messages_d = ?7, recipients_m = ?8,"               \
                       " recipients_h = ?9, recipients_d = ?10 WHERE id = ?1") \
+    X(Q_MECHANISMS,   "UPDATE account SET mechanisms = ?2 WHERE id = ?1")                          \
     X(Q_PIN,          "INSERT INTO pin(account, spki) VALUES (?1, ?2)")                            \
     X(Q_UNPIN,        "DELETE FROM pin WHERE account = ?1 AND spki = ?2")                          \
     X(Q_PIN_NOTE,     "UPDATE pin SET subject = ?3, until_s = ?4 WHERE account = ?1 AND spki = ?2") \

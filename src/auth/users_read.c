@@ -90,8 +90,10 @@ static int read_row(sqlite3_stmt *st, struct sp_user *user)
     for (int i = 0; i < SP_RATE_WHATS * SP_RATE_PERIODS; i++)
         user->limits.rates.n[i / SP_RATE_PERIODS][i % SP_RATE_PERIODS] =
             (uint32_t)sqlite3_column_int64(st, 12 + i);
-    return user->name && user->first_address && (!hash.n || user->crypt) ? 0
-                                                                         : -SP_ENOMEM;
+    user->mechanisms = keep(user, column(st, 12 + SP_RATE_WHATS * SP_RATE_PERIODS));
+    if (!user->name || !user->first_address || !user->mechanisms)
+        return -SP_ENOMEM;
+    return !hash.n || user->crypt ? 0 : -SP_ENOMEM;
 }
 
 /* A text that is not one counts as none. */
@@ -275,6 +277,18 @@ bool sp_user_is(const struct sp_user *user, struct sp_str name_or_address)
         return true;
     for (size_t i = 0; i < user->own_addresses; i++)
         if (sp_address_same(sp_str(user->address[i]), name_or_address))
+            return true;
+    return false;
+}
+
+bool sp_user_may_use(const struct sp_user *user, const char *mechanism)
+{
+    struct sp_str rest = sp_str(user->mechanisms);
+
+    if (rest.n == 0)
+        return true;
+    while (rest.n)
+        if (sp_str_is(sp_str_cut(&rest, ' '), mechanism))
             return true;
     return false;
 }

@@ -511,6 +511,49 @@ int sp_users_limits(struct sp_users *u, struct sp_str name,
     return change_end(u, &c, rc, err);
 }
 
+/* RFC 4422 section 3.1: capitals, digits, - and _, at most 20 of them. */
+static bool is_mechanism(struct sp_str s)
+{
+    if (s.n == 0 || s.n > 20)
+        return false;
+    for (size_t i = 0; i < s.n; i++)
+        if (!(s.p[i] >= 'A' && s.p[i] <= 'Z') && !(s.p[i] >= '0' && s.p[i] <= '9') &&
+            s.p[i] != '-' && s.p[i] != '_')
+            return false;
+    return true;
+}
+
+int sp_users_mechanisms(struct sp_users *u, struct sp_str name, struct sp_str list,
+                        struct sp_err *err)
+{
+    char text[SP_USER_MECHS_MAX + 1] = "";
+    size_t n = 0;
+    struct change c;
+    struct sp_str kept;
+    int rc;
+
+    while (list.n) {
+        struct sp_str m = sp_str_cut(&list, ' ');
+
+        if (m.n == 0)
+            continue;
+        if (!is_mechanism(m) || n + m.n + 1 > SP_USER_MECHS_MAX)
+            return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT,
+                              "this is no list of mechanisms: capitals, digits, - and _, "
+                              "at most %d octets in all",
+                              SP_USER_MECHS_MAX);
+        memcpy(text + n, m.p, m.n);
+        n += m.n;
+        text[n++] = ' ';
+    }
+    kept = (struct sp_str){text, n};
+    rc = change_begin(u, name, true, &c, err);
+    if (rc < 0)
+        return rc;
+    rc = run_texts(u, Q_MECHANISMS, c.id, &kept, 1, err);
+    return change_end(u, &c, rc, err);
+}
+
 int sp_users_pin(struct sp_users *u, struct sp_str name, struct sp_str spki_sha256_hex,
                  bool pinned, struct sp_err *err)
 {

@@ -4,6 +4,7 @@
 #include "users.h"
 
 #include <jansson.h>
+#include <sallyport/smtp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,6 +57,7 @@ static const struct sp_option limits_options[] = {
     SP_OPT_CONFIG, SP_OPT_DATA,
     SP_OPT_LIMITS,
     SP_OPT_END};
+
 static const struct sp_option grant_options[] = {
     SP_OPT_CONFIG, SP_OPT_DATA,
     {"own", 0, NULL, "an own address: it can log in by it and receives certificates for it"},
@@ -384,6 +386,38 @@ static int run_limits(const struct sp_args *a)
     return done(&x, rc, &err);
 }
 
+/* A name that is none of ours would keep everybody out without a word. */
+static int run_mechanisms(const struct sp_args *a)
+{
+    char text[SP_USER_MECHS_MAX + 1] = "";
+    struct ctx x;
+    struct sp_err err;
+    size_t n = 0;
+    bool any = a->n_rest == 2 && strcmp(a->rest[1], "any") == 0;
+    int rc;
+
+    memset(&x, 0, sizeof x);
+    if (a->n_rest < 2)
+        return sp_usage_error(a, "name the mechanisms, or say any");
+    for (size_t i = 1; !any && i < a->n_rest; i++) {
+        int m = sp_mech_by_name(sp_str(a->rest[i]));
+
+        if (m < 0)
+            return sp_usage_error(a, "`%s` is no mechanism of this server", a->rest[i]);
+        rc = snprintf(text + n, sizeof text - n, "%s ", sp_mech_name((enum sp_mech)m));
+        if ((size_t)rc >= sizeof text - n)
+            return sp_usage_error(a, "too many mechanisms");
+        n += (size_t)rc;
+    }
+    x.name = sp_str(a->rest[0]);
+    if (open_db(a, &x, SP_USERS_WRITE) != 0) {
+        ctx_end(&x);
+        return x.status;
+    }
+    rc = sp_users_mechanisms(x.u, x.name, (struct sp_str){text, n}, &err);
+    return done(&x, rc, &err);
+}
+
 /* ---- looking ---- */
 
 static json_t *strings(const char **v, size_t n)
@@ -392,6 +426,20 @@ static json_t *strings(const char **v, size_t n)
 
     for (size_t i = 0; i < n; i++)
         json_array_append_new(j, json_string(v[i]));
+    return j;
+}
+
+static json_t *words(const char *text)
+{
+    struct sp_str rest = sp_str(text);
+    json_t *j = json_array();
+
+    while (rest.n) {
+        struct sp_str w = sp_str_cut(&rest, ' ');
+
+        if (w.n)
+            json_array_append_new(j, json_stringn(w.p, w.n));
+    }
     return j;
 }
 
@@ -409,10 +457,10 @@ static json_t *rate_list(const uint32_t *n)
 static int put_json(void *arg, const struct sp_user *u)
 {
     json_t *j = json_pack(
-        "{s:s,s:b,s:b,s:b,s:s,s:o,s:o,s:o,s:I,s:I,s:I,s:o,s:o}", "name", u->name, "enabled", (int)u->enabled,
+        "{s:s,s:b,s:b,s:b,s:s,s:o,s:o,s:o,s:o,s:I,s:I,s:I,s:o,s:o}", "name", u->name, "enabled", (int)u->enabled,
         "password", (int)u->has_password, "cram_md5", (int)u->has_cram, "first_address", u->first_address, "addresses",
         strings(u->address, u->addresses), "act_as", strings(u->act_as, u->act_as_count),
-        "pins", strings(u->pin, u->pins), "message_size_max",
+        "pins", strings(u->pin, u->pins), "mechanisms", words(u->mechanisms), "message_size_max",
         (json_int_t)u->limits.message_size_max, "recipients_max",
         (json_int_t)u->limits.recipients_max, "sessions_max",
         (json_int_t)u->limits.sessions_max, "message_rate",
@@ -487,6 +535,8 @@ static void show(const struct sp_user *u)
         printf("%s %s\n", i < u->own_addresses ? "address    " : "may send as", u->address[i]);
     for (size_t i = 0; i < u->act_as_count; i++)
         printf("may act as  %s\n", u->act_as[i]);
+    if (*u->mechanisms)
+        printf("logs in by  %s\n", u->mechanisms);
     show_limits(&u->limits);
 }
 
@@ -534,6 +584,8 @@ USER_SUB(c_revoke, "revoke", "take such a right back", "NAME PATTERN [--act-as]"
          grant_options, run_revoke);
 USER_SUB(c_limits, "limits", "change how much an account may send",
          "NAME [--message-size OCTETS] [--recipients N] [--message-rate N/h] ...", limits_options, run_limits);
+USER_SUB(c_mechanisms, "mechanisms", "the only ones that are strong enough for an account",
+         "NAME MECHANISM ... | NAME any", plain_options, run_mechanisms);
 USER_SUB(c_disable, "disable", "refuse its logins, live sessions too", "NAME", plain_options,
          run_disable);
 USER_SUB(c_enable, "enable", "allow its logins again", "NAME", plain_options, run_enable);
@@ -542,9 +594,9 @@ USER_SUB(c_list, "list", "all accounts, or one with all its rights", "[NAME] [--
          list_options, run_list);
 
 static const struct sp_command *const subs[] = {&c_add,    &c_password, &c_grant,
-                                                &c_revoke, &c_limits,   &c_disable,
-                                                &c_enable, &c_remove,   &c_list,
-                                                NULL};
+                                                &c_revoke, &c_limits,   &c_mechanisms,
+                                                &c_disable, &c_enable,  &c_remove,
+                                                &c_list,   NULL};
 
 const struct sp_command sp_cmd_user = {
     .name = "user", .summary = "accounts: add, password, rights, list", .sub = subs};

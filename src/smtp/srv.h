@@ -167,6 +167,8 @@ void sp_refuse(struct sp_srv *s, struct sp_verdict v);
 void sp_count_refusal(struct sp_srv *s, enum sp_r r);
 void sp_count_error(struct sp_srv *s);
 void sp_note(struct sp_srv *s, unsigned info, enum sp_r r, struct sp_str arg);
+/* A limit: this reply, and the end. */
+void sp_too_many(struct sp_srv *s, enum sp_r r);
 void sp_close(struct sp_srv *s);
 /* One more command (or refused recipient) without progress; false: 421, closed. */
 bool sp_idle_again(struct sp_srv *s);

@@ -265,9 +265,7 @@ static void count_failure(struct sp_srv *s)
     if (!sp_rule_over(++s->auth_failures, s->policy->auth_failures_max,
                       SP_LIMIT_AUTH_FAILS))
         return;
-    sp_say(s, SP_R_TOO_MANY_AUTH, NONE);
-    s->infos |= SP_INFO_TOO_MANY;
-    sp_close(s);
+    sp_too_many(s, SP_R_TOO_MANY_AUTH);
 }
 
 /* At MAIL there was no AUTH: the client hears what a client without a login hears, so

@@ -158,15 +158,21 @@ void sp_note(struct sp_srv *s, unsigned info, enum sp_r r, struct sp_str arg)
         s->note_text.n = 0; /* a note is not worth a session */
 }
 
+void sp_too_many(struct sp_srv *s, enum sp_r r)
+{
+    sp_say(s, r, SP_LIT(""));
+    s->infos &= ~SP_INFO_REFUSED; /* there is one note: the reason for the end */
+    sp_note(s, SP_INFO_TOO_MANY, r, SP_LIT(""));
+    sp_close(s);
+}
+
 void sp_count_error(struct sp_srv *s)
 {
     if (s->policy->error_max == UINT32_MAX || s->closing)
         return;
     if (!sp_rule_over(++s->errors, s->policy->error_max, SP_LIMIT_ERRORS))
         return;
-    sp_say(s, SP_R_TOO_MANY_ERRORS, SP_LIT(""));
-    s->infos |= SP_INFO_TOO_MANY;
-    sp_close(s);
+    sp_too_many(s, SP_R_TOO_MANY_ERRORS);
 }
 
 bool sp_idle_again(struct sp_srv *s)
@@ -179,9 +185,7 @@ bool sp_idle_again(struct sp_srv *s)
         s->idle++;
         return true;
     }
-    sp_say(s, SP_R_TOO_MANY_IDLE, (struct sp_str){"", 0});
-    s->infos |= SP_INFO_TOO_MANY;
-    sp_close(s);
+    sp_too_many(s, SP_R_TOO_MANY_IDLE);
     return false;
 }
 

@@ -25,6 +25,8 @@ static struct sp_users *people(void)
     return u;
 }
 
+static enum sp_login_status scram(struct sp_users *u, const char *name,
+                                  const char *password, const char *as);
 static uint64_t now_ms = 1000;
 
 /* One password login, start to end; user needs 300 octets. */
@@ -222,6 +224,43 @@ TEST("EXTERNAL: the certificate's address, the account, or one it may act as")
         CHECK_STR(r.login, "alice");
         sp_user_free(r.user);
     }
+    done(u);
+}
+
+TEST("a mechanism that is too weak for an account is told to who proved himself, only")
+{
+    struct sp_users *u = people();
+    struct sp_auth_cache *c = sp_auth_cache_new(10, 0);
+    char user[300];
+    bool worked;
+
+    CHECK_INT(sp_users_mechanisms(u, S("alice"), S("plain"), &e), -SP_EINPUT);
+    CHECK_INT(sp_users_mechanisms(u, S("nobody"), S("PLAIN"), &e), -SP_ENOENT);
+    CHECK_INT(sp_users_mechanisms(u, S("alice"), S("ABCDEFGHIJKLMNOPQRSTU"), &e), -SP_EINPUT);
+    OK(sp_users_mechanisms(u, S("alice"), S("  EXTERNAL   SCRAM-SHA-256-PLUS "), &e));
+    CHECK_INT(pw(u, c, "alice", "", "pw-alice", user, &worked), SP_LOGIN_TOO_WEAK);
+    CHECK_INT(pw(u, c, "alice", "", "pw-alice", user, &worked), SP_LOGIN_TOO_WEAK);
+    CHECK(!worked); /* remembered, and still too weak */
+    CHECK_INT(pw(u, c, "alice", "", "wrong", user, &worked), SP_LOGIN_FAILED);
+    CHECK_INT(scram(u, "alice", "pw-alice", ""), SP_LOGIN_TOO_WEAK);
+    CHECK_INT(scram(u, "alice", "wrong", ""), SP_LOGIN_FAILED);
+    for (int i = 0; i < 2; i++) {
+        struct sp_login_try t = {.mechanism = i ? "EXTERNAL" : "SCRAM-SHA-256-PLUS",
+                                 .authentication_identity = S("alice")};
+        struct sp_login_result r;
+
+        OK(sp_login_judge(u, &t, &r, &e));
+        CHECK_INT(r.status, SP_LOGIN_OK);
+        sp_user_free(r.user);
+    }
+    /* Whose proof it was counts, not whose rights it gives. */
+    OK(sp_users_mechanisms(u, S("alice"), S("PLAIN"), &e));
+    OK(sp_users_mechanisms(u, S("bob"), S("EXTERNAL"), &e));
+    CHECK_INT(pw(u, c, "alice", "bob", "pw-alice", user, &worked), SP_LOGIN_OK);
+    CHECK_INT(pw(u, c, "bob", "", "pw-bob", user, &worked), SP_LOGIN_TOO_WEAK);
+    OK(sp_users_mechanisms(u, S("bob"), S(""), &e));
+    CHECK_INT(pw(u, c, "bob", "", "pw-bob", user, &worked), SP_LOGIN_OK);
+    sp_auth_cache_free(c);
     done(u);
 }
 

@@ -336,11 +336,11 @@ TEST("a database of a newer program is refused and left as it is")
     struct sp_users *u = fresh();
 
     sp_users_close(u);
-    sql("PRAGMA user_version = 4");
+    sql("PRAGMA user_version = 5");
     CHECK_INT(sp_users_open(t_path, SP_USERS_READ, &u, &e), -SP_EVERSION);
     CHECK(strstr(e.text, "newer") != NULL);
     CHECK_INT(sp_users_open(t_path, SP_USERS_WRITE, &u, &e), -SP_EVERSION);
-    sql("PRAGMA user_version = 3");
+    sql("PRAGMA user_version = 4");
     OK(sp_users_open(t_path, SP_USERS_READ, &u, &e));
     done(u);
 }
@@ -362,6 +362,7 @@ TEST("a database of version 1 is brought up to date by its first reader, nothing
         "ALTER TABLE account DROP COLUMN recipients_m;"
         "ALTER TABLE account DROP COLUMN recipients_h;"
         "ALTER TABLE account DROP COLUMN recipients_d;"
+        "ALTER TABLE account DROP COLUMN mechanisms;"
         "ALTER TABLE pin DROP COLUMN subject; ALTER TABLE pin DROP COLUMN until_s;"
         "PRAGMA user_version = 1");
     OK(sp_users_open(t_path, SP_USERS_READ, &u, &e));

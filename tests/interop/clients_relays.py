@@ -191,13 +191,20 @@ def opensmtpd(lab, mail, tls, login):
                 "match from any for any action out\n")
         secret = f"account {login.user}:{login.password}\n"
         lab.sh(_keys(lab, login, "root", "/etc/mail") + f"""
-            [ ! -f /run/smtpd.pid ] || {{ kill $(cat /run/smtpd.pid); rm /run/smtpd.pid; sleep 0.5; }}
+            if [ -f /run/smtpd.pid ]; then
+                kill $(cat /run/smtpd.pid)
+                for i in $(seq 200); do
+                    kill -0 $(cat /run/smtpd.pid) 2>/dev/null || break
+                    sleep 0.1
+                done
+                rm /run/smtpd.pid
+            fi
             # Whom it trusts is a matter of the system.
             cp {lab.ca} /usr/local/share/ca-certificates/ours.crt
             update-ca-certificates >/dev/null 2>&1
             install -g opensmtpd -m 640 {lab.file('secrets', secret)} /etc/mail/secrets
             cp {lab.file('smtpd.conf', conf)} /etc/smtpd.conf
-            smtpd -d -v -f /etc/smtpd.conf >/var/log/smtpd.log 2>&1 &
+            smtpd -d -v -f /etc/smtpd.conf >>/var/log/smtpd.log 2>&1 &
             echo $! >/run/smtpd.pid
             """)
         wait_until(lambda: port_open(lab.relay_port), 20, "OpenSMTPD: "
@@ -205,7 +212,7 @@ def opensmtpd(lab, mail, tls, login):
     lab.sh(": >/var/log/smtpd.log")
     _to_port(lab.relay_port, mail, lambda: lab.sh("cat /var/log/smtpd.log"))
     return lab.sh("""\
-        for i in $(seq 200); do
+        for i in $(seq 450); do
             grep -qE 'mta (delivery|error)' /var/log/smtpd.log && break
             sleep 0.1
         done

@@ -298,7 +298,8 @@ def setups(cells):
 
 
 def escape(text):
-    return re.sub(r"\s+", " ", text).replace("|", "\\|").replace("<", "&lt;")[:400]
+    text = re.sub(r"/tmp/\S*/", "", text)  # where this run kept its files
+    return re.sub(r"[\s\0]+", " ", text).replace("|", "\\|").replace("<", "&lt;")[:400]
 
 
 class Notes:

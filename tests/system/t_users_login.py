@@ -77,6 +77,33 @@ def _():
     check({r[2:] for r in seen.values()} == {(535, "5.7.8 Authentication credentials invalid")}, f"{seen}")
 
 
+@test("a mechanism that is too weak for the account: 534 to the right password, 535 to a wrong one; not counted")
+def _():
+    def mechanisms(*names):
+        call([SALLYPORT, "user", "mechanisms", "erin", *names, "--config", HOLD.srv.config])
+
+    mechanisms("SCRAM-SHA-256", "EXTERNAL")
+    weak = (534, "5.7.9 This mechanism is too weak for this user: choose a stronger one")
+    try:
+        where = fresh()
+        with From(where) as w:
+            said = plain(w, "erin", HOLD.srv.password)[:2]
+            check(said == weak, f"PLAIN: {said}")
+            check(plain(w, "erin", "wrong")[0] == 535, "a wrong password is told more")
+        for _i in range(12):  # an old phone goes on trying, and harms nobody behind its address
+            with From(where) as w:
+                code, text, seconds = plain(w, "erin", HOLD.srv.password)
+                check((code, text) == weak and seconds < 5, f"{code} {text} after {seconds:.1f} s")
+        out = call([SALLYPORT, "send", "--server", f"smtp://localhost:{HOLD.srv.port}", "--ca", HOLD.srv.ca, "--user", "erin", "--from",
+                    "erin@example.org", "--to", "erin@example.org"], stdin=b"Subject: strong\r\n\r\nx\r\n",
+                   env={"SALLYPORT_PASSWORD": HOLD.srv.password})
+        print(out)
+    finally:
+        mechanisms("any")
+    with From(fresh()) as w:
+        check(plain(w, "erin", HOLD.srv.password)[0] == 235, "any again")
+
+
 @test("the time of a failed login is of one class (t_login counts the hashes; here the medians)")
 def _():
     medians = {}

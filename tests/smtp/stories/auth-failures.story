@@ -17,5 +17,5 @@ S: 454 4.7.0 Temporary authentication failure, try again later
 C: AUTH PLAIN AGFsaWNlAHNlY3JldA==
 S: 535 5.7.8 Authentication credentials invalid
 S: 421 4.7.0 Too many failed logins, closing
-= note too-many
+= note too-many AUTH 421
 closed

@@ -10,5 +10,5 @@ S~ 501 5.5.4
 C: FOO
 S~ 500 5.5.2
 S: 421 4.7.0 Too many errors, closing
-= note too-many
+= note too-many  421
 closed
