@@ -4,6 +4,7 @@
 #include "alloc.h"
 #include "certmap.h"
 #include "err.h"
+#include "findsrv.h"
 #include "gss.h"
 #include "netaddr.h"
 
@@ -18,13 +19,14 @@ static const struct {
     const char *scheme;
     enum sp_cli_tls tls;
     uint16_t port; /* 0: must be given */
-    bool lmtp;
+    bool lmtp, srv;
 } schemes[] = {
-    {"smtp", SP_CLI_TLS_REQUIRED, 587, false},
-    {"submission", SP_CLI_TLS_REQUIRED, 587, false},
-    {"smtps", SP_CLI_TLS_IMPLICIT, 465, false},
-    {"submissions", SP_CLI_TLS_IMPLICIT, 465, false},
-    {"lmtp", SP_CLI_TLS_NONE, 0, true},
+    {"smtp", SP_CLI_TLS_REQUIRED, 587, false, false},
+    {"submission", SP_CLI_TLS_REQUIRED, 587, false, false},
+    {"smtps", SP_CLI_TLS_IMPLICIT, 465, false, false},
+    {"submissions", SP_CLI_TLS_IMPLICIT, 465, false, false},
+    {"srv", SP_CLI_TLS_REQUIRED, 587, false, true},
+    {"lmtp", SP_CLI_TLS_NONE, 0, true, false},
 };
 
 /* "HOST", "HOST:PORT", "[2001:db8::1]:PORT", "[2001:db8::1]" */
@@ -67,6 +69,27 @@ static int host_port(const struct sp_args *a, struct sp_str s, char *host, size_
     return 0;
 }
 
+/* The domain is in t->host; the server that its DNS names takes its place. */
+static int look_up(const struct sp_args *a, struct sp_target *t)
+{
+    struct sp_found f;
+    struct sp_err err;
+    struct sockaddr_storage literal;
+
+    if (sp_addr_literal(t->host, 0, &literal) > 0)
+        return sp_usage_error(a, "srv:// wants a domain, not the address %s", t->host);
+    if (sp_find_submission(t->host, NULL, &f, &err) < 0)
+        return err.code == SP_ENOENT ? sp_fail(EX_NOHOST, "%s", err.text)
+                                     : sp_fail_err(&err);
+    snprintf(t->host, sizeof t->host, "%s", f.host);
+    snprintf(t->verify, sizeof t->verify, "%s", f.verify);
+    t->talk.dial.port = f.port;
+    t->talk.tls_name = t->verify;
+    if (f.implicit_tls)
+        t->talk.cli.tls = SP_CLI_TLS_IMPLICIT;
+    return 0;
+}
+
 static int where(const struct sp_args *a, struct sp_target *t)
 {
     const char *url = sp_arg(a, "server");
@@ -82,7 +105,7 @@ static int where(const struct sp_args *a, struct sp_target *t)
             if (sp_str_caseis(scheme, schemes[i].scheme))
                 break;
         if (i == sizeof schemes / sizeof schemes[0])
-            return sp_usage_error(a, "`%.*s` is not smtp, smtps or lmtp", (int)scheme.n,
+            return sp_usage_error(a, "`%.*s` is not smtp, smtps, srv or lmtp", (int)scheme.n,
                                   scheme.p);
         rest = sp_str(strncmp(colon, "://", 3) == 0 ? colon + 3 : colon + 1);
     }
@@ -100,7 +123,11 @@ static int where(const struct sp_args *a, struct sp_target *t)
         return EX_USAGE;
     if (t->talk.dial.port == 0)
         return sp_usage_error(a, "a port is missing in `%s`", url);
-    return 0;
+    if (!schemes[i].srv)
+        return 0;
+    if (t->talk.dial.port != schemes[i].port)
+        return sp_usage_error(a, "`%s`: the port is what the DNS says", url);
+    return look_up(a, t);
 }
 
 /* ---- secrets ---- */
@@ -299,7 +326,8 @@ static int security(const struct sp_args *a, struct sp_target *t)
         c->tls = SP_CLI_TLS_NONE;
     else if (sp_arg_given(a, "opportunistic") && c->tls == SP_CLI_TLS_REQUIRED)
         c->tls = SP_CLI_TLS_OPPORTUNISTIC;
-    t->talk.tls_name = sp_arg(a, "tls-name");
+    if (sp_arg(a, "tls-name"))
+        t->talk.tls_name = sp_arg(a, "tls-name");
     return 0;
 }
 

@@ -18,7 +18,7 @@
 
 #define SP_OPT_TARGET                                                                  \
     {"server", 's', "URL",                                                             \
-     "smtp://HOST[:587], smtps://HOST[:465], lmtp://HOST:PORT, lmtp:/PATH"},           \
+     "smtp://HOST[:587], smtps://HOST[:465], srv://DOMAIN, lmtp://HOST:PORT, lmtp:/PATH"},           \
         {"user", 'u', "NAME", "log in as this account"},                               \
         {"password-file", 'P', "FILE", "password: first line of FILE"},                \
         {"password-command", 0, "COMMAND", "password: what COMMAND prints"},           \
@@ -47,7 +47,7 @@
 
 struct sp_target {
     struct sp_talk_opts talk;
-    char host[260], socks[260], helo[260], cert_address[400];
+    char host[260], socks[260], helo[260], verify[260], cert_address[400];
     struct sp_buf password, token; /* read when first asked for */
     const struct sp_args *a;
 };

@@ -290,6 +290,52 @@ size_t sp_dns_mx(const struct sp_dns_answer *a, struct sp_dns_mx *out, size_t ma
     return n;
 }
 
+/* RFC 2782: of what is left of the best priority, one by its share of the weights. */
+static void draw(struct sp_dns_srv *s, size_t n)
+{
+    struct sp_dns_srv chosen;
+    uint32_t r = 0, sum = 0, upto = 0;
+    size_t best = 0, at = 0;
+
+    for (size_t i = 1; i < n; i++)
+        if (s[i].priority < s[best].priority)
+            best = i;
+    for (size_t i = 0; i < n; i++)
+        if (s[i].priority == s[best].priority)
+            sum += s[i].weight + 1U; /* so that a weight of 0 has a small chance */
+    (void)uv_random(NULL, NULL, &r, sizeof r, 0, NULL);
+    for (size_t i = 0; i < n; i++) {
+        if (s[i].priority != s[best].priority)
+            continue;
+        upto += s[i].weight + 1U;
+        at = i;
+        if (r % sum < upto)
+            break;
+    }
+    chosen = s[at];
+    memmove(s + 1, s, at * sizeof *s);
+    s[0] = chosen;
+}
+
+size_t sp_dns_srv(const struct sp_dns_answer *a, struct sp_dns_srv *out, size_t max)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < a->n && n < max; i++) {
+        const uint8_t *p = (const uint8_t *)a->records[i].p;
+
+        if (a->records[i].n < 7 || !read_host(p + 6, a->records[i].n - 6, out[n].host))
+            continue;
+        out[n].priority = (uint16_t)(p[0] << 8 | p[1]);
+        out[n].weight = (uint16_t)(p[2] << 8 | p[3]);
+        out[n].port = (uint16_t)(p[4] << 8 | p[5]);
+        n++;
+    }
+    for (size_t i = 0; i + 1 < n; i++)
+        draw(out + i, n - i);
+    return n;
+}
+
 size_t sp_dns_addresses(const struct sp_dns_answer *a, uint16_t port,
                         struct sockaddr_storage *out, size_t max)
 {

@@ -85,6 +85,14 @@ struct sp_dns_mx {
 /* The exchanges of an MX answer, best first, equals in random order (RFC 5321 5.1);
  * malformed records are left out.  Returns how many. */
 size_t sp_dns_mx(const struct sp_dns_answer *a, struct sp_dns_mx *out, size_t max);
+struct sp_dns_srv {
+    uint16_t priority, weight, port;
+    char host[256]; /* without the last dot; empty: the service is not offered */
+};
+
+/* The servers of an SRV answer in the order to try them: by priority, equals drawn by
+ * their weight (RFC 2782); malformed records are left out.  Returns how many. */
+size_t sp_dns_srv(const struct sp_dns_answer *a, struct sp_dns_srv *out, size_t max);
 /* The addresses of an A or AAAA answer, for dial.h. */
 size_t sp_dns_addresses(const struct sp_dns_answer *a, uint16_t port,
                         struct sockaddr_storage *out, size_t max);
