@@ -1,6 +1,8 @@
 /* log.c - see log.h. */
 #include "log.h"
 
+#include "meter.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,7 +24,6 @@ static struct {
     bool json;
     enum sp_level least;
     char role[32];
-    uint64_t total[SP_LOG_EVENTS];
 } sink = {.fd = 2, .least = SP_LEVEL_INFO, .role = "sallyport"};
 
 void sp_log_setup(int fd, bool json, enum sp_level least, const char *role)
@@ -55,7 +56,7 @@ const char *sp_log_doc(enum sp_log_event ev)
 
 uint64_t sp_log_total(enum sp_log_event ev)
 {
-    return sink.total[ev];
+    return atomic_load_explicit(&sp_meter->event[ev], memory_order_relaxed);
 }
 
 static const char *const level_names[] = {"error", "warning", "info", "debug"};
@@ -164,7 +165,7 @@ void sp_log_put(enum sp_log_event ev, const char *session, const struct sp_kv *k
 {
     struct sp_buf b;
 
-    sink.total[ev]++;
+    atomic_fetch_add_explicit(&sp_meter->event[ev], 1, memory_order_relaxed);
     if (!sp_log_wants(events[ev].level))
         return;
     sp_buf_init(&b, 4 * SP_LOG_LINE_MAX);

@@ -51,6 +51,6 @@ bool sp_log_wants(enum sp_level level);
 const char *sp_log_name(enum sp_log_event ev);
 enum sp_level sp_log_level(enum sp_log_event ev);
 const char *sp_log_doc(enum sp_log_event ev);
-uint64_t sp_log_total(enum sp_log_event ev); /* how often in this process */
+uint64_t sp_log_total(enum sp_log_event ev); /* as meter.h counts for this process */
 
 #endif

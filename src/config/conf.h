@@ -328,6 +328,7 @@ struct sp_conf {
     uint64_t delivery_processes;
     const char *admin_group; /* NULL: only root and the service's user */
     const char *control_socket;
+    struct sp_conf_addrs metrics; /* for Prometheus; loopback or Unix sockets; empty: none */
     uint64_t queue_lifetime_s;
     uint64_t delay_warning_s;               /* 0: none */
     struct sp_conf_numbers retry_intervals; /* seconds; the last one repeats */

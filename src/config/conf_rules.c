@@ -109,6 +109,19 @@ static bool all_loopback(const struct sp_conf_addrs *l)
         return (expr);                                                                 \
     }
 
+/* The same row of the table twice: the second word alone would count. */
+static bool row_again(struct conf_parser *p, const struct conf_inst *in, size_t word)
+{
+    const struct sp_conf_list *l = &LISTENER_OF(in)->header_rules;
+    size_t n = strcspn(l->v[word], "=");
+
+    (void)p;
+    for (size_t i = 0; i < word; i++)
+        if (strncmp(l->v[i], l->v[word], n + 1) == 0)
+            return true;
+    return false;
+}
+
 static const char *const shows_secret[] = {"PLAIN", "LOGIN", "OAUTHBEARER", "XOAUTH2",
                                            NULL};
 
@@ -177,6 +190,7 @@ static bool dns_labels(const char *s)
 /* clang-format off */
 ASK(late_warning, sp_conf, l->delay_warning_s && l->delay_warning_s >= l->queue_lifetime_s)
 ASK(idle_keytab, sp_conf, l->gssapi_keytab && !any_ticket_listener(p))
+ASK(open_metrics, sp_conf, !loopback(&l->metrics.v[word]))
 ASK(long_socket, sp_conf, !l->control_socket || strlen(l->control_socket) > 107)
 
 ASK(tls_no_cert, sp_conf_tls, !given(p, in, "certificate"))
@@ -293,6 +307,9 @@ static const struct rule rules[] = {
      NULL, "delay-warning = 0s says so on purpose"},
     {SP_CONF_TOP, WARN, "gssapi-keytab", {NULL}, idle_keytab,
      "no listener offers logins by Kerberos ticket", "auth-tls = SCRAM-SHA-256 PLAIN LOGIN GSSAPI", NULL},
+    {SP_CONF_TOP, EACH, "metrics", {NULL}, open_metrics,
+     "is not on this machine alone; the metrics are not for everybody, and there is no TLS",
+     "metrics = 127.0.0.1:9587", "a proxy of your own can bring them to another machine"},
     {SP_CONF_TOP, 0, "data-directory", {"control-socket"}, long_socket,
      "the path of the control socket, control in this directory, has more than 107 octets",
      "control-socket = /run/sallyport/control", "the system allows no more for a socket; give it a place of its own"},
@@ -363,6 +380,9 @@ static const struct rule rules[] = {
     {SP_CONF_LISTENER, EACH, "auth-clear", {NULL}, clear_ticket_nobody,
      "needs gssapi-keytab, the key table with which tickets are judged",
      "gssapi-keytab = /etc/sallyport/smtp.keytab", "add it at the top, or take the mechanism out"},
+
+    {SP_CONF_LISTENER, EACH | WARN, "header-rules", {NULL}, row_again,
+     "is about a row that was written before; the last one counts", NULL, "take one of them out"},
 
     {SP_CONF_ROUTE, 0, NULL, {NULL}, reserved_route,
      "this is the name of the built-in route for local-domains", NULL, "choose another name"},

@@ -147,6 +147,11 @@ static const struct sp_conf_key keys[] = {
      .def_doc = "control in the data directory", .example = "/run/sallyport/control",
      .doc = "The Unix socket at which the running service takes administrators' commands.  "
             "The path may have at most 107 octets, a limit of the system."},
+    {"metrics", SP_CONF_TOP, LIST(SP_CONF_ADDRESSES, sp_conf_addrs, sp_conf, metrics, ""), V01,
+     .def_doc = "none", .example = "127.0.0.1:9587",
+     .doc = "Where Prometheus may fetch what the service counts (http, at /metrics): an address of this machine "
+            "only, or unix:/path, which root, the service's user and admin-group can open.  doc/operation.md lists "
+            "what is counted."},
     {"log-format", SP_CONF_TOP, ENUM(sp_conf, log_format, "text", w_log_format), V01,
      .example = "json",
      .doc = "How log lines are written to standard error: for people (text) or one JSON "

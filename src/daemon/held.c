@@ -3,6 +3,7 @@
 
 #include "alloc.h"
 #include "err.h"
+#include "meter.h"
 #include "stored.h"
 
 #include <string.h>
@@ -70,6 +71,7 @@ int sp_held_take(struct sp_held *h, struct sp_held_job *j, struct sp_port *p,
     j->fd = f->has_fd ? sp_port_take_fd(p) : -1;
     j->next = h->jobs;
     h->jobs = j;
+    sp_meter_add(SP_METER_IN_FLIGHT, 1);
     sp__outcome__init(&j->out);
     sp_arena_init(&j->arena, JOB_MAX);
     j->m = sp_frame_unpack(f, &j->arena);
@@ -117,6 +119,7 @@ void sp_held_forget(struct sp_held *h, struct sp_held_job *j)
     for (struct sp_held_job **at = &h->jobs; *at; at = &(*at)->next)
         if (*at == j) {
             *at = j->next;
+            sp_meter_add(SP_METER_IN_FLIGHT, (uint64_t)-1);
             break;
         }
     if (j->fd >= 0)

@@ -4,6 +4,7 @@
 #include "alloc.h"
 #include "err.h"
 #include "notice.h"
+#include "stored.h"
 #include "text.h"
 
 #include <openssl/rand.h>
@@ -97,6 +98,24 @@ static bool ends_here(const struct q *q, const struct about *about)
     return sp_str_caseis(to, q->conf->postmaster);
 }
 
+/* Notices are mail of this host: a dkim section for its name signs them, too. */
+static void sign(struct q *q, const char *about, struct sp_submission *sub)
+{
+    struct q_unsigned m = {.env = sub->env, .content = sub->content, .fd = -1};
+    struct sp_err err;
+    struct sp_buf out;
+
+    if (!q->signers)
+        return;
+    sp_buf_init(&out, SP_STORED_PREFIX_MAX);
+    if (q_sign(q->signers, &m, &out, &err) < 0)
+        sp_log(SP_LOG_WARNING, about, SP_KVS("reason", "a notice goes out unsigned"),
+               SP_KVS("cause", err.text));
+    else if (out.n)
+        sub->prefix = sp_arena_copy(&q->arena, sp_buf_view(&out));
+    sp_buf_free(&out);
+}
+
 static void add(struct q *q, struct about *about, enum sp_owed_kind owed, int settle)
 {
     struct sp_submission sub = {.spare = NULL};
@@ -112,6 +131,7 @@ static void add(struct q *q, struct about *about, enum sp_owed_kind owed, int se
     n = build(q->conf, owed, about, &q->arena, &env, &sub.content);
     if (n == 0) {
         sub.env = env;
+        sign(q, about->id, &sub);
         n = sp_batch_notice(q->batch, settle, &sub, sp_wall_ms(), &err);
     }
     if (n >= 0)

@@ -120,6 +120,28 @@ static int on_shared(struct sp_role *r, struct sp_port *p, const Sp__SharedFd *m
     return r->ops->shared(r, m->parts, fd, err);
 }
 
+static int on_meters(struct sp_role *r, struct sp_port *p, const Sp__MetersFd *m,
+                     struct sp_err *err)
+{
+    int fd = sp_port_take_fd(p);
+
+    if (fd < 0 || m->n_role != m->parts || m->mine >= m->parts || r->meters) {
+        if (fd >= 0)
+            close(fd);
+        return bad(err, "meters");
+    }
+    r->meters = sp_meters_map(fd, m->parts, err);
+    close(fd);
+    if (!r->meters)
+        return -SP_ENOMEM;
+    r->parts = m->parts;
+    for (unsigned i = 0; i < m->parts; i++)
+        r->part_role[i] = m->role[i];
+    r->service_started_s = m->started_s;
+    sp_meter_use(sp_meters_part(r->meters, m->mine));
+    return 0;
+}
+
 static int on_frame(struct sp_port *p, const struct sp_frame *f, struct sp_err *err)
 {
     struct sp_role *r = sp_port_arg(p);
@@ -140,6 +162,9 @@ static int on_frame(struct sp_port *p, const struct sp_frame *f, struct sp_err *
         break;
     case SP_MSG_SHARED:
         rc = on_shared(r, p, m, err);
+        break;
+    case SP_MSG_METERS:
+        rc = on_meters(r, p, m, err);
         break;
     case SP_MSG_DRAIN:
         r->draining = true;

@@ -13,6 +13,7 @@
 #define SP_ROLE_H
 
 #include "conf.h"
+#include "meter.h"
 #include "port.h"
 
 /* How long behind Submit.until_ms the server still waits for the queue's answer. */
@@ -44,6 +45,10 @@ struct sp_role {
     uint64_t generation;
     bool ready, draining;
     void *self;         /* the role's own state */
+    struct sp_meters *meters; /* of all processes; NULL: SP_MSG_METERS has not come */
+    unsigned parts;           /* of them, and whose each is */
+    Sp__Role part_role[SP_METER_PARTS_MAX];
+    uint64_t service_started_s;
 };
 
 /* argv after "role".  Returns the exit status. */

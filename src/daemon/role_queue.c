@@ -1,6 +1,8 @@
 /* role_queue.c - see q.h. */
 #include "q.h"
 
+#include "metrics.h"
+
 #include "alloc.h"
 #include "err.h"
 #include "qid.h"
@@ -106,7 +108,12 @@ static void on_check(uv_check_t *h)
 
     uv_check_stop(h);
     uv_idle_stop(&q->awake);
-    q_commit(q);
+    /* Fresh mail on a route that bounces makes notices at once: they are in the batch of
+     * the next commit and borrow from this turn's arena.  A notice owes at most one to the
+     * postmaster, so this ends. */
+    do
+        q_commit(q);
+    while (sp_batch_items(q->batch));
     for (struct q_peer *p = q->peers; p; p = p->next)
         if (p->port)
             sp_port_release(p->port);
@@ -376,6 +383,7 @@ static int on_setup(struct sp_role *r, const Sp__Setup *s, struct sp_conf *conf,
     q->signers = signers;
     sp_conf_unref(q->conf);
     q->conf = sp_conf_ref(conf);
+    metrics_reconfigure(conf);
     return 0;
 }
 
@@ -401,10 +409,17 @@ static void on_drain(struct sp_role *r, unsigned seconds)
     uv_timer_start(&q->drain, drain_step, 0, 50);
 }
 
+/* The supervisor has two kinds of sockets for us. */
+static int on_listener(struct sp_role *r, const Sp__ListenerFd *m, int fd, struct sp_err *err)
+{
+    return strcmp(m->name, "metrics") == 0 ? metrics_listen(r, m->address, fd, err)
+                                           : q_admin_listen(r, m, fd, err);
+}
+
 const struct sp_role_ops sp_role_queue = {
     .role = SP__ROLE__ROLE_QUEUE,
     .setup = on_setup,
-    .listener = q_admin_listen,
+    .listener = on_listener,
     .peer = on_peer,
     .drain = on_drain,
 };

@@ -132,6 +132,7 @@ struct srv_session {
     uint64_t fresh_turn;
     struct srv_session *next_fresh, *next_spare;
     uint64_t opened_ms, login_by_ms;
+    uint64_t ended_ns;     /* when the message was complete */
     uint64_t stored_by_ms; /* SRV_WAIT_QUEUE: the queue stores nothing after it */
     unsigned overdue;      /* how often that was over, see on_deadline() */
 

@@ -630,6 +630,7 @@ static int submit(struct srv_session *s, const struct sp_buf *prefix)
     int rc;
 
     s->submits++;
+    s->ended_ns = uv_hrtime();
     sub.tag = message_tag(s);
     sub.envelope = &m->env;
     sub.prefix = (ProtobufCBinaryData){prefix->n, (uint8_t *)prefix->p};
@@ -778,6 +779,9 @@ static void answer(struct srv_session *s, const Sp__Submitted *r)
     if (r->code == 250) {
         s->messages++;
         log_accepted(s, r->id, r->duplicate);
+        sp_meter_add(SP_METER_CONTENT, s->msg->env.content_size);
+        sp_meter_add(SP_METER_RECIPIENTS, s->msg->env.n_rcpt);
+        sp_meter_reply((uv_hrtime() - s->ended_ns) / 1000);
         if (!r->duplicate) /* else what was counted is given back */
             srv_limit_sent(s, (uint32_t)s->msg->env.n_rcpt);
         (void)sp_srv_replyf(s->engine, 250, 2, 0, 0, "Ok: queued as %s", r->id);

@@ -26,6 +26,7 @@ static bool enter(struct srv *srv, struct srv_session *s)
     srv->slot[i] = s;
     s->key = (uint64_t)++srv->generation[i] << 32 | i;
     srv->sessions++;
+    sp_meter_set(SP_METER_SESSIONS, srv->sessions);
     snprintf(s->id, sizeof s->id, "%u.%llx", srv->role->instance,
              (unsigned long long)((s->key >> 32) * SRV_SESSIONS_MAX + i));
     return true;
@@ -38,6 +39,7 @@ static void leave(struct srv *srv, struct srv_session *s)
     srv->slot[i] = NULL;
     srv->free_slot[srv->free_slots++] = i;
     srv->sessions--;
+    sp_meter_set(SP_METER_SESSIONS, srv->sessions);
 }
 
 struct srv_session *srv_session_find(struct srv *srv, uint64_t key)
@@ -1002,6 +1004,7 @@ static bool send_out(struct srv_session *s)
     if (n == 0)
         return false;
     s->octets_out += n;
+    sp_meter_add(SP_METER_OUT, n);
     (void)sp_conn_write(s->conn, p, n);
     sp_srv_out_ack(s->engine, n);
     return true;
@@ -1104,6 +1107,7 @@ static size_t read_proxy(struct srv_session *s, const char *p, size_t n)
         return n;
     }
     s->octets_in += used;
+    sp_meter_add(SP_METER_IN, used);
     if (s->wait == SRV_WAIT_PROXY)
         return used;
     if (s->listener->policy.implicit_tls)
@@ -1131,6 +1135,7 @@ static size_t on_read(struct sp_conn *c, const char *p, size_t n, void *arg)
     answer_starttls(s);
     s->in_pump = false;
     s->octets_in += used;
+    sp_meter_add(SP_METER_IN, used);
     if (s->closing)
         return n;
     set_deadline(s);

@@ -7,9 +7,11 @@
 #include "gsslogin.h"
 #include "listen.h"
 #include "material.h"
+#include "meter.h"
 #include "port.h"
 #include "secret.h"
 #include "srv_count.h"
+#include "wallclock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -55,7 +57,7 @@ struct child {
 struct listening {
     char *name, *address;
     char *path; /* of a Unix socket, to remove it in the end; else NULL */
-    bool control;
+    bool control; /* the queue role's: the control socket, or one for metrics */
     bool keep; /* named by the configuration being read */
     int fd;
 };
@@ -74,6 +76,9 @@ struct sup {
     uint8_t cookie[SP_COUNT_KEY];
     int count_fd; /* of what servers count together */
     struct sp_count *count;
+    int meters_fd; /* of what all processes count */
+    struct sp_meters *meters;
+    uint64_t started_s;
     unsigned servers;
     uid_t uid;
     gid_t gid;
@@ -298,11 +303,9 @@ static int open_listener(struct sup *s, const struct sp_conf_listener *l,
 
 /* To the group, or to nobody but root and the service's user: never more, not even for a
  * moment, so the mode is widened last and taken away first. */
-static int give_control(struct sup *s, const struct sp_conf *c, const struct group *gr,
+static int give_control(struct sup *s, const char *path, const struct group *gr,
                         struct sp_err *err)
 {
-    const char *path = c->control_socket;
-
     if (chmod(path, 0600) < 0 ||
         ((s->drop || gr) && lchown(path, s->uid, gr ? gr->gr_gid : s->gid) < 0) ||
         (gr && chmod(path, 0660) < 0))
@@ -321,7 +324,7 @@ static int open_control(struct sup *s, const struct sp_conf *c, struct sp_err *e
                           c->admin_group);
     if (have) {
         have->keep = true;
-        return give_control(s, c, gr, err);
+        return give_control(s, c->control_socket, gr, err);
     }
     rc = sp_listen_bind_unix(c->control_socket, 0600, &fd, err);
     if (rc < 0 && err->code == SP_EEXIST && err->cls == SP_CLASS_TEMPORARY)
@@ -331,13 +334,40 @@ static int open_control(struct sup *s, const struct sp_conf *c, struct sp_err *e
                           c->control_socket);
     if (rc < 0)
         return rc;
-    rc = give_control(s, c, gr, err);
+    rc = give_control(s, c->control_socket, gr, err);
     if (rc < 0) {
         (void)unlink(c->control_socket);
         close(fd);
         return rc;
     }
     return remember(s, "control", c->control_socket, c->control_socket, fd, true, err);
+}
+
+/* For Prometheus.  The group that may command may look, too. */
+static int open_metrics(struct sup *s, const struct sp_conf *c, size_t i, struct sp_err *err)
+{
+    const struct sp_conf_addr *a = &c->metrics.v[i];
+    struct listening *have = find_socket(s, "metrics", a->text);
+    struct group *gr = c->admin_group ? getgrnam(c->admin_group) : NULL;
+    const char *path = a->kind == SP_CONF_ADDR_UNIX ? a->host : NULL;
+    int fd, rc = 0;
+
+    if (have) {
+        have->keep = true;
+        return path ? give_control(s, path, gr, err) : 0;
+    }
+    rc = path ? sp_listen_bind_unix(path, 0600, &fd, err)
+              : sp_listen_bind(a->text, false, &fd, err);
+    if (rc == 0 && path && (rc = give_control(s, path, gr, err)) < 0) {
+        (void)unlink(path);
+        close(fd);
+    }
+    if (rc == 0)
+        rc = remember(s, "metrics", a->text, path, fd, true, err);
+    if (rc == 0)
+        sp_log(SP_LOG_LISTEN, "", SP_KVS("listener", "metrics"), SP_KVS("address", a->text),
+               SP_KVS("tls", "none"));
+    return rc;
 }
 
 /* Opens what the configuration names and is not open.  On failure what was opened for
@@ -350,6 +380,8 @@ static int open_sockets(struct sup *s, const struct sp_conf *c, struct sp_err *e
     for (size_t i = 0; i < s->socks; i++)
         s->sock[i].keep = false;
     rc = open_control(s, c, err);
+    for (size_t i = 0; rc == 0 && i < c->metrics.n; i++)
+        rc = open_metrics(s, c, i, err);
     for (size_t i = 0; rc == 0 && i < c->n_listeners; i++)
         rc = open_listener(s, &c->listeners[i], err);
     if (rc == 0)
@@ -454,6 +486,28 @@ static void tell_shared(struct sup *s, struct child *c)
                        fcntl(s->count_fd, F_DUPFD_CLOEXEC, 0));
 }
 
+static void tell_meters(struct sup *s, struct child *c)
+{
+    Sp__MetersFd m = SP__METERS_FD__INIT;
+    Sp__Role role[1 + CHILDREN_MAX];
+    uint32_t instance[1 + CHILDREN_MAX];
+
+    role[0] = SP__ROLE__ROLE_SUPERVISOR;
+    instance[0] = 0;
+    for (size_t i = 0; i < s->children; i++) {
+        role[1 + i] = s->child[i].role;
+        instance[1 + i] = s->child[i].instance;
+    }
+    m.parts = sp_meters_count(s->meters);
+    m.mine = (uint32_t)(1 + (c - s->child));
+    m.role = role;
+    m.instance = instance;
+    m.n_role = m.n_instance = 1 + s->children;
+    m.started_s = s->started_s;
+    (void)sp_port_send(c->port, SP_MSG_METERS, &m.base, NULL,
+                       fcntl(s->meters_fd, F_DUPFD_CLOEXEC, 0));
+}
+
 static void tell_peer(struct child *c, const struct child *other, int fd)
 {
     Sp__PeerFd m = SP__PEER_FD__INIT;
@@ -495,6 +549,7 @@ static void on_role_exit(uv_process_t *proc, int64_t status, int sig)
     c->exit_status = !sig && status >= EX__BASE && status <= EX__MAX ? (int)status : 0;
     if (c->role == SP__ROLE__ROLE_SERVER)
         sp_count_clear(s->count, c->instance);
+    sp_meter_ended(sp_meters_part(s->meters, (unsigned)(1 + (c - s->child))));
     sp_port_close(c->port);
     c->port = NULL;
     uv_close((uv_handle_t *)proc, NULL);
@@ -577,6 +632,7 @@ static void start(struct child *c)
         (void)uv_process_kill(&c->proc, SIGKILL);
         return;
     }
+    tell_meters(s, c);
     tell_shared(s, c);
     tell_listeners(s, c);
     join_peers(s, c);
@@ -632,7 +688,7 @@ static int on_frame(struct sp_port *p, const struct sp_frame *f, struct sp_err *
     Sp__Ready *m;
 
     if (f->type != SP_MSG_READY)
-        return 0; /* counters are for the metrics to come */
+        return 0;
     sp_arena_init(&arena, 1 << 16);
     m = sp_frame_unpack(f, &arena);
     if (!m)
@@ -969,11 +1025,29 @@ static void clean_up(struct sup *s)
         forget(s, &s->sock[i]);
     if (s->count_fd >= 0)
         close(s->count_fd);
+    if (s->meters_fd >= 0)
+        close(s->meters_fd);
+    sp_meters_free(s->meters);
     sp_count_free(s->count);
     sp_material_free(s->material);
     sp_buf_free(&s->config_text);
     sp_conf_unref(s->conf);
     sp_wipe(s->cookie, sizeof s->cookie);
+}
+
+static int share_meters(struct sup *s)
+{
+    unsigned parts = (unsigned)(1 + s->children);
+    struct sp_err err;
+
+    s->meters = sp_meters_make(parts, &s->meters_fd, &err) == 0
+                    ? sp_meters_map(s->meters_fd, parts, &err)
+                    : NULL;
+    if (!s->meters)
+        return fail(s, EX_OSERR, err.text);
+    s->started_s = sp_wall_ms() / 1000;
+    sp_meter_use(sp_meters_part(s->meters, 0));
+    return 0;
 }
 
 int sp_supervise(const struct sp_serve_options *o)
@@ -982,7 +1056,7 @@ int sp_supervise(const struct sp_serve_options *o)
     struct sup *s = &sup;
 
     s->o = o;
-    s->count_fd = -1;
+    s->count_fd = s->meters_fd = -1;
     signal(SIGPIPE, SIG_IGN);
     umask(027);
     sp_log_setup(2, o->log_json, SP_LEVEL_INFO, "supervisor");
@@ -993,6 +1067,10 @@ int sp_supervise(const struct sp_serve_options *o)
     uv_loop_init(&s->loop);
     watch_signals(s);
     make_children(s);
+    if (share_meters(s) < 0) {
+        clean_up(s);
+        return s->status;
+    }
     for (size_t i = 0; i < s->children; i++)
         start(&s->child[i]);
     uv_run(&s->loop, UV_RUN_DEFAULT);

@@ -43,6 +43,7 @@
     X(SP_MSG_LISTENER,   listener_fd,        SUPERVISOR, NONE,       0, 1)             \
     X(SP_MSG_PEER,       peer_fd,            SUPERVISOR, NONE,       0, 1)             \
     X(SP_MSG_SHARED,     shared_fd,          SUPERVISOR, SERVER,     0, 1)             \
+    X(SP_MSG_METERS,     meters_fd,          SUPERVISOR, NONE,       0, 1)             \
     X(SP_MSG_DRAIN,      drain,              SUPERVISOR, NONE,       0, 0)             \
     X(SP_MSG_READY,      ready,              NONE,       SUPERVISOR, 0, 0)             \
     X(SP_MSG_COUNTERS,   counters,           NONE,       SUPERVISOR, 0, 0)             \
@@ -64,6 +65,8 @@
     X(SP_MSG_SPARE,      spare_file,         QUEUE,      SERVER,     0, 1)             \
     X(SP_MSG_SPARE_WANTED, spare_wanted,     SERVER,     QUEUE,      0, 0)             \
     X(SP_MSG_SPARE_DROPPED, spare_dropped,   SERVER,     QUEUE,      0, 0)             \
+    X(SP_MSG_TRACE_SET,  trace_set,          QUEUE,      SERVER,     0, 0)             \
+    X(SP_MSG_TRACED,     traced,             SERVER,     QUEUE,      0, 0)             \
     X(SP_MSG_HELD,       held,               DELIVERY,   QUEUE,      0, 0)             \
     X(SP_MSG_JOB,        job,                QUEUE,      DELIVERY,   1, 1)             \
     X(SP_MSG_JOB_CANCEL, job_cancel,         QUEUE,      DELIVERY,   0, 0)             \

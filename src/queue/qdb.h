@@ -56,6 +56,7 @@
     X(SP_Q_KEY_FORGET, "DELETE FROM submission WHERE message=?1")                                   \
     X(SP_Q_KEY_PRUNE, "DELETE FROM submission WHERE (user,key) IN (SELECT user,key FROM submission" \
                       " WHERE expires<=?1 LIMIT 512)")                                              \
+    X(SP_Q_OLDEST, "SELECT created FROM message ORDER BY id LIMIT 1")                               \
     X(SP_Q_COUNT, "SELECT (SELECT count(*) FROM message),"                                          \
                   "(SELECT count(*) FROM job WHERE status=0),"                                      \
                   "(SELECT count(*) FROM job WHERE status=1),(SELECT count(*) FROM history)")

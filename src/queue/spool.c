@@ -417,3 +417,15 @@ int sp_spool_count(struct sp_spool *s, struct sp_spool_counts *ret, struct sp_er
     ret->checkpoints = s->ckpt ? sp_qckpt_passes(s->ckpt) : 0;
     return 0;
 }
+
+int sp_spool_oldest(struct sp_spool *s, uint64_t *ret_ms, struct sp_err *err)
+{
+    sqlite3_stmt *st = sp_qdb_stmt(&s->db, SP_Q_OLDEST);
+    int rc = sp_qdb_step(&s->db, SP_Q_OLDEST, err);
+
+    if (rc < 0)
+        return rc;
+    *ret_ms = rc > 0 ? sp_qdb_u64(st, 0) : 0;
+    sp_qdb_end(&s->db, SP_Q_OLDEST);
+    return 0;
+}

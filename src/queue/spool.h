@@ -102,6 +102,8 @@ struct sp_spool_counts {
 };
 /* Walks the tables: for people who ask.  The queue role counts with its schedule. */
 int sp_spool_count(struct sp_spool *s, struct sp_spool_counts *ret, struct sp_err *err);
+/* When the oldest message came, one row's look; 0: there is none. */
+int sp_spool_oldest(struct sp_spool *s, uint64_t *ret_ms, struct sp_err *err);
 
 /* ---- large contents ------------------------------------------------------------ */
 

@@ -335,6 +335,7 @@ static const struct {
     {SP_CONF_TOP, "deduplicate", "0s", 0, 30 * 86400},
     {SP_CONF_TOP, "hops-max", "50", 5, 500},
     {SP_CONF_TOP, "alert-rate", "", 0, 0},
+    {SP_CONF_TOP, "metrics", "", 0, 0},
     {SP_CONF_LISTENER, "type", "submission", 0, 0},
     {SP_CONF_LISTENER, "proxies", "", 0, 0},
     {SP_CONF_LISTENER, "proxy-protocol", "yes", 0, 0},

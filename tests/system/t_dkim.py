@@ -230,6 +230,24 @@ def _():
                 check(verified(tmp, newest, records) == {s: True for s in want}, newest.decode())
 
 
+@test("a returned message is signed by a section for the host's own name")
+def _():
+    with work() as tmp:
+        section, record = make_key(tmp, "n1", domain="mail.example.org")
+        with server(tmp, more=section, routes="route x {\n    match = nowhere.example\n    to = bounce\n}\n") as srv:
+            smtp = smtplib.SMTP("localhost", srv.port)
+            smtp.starttls(context=ssl.create_default_context(cafile=srv.ca))
+            smtp.login(srv.user, srv.password)
+            smtp.sendmail(srv.address, ["x@nowhere.example"], (HEAD + "\r\nno route\r\n").encode())
+            smtp.quit()
+            notice = srv.mailbox("alice").wait(1)[0]
+            check(b"multipart/report" in notice and b"MAILER-DAEMON@mail.example.org" in notice, notice.decode())
+            head = notice.split(b"\n\n")[0]
+            check(head.count(b"DKIM-Signature:") == 1 and b"d=mail.example.org" in head, head.decode())
+            records = {record_name("n1", "mail.example.org"): record}
+            check(verified(tmp, notice, records) == {"n1": True}, notice.decode())
+
+
 @test("a key that is none is refused at start and at reload, in words; cert dkim never overwrites one")
 def _():
     with work() as tmp:
