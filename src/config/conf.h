@@ -182,6 +182,12 @@ enum sp_conf_route_tls {
     SP_CONF_RTLS_NONE, /* loopback and Unix sockets only */
 };
 
+/* Which addresses of local domains there are. */
+enum sp_conf_recipients {
+    SP_CONF_RECIPIENTS_KNOWN, /* accounts and aliases */
+    SP_CONF_RECIPIENTS_ANY,
+};
+
 enum sp_conf_cli_login {
     SP_CONF_CLOGIN_AUTO,
     SP_CONF_CLOGIN_EXPLICIT,
@@ -255,9 +261,12 @@ struct sp_conf_listener {
 struct sp_conf_route {
     struct sp_conf_head head;
     struct sp_conf_matches match; /* any one of them is enough; never empty */
-    enum sp_conf_to to;           /* not MX or PIPE in this version */
+    enum sp_conf_to to;           /* not MX in this version */
     struct sp_conf_addrs host; /* smarthost: in order of preference, port filled in */
     struct sp_conf_addrs lmtp; /* lmtp: the same */
+    struct sp_conf_list host_weights; /* empty, or one number from 1 to 1000 a host */
+    const char *ehlo_name;            /* NULL: hostname */
+    const char *source_address;       /* NULL or an address literal */
     enum sp_conf_route_tls tls;
     const char *tls_ca;   /* NULL: the system's store */
     const char *tls_name; /* NULL: the host as written */
@@ -271,6 +280,10 @@ struct sp_conf_route {
     const char *client_key;         /* client_certificate's file where not given */
     enum sp_conf_cli_login certificate_login;
     const char *path; /* maildir: absolute, with %u %d %% */
+    struct sp_conf_list command; /* pipe: program and arguments with %a %u %d %e %s %% */
+    uint64_t command_timeout_s;
+    const char *run_as; /* pipe: NULL, a system user, or "%u" */
+    const char *reason; /* bounce: NULL or the words for the sender */
     uint64_t concurrency;
     uint64_t connection_reuse; /* messages on one connection; 1: no reuse */
 };
@@ -339,6 +352,13 @@ struct sp_conf {
     struct sp_conf_rates alert_rate; /* messages of an account; empty: no alert */
     uint64_t message_size;
     struct sp_conf_list local_domains; /* lower case */
+    struct sp_conf_list alias_files;    /* absolute paths; empty: none */
+    const char *alias_database;         /* NULL: none */
+    const char *alias_query;            /* NULL: the usual one, see the table */
+    uint64_t alias_recipients_max;
+    struct sp_conf_list recipient_delimiter; /* one octet each */
+    enum sp_conf_recipients local_recipients;
+    const char *always_bcc; /* NULL: none */
     const char *gssapi_keytab;    /* NULL: no GSSAPI */
     const char *gssapi_principal; /* NULL: any key of it */
     const char *gssapi_realm;     /* NULL: principals keep their realm */

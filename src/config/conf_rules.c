@@ -7,6 +7,7 @@
  */
 #include "conf_in.h"
 
+#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -96,6 +97,37 @@ static bool all_loopback(const struct sp_conf_addrs *l)
         if (!loopback(&l->v[i]))
             return false;
     return true;
+}
+
+/* A name that the system may have: letters, digits, and what is usual in them. */
+static bool account_ok(const char *s)
+{
+    size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-");
+
+    return n > 0 && n <= 32 && s[n] == '\0' && s[0] != '-' && s[0] != '.';
+}
+
+static bool weight_ok(const char *s)
+{
+    uint64_t v;
+
+    return sp_str_u64(sp_str(s), 1000, &v) == 0 && v > 0;
+}
+
+static bool literal_ok(const char *s)
+{
+    unsigned char a[16];
+
+    return inet_pton(AF_INET, s, a) == 1 || inet_pton(AF_INET6, s, a) == 1;
+}
+
+/* It becomes part of a reply and of a notice. */
+static bool printable_ok(const char *s)
+{
+    for (const char *c = s; *c; c++)
+        if (*c < 32 || *c > 126)
+            return false;
+    return strlen(s) <= 300;
 }
 
 /* A rule whose question is one expression about l (the section's struct). */
@@ -243,6 +275,16 @@ ASK(key_alone, sp_conf_route, given(p, in, "client-key") && !l->client_certifica
 ASK(clear_certificate, sp_conf_route, l->to == SP_CONF_TO_SMARTHOST && l->client_certificate && l->tls == SP_CONF_RTLS_NONE)
 ASK(login_alone, sp_conf_route, given(p, in, "certificate-login") && !l->client_certificate)
 ASK(clear_check, sp_conf_route, l->tls == SP_CONF_RTLS_NONE && (l->tls_ca || l->tls_name || l->server_pin.n))
+ASK(relative_aliases, sp_conf, l->alias_files.v[word][0] != '/')
+ASK(odd_delimiter, sp_conf, strlen(l->recipient_delimiter.v[word]) != 1 || !strchr("+-=_.#!~", l->recipient_delimiter.v[word][0]))
+ASK(no_command, sp_conf_route, given(p, in, "to") && l->to == SP_CONF_TO_PIPE && l->command.n == 0)
+ASK(relative_program, sp_conf_route, l->command.n && l->command.v[0][0] != '/')
+ASK(odd_run_as, sp_conf_route, l->run_as && strcmp(l->run_as, "%u") != 0 && !account_ok(l->run_as))
+ASK(root_run_as, sp_conf_route, l->run_as && strcmp(l->run_as, "root") == 0)
+ASK(odd_weight, sp_conf_route, !weight_ok(l->host_weights.v[word]))
+ASK(few_weights, sp_conf_route, l->host_weights.n && l->host_weights.n != l->host.n)
+ASK(odd_source, sp_conf_route, l->source_address && !literal_ok(l->source_address))
+ASK(odd_reason, sp_conf_route, l->reason && !printable_ok(l->reason))
 ASK(ticket_nobody, sp_conf_listener, is_ticket(l->auth_tls.v[word]) && !given(p, p->top, "gssapi-keytab"))
 ASK(clear_ticket_nobody, sp_conf_listener, is_ticket(l->auth_clear.v[word]) && !given(p, p->top, "gssapi-keytab"))
 ASK(token_nobody, sp_conf_listener, is_token(l->auth_tls.v[word]) && !p->first[SP_CONF_OAUTH])
@@ -313,6 +355,11 @@ static const struct rule rules[] = {
     {SP_CONF_TOP, 0, "data-directory", {"control-socket"}, long_socket,
      "the path of the control socket, control in this directory, has more than 107 octets",
      "control-socket = /run/sallyport/control", "the system allows no more for a socket; give it a place of its own"},
+
+    {SP_CONF_TOP, EACH, "alias-files", {NULL}, relative_aliases,
+     "is no absolute path", "alias-files = /etc/aliases", NULL},
+    {SP_CONF_TOP, EACH, "recipient-delimiter", {NULL}, odd_delimiter,
+     "is not one of + - = _ . # ! ~", "recipient-delimiter = +", NULL},
 
     {SP_CONF_TLS, LACK, "certificate", {NULL}, tls_no_cert,
      "there is no certificate", "certificate = /etc/letsencrypt/live/mail.example.org/fullchain.pem", NULL},
@@ -423,6 +470,23 @@ static const struct rule rules[] = {
      "certificate-login needs client-certificate", "client-certificate = /etc/sallyport/client.pem", NULL},
     {SP_CONF_ROUTE, 0, "tls", {"tls-ca", "tls-name", "server-pin"}, clear_check,
      "tls-ca, tls-name and server-pin have nothing to check with tls = none", "tls = required", NULL},
+    {SP_CONF_ROUTE, LACK, "command", {"to"}, no_command,
+     "a command is wanted, but none is given", "command = /usr/bin/procmail -d %u", NULL},
+    {SP_CONF_ROUTE, 0, "command", {NULL}, relative_program,
+     "the program needs an absolute path: there is no shell to look for it",
+     "command = /usr/bin/procmail -d %u", NULL},
+    {SP_CONF_ROUTE, 0, "run-as", {NULL}, odd_run_as,
+     "this is not the name of a system user", "run-as = vmail", NULL},
+    {SP_CONF_ROUTE, 0, "run-as", {NULL}, root_run_as,
+     "no command is ever run as root", "run-as = vmail", NULL},
+    {SP_CONF_ROUTE, EACH, "host-weights", {NULL}, odd_weight,
+     "is not a number from 1 to 1000", "host-weights = 3 1", NULL},
+    {SP_CONF_ROUTE, 0, "host-weights", {"host"}, few_weights,
+     "there must be one weight for each host", "host-weights = 3 1", NULL},
+    {SP_CONF_ROUTE, 0, "source-address", {NULL}, odd_source,
+     "this is no address", "source-address = 192.0.2.25", NULL},
+    {SP_CONF_ROUTE, 0, "reason", {NULL}, odd_reason,
+     "the words must be ASCII, and at most 300 octets", "reason = \"this mailbox was closed\"", NULL},
     {SP_CONF_ROUTE, WARN, "path", {"to"}, one_maildir,
      "there is no %u in it: the mail of all users goes to one Maildir", NULL, NULL},
 
@@ -474,13 +538,15 @@ static const struct {
       "certificate-login", "auth-list-with-certificate", "auth-clear", "auth-tls", "require-binding",
       "lenient-ehlo", "legacy-auth-line", "tls-min"}},
     {SP_CONF_ROUTE, "to", "unless to = smarthost", 1u << SP_CONF_TO_SMARTHOST,
-     {"host", "user", "password-file", "token-file", "token-command", "client-certificate", "client-key",
+     {"host", "host-weights", "user", "password-file", "token-file", "token-command", "client-certificate", "client-key",
       "certificate-login"}},
     {SP_CONF_ROUTE, "to", "unless to = lmtp", 1u << SP_CONF_TO_LMTP, {"lmtp"}},
     {SP_CONF_ROUTE, "to", "unless to = smarthost or lmtp",
      1u << SP_CONF_TO_SMARTHOST | 1u << SP_CONF_TO_LMTP,
-     {"tls", "tls-ca", "tls-name", "server-pin", "connection-reuse"}},
+     {"tls", "tls-ca", "tls-name", "server-pin", "connection-reuse", "ehlo-name", "source-address"}},
     {SP_CONF_ROUTE, "to", "unless to = maildir", 1u << SP_CONF_TO_MAILDIR, {"path"}},
+    {SP_CONF_ROUTE, "to", "unless to = pipe", 1u << SP_CONF_TO_PIPE, {"command", "command-timeout", "run-as"}},
+    {SP_CONF_ROUTE, "to", "unless to = bounce", 1u << SP_CONF_TO_BOUNCE, {"reason"}},
 };
 /* clang-format on */
 

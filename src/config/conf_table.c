@@ -39,7 +39,8 @@ WORDS(w_cert_list, W("all"), W("external"), W("password"));
 WORDS(w_tls_min, W("TLSv1.2"), W("TLSv1.3"));
 WORDS(w_sender_check, W("envelope+header"), W("envelope"), W("off"));
 WORDS(w_to, W("smarthost"), W("lmtp"), W("maildir"), W("discard"), W("bounce"),
-      LATER("mx"), LATER("pipe"));
+      LATER("mx"), W("pipe"));
+WORDS(w_recipients, W("known"), W("any"));
 WORDS(w_route_tls, W("required"), W("opportunistic"), W("implicit"), W("none"));
 WORDS(w_cli_login, W("auto"), W("explicit"), W("implicit"));
 /* IANA's spellings.  EXTERNAL is here so that its refusal can say why. */
@@ -208,6 +209,35 @@ static const struct sp_conf_key keys[] = {
      .def_doc = "none", .example = "200/h 1000/d",
      .doc = "When an account sends more messages than this, the event account.busy is logged, once an hour: an "
             "account that suddenly sends much may be in a stranger's hands.  Nothing is refused; user-messages does that."},
+
+    {"alias-files", SP_CONF_TOP, LIST(SP_CONF_TEXTS, sp_conf_list, sp_conf, alias_files, ""), V01,
+     .def_doc = "none", .example = "/etc/aliases /etc/sallyport/virtual",
+     .doc = "Files of aliases, in the syntax of /etc/aliases: `name: target, target`.  A name is a local part "
+            "(of every local domain), a whole address of any domain, or @example.org for whatever else is "
+            "addressed there.  See doc/routing.md.  They are read again within seconds when they change, and so are "
+            "the lists that they include."},
+    {"alias-database", SP_CONF_TOP, STRING(SP_CONF_PATH, sp_conf, alias_database, NULL), V01,
+     .def_doc = "none", .example = "/var/lib/mailadmin/aliases.sqlite",
+     .doc = "An SQLite database that is asked for aliases that no file has.  The service's user must be able to "
+            "read it."},
+    {"alias-query", SP_CONF_TOP, STRING(SP_CONF_TEXT, sp_conf, alias_query, NULL), V01,
+     .def_doc = "SELECT target FROM aliases WHERE name = ?1", .example = "\"SELECT goto FROM alias WHERE address = ?1 AND active\"",
+     .doc = "What alias-database is asked.  ?1 is the name in lower case: a whole address, a local part of a local "
+            "domain, or @example.org.  Each row is one target or several with commas between them."},
+    {"alias-recipients-max", SP_CONF_TOP, NUM(sp_conf, alias_recipients_max, "1000", 1, 10000), V01, .example = "200",
+     .doc = "How many recipients one address may become by its aliases."},
+    {"recipient-delimiter", SP_CONF_TOP, LIST(SP_CONF_TEXTS, sp_conf_list, sp_conf, recipient_delimiter, "+"), V01,
+     .example = "+ -",
+     .doc = "What parts a local part from its extension: mail for alice+lists@example.org is alice's, unless there is "
+            "an alias or a mailbox of the whole name.  Write the key with nothing behind it for none."},
+    {"local-recipients", SP_CONF_TOP, ENUM(sp_conf, local_recipients, "known", w_recipients), V01, .example = "any",
+     .doc = "Which addresses of local-domains there are where mail is kept in Maildirs or given to a command: those "
+            "of accounts (sallyport user) and aliases, every other is refused (known), or any.  A mail store behind "
+            "LMTP knows for itself."},
+    {"always-bcc", SP_CONF_TOP, STRING(SP_CONF_MAILBOX, sp_conf, always_bcc, NULL), V01,
+     .def_doc = "nobody", .example = "archive@example.org",
+     .doc = "Gets a copy of every message that is accepted, unseen by the others.  What cannot be delivered there is "
+            "not reported to the sender."},
 
     {"gssapi-keytab", SP_CONF_TOP, STRING(SP_CONF_PATH, sp_conf, gssapi_keytab, NULL), V01,
      .def_doc = "none", .example = "/etc/sallyport/smtp.keytab",
@@ -443,12 +473,24 @@ static const struct sp_conf_key keys[] = {
      .def_doc = "none; it must be given", .example = "smarthost",
      .doc = "What happens to the mail.  smarthost: it is given to another server (host).  lmtp: "
             "to a mail store such as Dovecot (lmtp).  maildir: it is written to Maildirs (path).  "
-            "discard: it is thrown away.  bounce: it is returned to the sender.  mx (direct "
-            "delivery to the Internet) and pipe (a command) are not in this version."},
+            "pipe: to a program (command).  "
+            "discard: it is thrown away.  bounce: it is returned to the sender (reason).  mx (direct "
+            "delivery to the Internet) is not in this version."},
     {"host", SP_CONF_ROUTE, LIST(SP_CONF_HOSTS, sp_conf_addrs, sp_conf_route, host, ""), V01,
      .def_doc = "none; to = smarthost needs it", .example = "mx.example.org:587",
      .doc = "The smart hosts, in order of preference: a name or an address, and a port where "
             "it is not 587 (465 with tls = implicit)."},
+    {"host-weights", SP_CONF_ROUTE, LIST(SP_CONF_TEXTS, sp_conf_list, sp_conf_route, host_weights, ""), V01,
+     .def_doc = "none: the first that works", .example = "3",
+     .doc = "One number from 1 to 1000 for each host: connections are shared among them in this proportion, instead of "
+            "all going to the first.  The others still are what is tried when one fails."},
+    {"ehlo-name", SP_CONF_ROUTE, STRING(SP_CONF_DOMAIN, sp_conf_route, ehlo_name, NULL), V01,
+     .def_doc = "hostname", .example = "out.example.org",
+     .doc = "The name that is said in EHLO and LHLO on this route."},
+    {"source-address", SP_CONF_ROUTE, STRING(SP_CONF_TEXT, sp_conf_route, source_address, NULL), V01,
+     .def_doc = "what the system chooses", .example = "192.0.2.25",
+     .doc = "The address of this machine that connections come from.  Only next hops with an address of the same family "
+            "can be reached."},
     {"lmtp", SP_CONF_ROUTE, LIST(SP_CONF_HOSTS, sp_conf_addrs, sp_conf_route, lmtp, ""), V01,
      .def_doc = "none; to = lmtp needs it", .example = "unix:/run/dovecot/lmtp",
      .doc = "Where the mail store takes LMTP: a Unix socket, or a host and a port (24 where "
@@ -505,6 +547,21 @@ static const struct sp_conf_key keys[] = {
      .def_doc = "mail/%d/%u in the data directory", .example = "/var/mail/%d/%u",
      .doc = "The Maildir of a recipient with to = maildir.  %d is the domain of the address, %u "
             "what is before the @, both in lower case and made safe for a file name; %% is a %."},
+    {"command", SP_CONF_ROUTE, LIST(SP_CONF_TEXTS, sp_conf_list, sp_conf_route, command, ""), V01,
+     .def_doc = "none; to = pipe needs it", .example = "/usr/bin/procmail -a %e -d %u",
+     .doc = "A program, with an absolute path, and its arguments; it gets the message on its standard input, once for "
+            "each recipient.  There is no shell.  In an argument %a is the address, %u what is before the @, %d its "
+            "domain, %e the extension that was left off, %s the sender, %% a %.  An address that would begin an argument with a "
+            "hyphen is refused.  What an exit status means is in doc/routing.md."},
+    {"command-timeout", SP_CONF_ROUTE, DURATION(sp_conf_route, command_timeout_s, "5m", 1, 1 * HOUR), V01, .example = "1m",
+     .doc = "The command is killed after this time, and the mail is tried again later."},
+    {"run-as", SP_CONF_ROUTE, STRING(SP_CONF_TEXT, sp_conf_route, run_as, NULL), V01,
+     .def_doc = "the service's user", .example = "vmail",
+     .doc = "The system user whom the command is run as, or %u: the one whose name the local part is.  It needs a "
+            "service that was started by root.  The command is never run as root."},
+    {"reason", SP_CONF_ROUTE, STRING(SP_CONF_TEXT, sp_conf_route, reason, NULL), V01,
+     .def_doc = "refused by configuration", .example = "\"this mailbox was closed\"",
+     .doc = "What the sender is told with to = bounce."},
     {"concurrency", SP_CONF_ROUTE, NUM(sp_conf_route, concurrency, "10", 1, 1000), V01,
      .example = "5",
      .doc = "The most connections at a time, or deliveries where no connection is made."},

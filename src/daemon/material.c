@@ -1,6 +1,7 @@
 /* material.c - see material.h. */
 #include "material.h"
 
+#include "alias.h"
 #include "alloc.h"
 #include "dkim.h"
 #include "err.h"
@@ -16,9 +17,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { FILE_MAX = 4 << 20, FILES_MAX = 4096 };
+enum {
+    FILE_MAX = 4 << 20,
+    FILES_MAX = 4096,
+    ALIASES_MAX = 2 << 20, /* all files: they travel in one message to a role */
+};
 
-enum owner { FOR_SERVER = 1, FOR_DELIVERY = 2, FOR_AUTH = 4, FOR_QUEUE = 8 };
+enum owner { FOR_SERVER = 1, FOR_DELIVERY = 2, FOR_AUTH = 4, FOR_QUEUE = 8, FOR_LOCAL = 16 };
 
 struct item {
     unsigned owner;   /* who gets it */
@@ -36,6 +41,8 @@ struct sp_material {
     size_t n;
     struct pair *pair;
     size_t n_pairs;
+    char **list; /* paths that alias files include, there or not */
+    size_t n_lists;
 };
 
 static void item_free(struct item *it)
@@ -50,6 +57,9 @@ void sp_material_free(struct sp_material *m)
         return;
     for (size_t i = 0; i < m->n; i++)
         item_free(&m->item[i]);
+    while (m->n_lists)
+        sp_free(m->list[--m->n_lists]);
+    sp_free(m->list);
     sp_free(m->item);
     sp_free(m->pair);
     sp_free(m);
@@ -275,6 +285,113 @@ static int add_dkim(struct sp_material *m, const struct sp_conf_dkim *d,
     return 0;
 }
 
+/* ---- aliases ---- */
+
+static void stamp_file(const char *path, uint64_t *h)
+{
+    struct stat st;
+
+    if (!path)
+        return;
+    if (stat(path, &st) < 0)
+        memset(&st, 0, sizeof st);
+    *h = (*h ^ (uint64_t)st.st_ino) * 0x100000001b3u;
+    *h = (*h ^ (uint64_t)st.st_size) * 0x100000001b3u;
+    *h = (*h ^ (uint64_t)st.st_mtim.tv_sec) * 0x100000001b3u;
+    *h = (*h ^ (uint64_t)st.st_mtim.tv_nsec) * 0x100000001b3u;
+}
+
+struct alias_reading {
+    struct sp_material *m;
+    struct sp_buf *problems;
+    size_t octets;
+};
+
+static struct sp_str alias_text(void *arg, const char *path)
+{
+    struct alias_reading *r = arg;
+
+    for (size_t i = 0; i < r->m->n; i++)
+        if (strcmp(r->m->item[i].path, path) == 0)
+            return sp_buf_view(&r->m->item[i].content);
+    return (struct sp_str){NULL, 0};
+}
+
+static void note_list(struct sp_material *m, const char *path)
+{
+    char **v = sp_realloc(m->list, (m->n_lists + 1) * sizeof *v);
+
+    if (!v)
+        return;
+    m->list = v;
+    m->list[m->n_lists] = sp_strdup(path);
+    m->n_lists += m->list[m->n_lists] != NULL;
+}
+
+/* A list that is not there keeps its mail waiting and nothing else from working. */
+static struct sp_str list_text(void *arg, const char *path)
+{
+    struct alias_reading *r = arg;
+    struct sp_str text = alias_text(r, path);
+    struct sp_buf trouble;
+    long at;
+
+    note_list(r->m, path);
+    if (text.p)
+        return text;
+    sp_buf_init(&trouble, 4096);
+    at = add(r->m, path, FOR_AUTH, "warning: alias list", "", &trouble);
+    if (at < 0)
+        (void)sp_buf_str(r->problems, sp_buf_view(&trouble));
+    sp_buf_free(&trouble);
+    if (at >= 0) {
+        r->octets += r->m->item[at].content.n;
+        text = sp_buf_view(&r->m->item[at].content);
+    }
+    /* An empty file is a list without members, not one that cannot be read. */
+    return at >= 0 && !text.p ? (struct sp_str){"", 0} : text;
+}
+
+static void alias_note(void *arg, const char *file, unsigned line, const char *text)
+{
+    struct alias_reading *r = arg;
+
+    (void)sp_buf_printf(r->problems, "warning: %s:%u: %s\n", file, line, text);
+}
+
+/* The lists that files name, and those that these name, are read along with them. */
+static int add_aliases(struct sp_material *m, const struct sp_conf *c, struct sp_buf *problems)
+{
+    struct alias_reading r = {m, problems, 0};
+    struct sp_alias *a = sp_alias_new();
+    const char *path;
+    int rc = a ? 0 : -SP_ENOMEM;
+
+    for (size_t i = 0; i < c->alias_files.n && rc == 0; i++) {
+        long at = add(m, c->alias_files.v[i], FOR_AUTH | FOR_LOCAL, "aliases", "", problems);
+
+        rc = at < 0 ? -1
+                    : sp_alias_read(a, sp_buf_view(&m->item[at].content),
+                                    c->alias_files.v[i], alias_note, &r);
+        r.octets += at < 0 ? 0 : m->item[at].content.n;
+    }
+    for (size_t i = 0; rc == 0 && (path = sp_alias_include(a, i)); i++) {
+        struct sp_str text = list_text(&r, path);
+
+        if (text.p)
+            rc = sp_alias_list(a, path, text, alias_note, &r);
+    }
+    sp_alias_free(a);
+    if (rc == 0 && r.octets > ALIASES_MAX) {
+        (void)sp_buf_printf(problems,
+                            "aliases: %zu octets of files are too many, %d are possible; "
+                            "alias-database has no such limit\n",
+                            r.octets, ALIASES_MAX);
+        rc = -1;
+    }
+    return rc;
+}
+
 struct sp_material *sp_material_read(const struct sp_conf *c, struct sp_buf *problems)
 {
     struct sp_material *m = sp_alloc(sizeof *m);
@@ -296,6 +413,8 @@ struct sp_material *sp_material_read(const struct sp_conf *c, struct sp_buf *pro
     for (size_t i = 0; m && i < c->n_dkim; i++)
         if (add_dkim(m, &c->dkim[i], problems) < 0)
             rc = -1;
+    if (m && add_aliases(m, c, problems) < 0)
+        rc = -1;
     if (rc < 0) {
         sp_material_free(m);
         return NULL;
@@ -354,6 +473,7 @@ int sp_material_share(const struct sp_material *m, Sp__Role role, Sp__Setup *s)
                      : role == SP__ROLE__ROLE_DELIVERY ? FOR_DELIVERY
                      : role == SP__ROLE__ROLE_AUTH     ? FOR_AUTH
                      : role == SP__ROLE__ROLE_QUEUE    ? FOR_QUEUE
+                     : role == SP__ROLE__ROLE_LOCAL    ? FOR_LOCAL
                                                        : 0;
     int rc = 0;
 
@@ -371,23 +491,19 @@ int sp_material_share(const struct sp_material *m, Sp__Role role, Sp__Setup *s)
     return rc;
 }
 
-static void stamp_file(const char *path, uint64_t *h)
+/* What alias files include is known only from reading them. */
+static uint64_t stamp_lists(const struct sp_material *m)
 {
-    struct stat st;
+    uint64_t h = 0;
 
-    if (!path)
-        return;
-    if (stat(path, &st) < 0)
-        memset(&st, 0, sizeof st);
-    *h = (*h ^ (uint64_t)st.st_ino) * 0x100000001b3u;
-    *h = (*h ^ (uint64_t)st.st_size) * 0x100000001b3u;
-    *h = (*h ^ (uint64_t)st.st_mtim.tv_sec) * 0x100000001b3u;
-    *h = (*h ^ (uint64_t)st.st_mtim.tv_nsec) * 0x100000001b3u;
+    for (size_t i = 0; m && i < m->n_lists; i++)
+        stamp_file(m->list[i], &h);
+    return h;
 }
 
-uint64_t sp_material_stamp(const struct sp_conf *c)
+uint64_t sp_material_stamp(const struct sp_conf *c, const struct sp_material *m)
 {
-    uint64_t h = 0xcbf29ce484222325u;
+    uint64_t h = 0xcbf29ce484222325u ^ stamp_lists(m);
 
     for (size_t i = 0; i < c->n_tls; i++) {
         stamp_file(c->tls[i].certificate, &h);
@@ -411,5 +527,7 @@ uint64_t sp_material_stamp(const struct sp_conf *c)
     }
     for (size_t i = 0; i < c->n_dkim; i++)
         stamp_file(c->dkim[i].key, &h);
+    for (size_t i = 0; i < c->alias_files.n; i++)
+        stamp_file(c->alias_files.v[i], &h);
     return h;
 }

@@ -3,8 +3,8 @@
  *
  * The supervisor reads it all at start and at each reload, checks that it fits together,
  * and gives each role only its share: private keys of listeners to server, the material
- * of routes to delivery, that of oauth sections to auth, DKIM keys to queue, nothing to
- * local.
+ * of routes to delivery, that of oauth sections and aliases to auth, DKIM keys to queue,
+ * alias files to local: it runs no command that they do not name.
  */
 #ifndef SP_MATERIAL_H
 #define SP_MATERIAL_H
@@ -29,7 +29,8 @@ int sp_material_tls(const struct sp_material *m, const struct sp_conf_listener *
 int sp_material_share(const struct sp_material *m, Sp__Role role, Sp__Setup *s);
 void sp_material_unshare(Sp__Setup *s);
 
-/* The fingerprint of all file times and sizes: differs when something changed on disk. */
-uint64_t sp_material_stamp(const struct sp_conf *c);
+/* The fingerprint of all file times and sizes: differs when something changed on disk.
+ * m: what was read before, which names the lists of alias files; may be NULL. */
+uint64_t sp_material_stamp(const struct sp_conf *c, const struct sp_material *m);
 
 #endif

@@ -399,14 +399,22 @@ static Sp__Role role_for(const struct sp_conf_route *r)
 {
     if (!r || r->to == SP_CONF_TO_DISCARD || r->to == SP_CONF_TO_BOUNCE)
         return SP__ROLE__ROLE_NONE;
-    return r->to == SP_CONF_TO_MAILDIR ? SP__ROLE__ROLE_LOCAL : SP__ROLE__ROLE_DELIVERY;
+    return r->to == SP_CONF_TO_MAILDIR || r->to == SP_CONF_TO_PIPE ? SP__ROLE__ROLE_LOCAL : SP__ROLE__ROLE_DELIVERY;
 }
+
+/* Where an alias leads that is no address: a command or file, or nowhere. */
+static const struct sp_conf_route programs = {.head.name = "aliases", .to = SP_CONF_TO_PIPE},
+                                  nowhere = {.head.name = "aliases",
+                                             .to = SP_CONF_TO_BOUNCE,
+                                             .reason = "there is no such mailbox here"};
 
 static const struct sp_conf_route *route_of(const struct sp_conf *c,
                                             const Sp__Envelope *env, size_t i)
 {
     const Sp__Recipient *r = env->rcpt[i];
 
+    if (r->deliver.len)
+        return r->deliver.data[0] == '!' ? &nowhere : &programs;
     return sp_conf_route_for(
         c, (struct sp_str){(char *)r->address.data, r->address.len},
         (struct sp_str){(char *)env->reverse_path.data, env->reverse_path.len},
@@ -502,8 +510,10 @@ static void ourselves(struct q_flight *f, const struct sp_conf_route *route, boo
         own_outcome(f, index, SP__ACTION__ACTION_DELIVERED, 250, "2.0.0",
                     "discarded by configuration", route->head.name);
     else
-        own_outcome(f, index, SP__ACTION__ACTION_BOUNCE, 550, "5.7.1",
-                    "refused by configuration", route->head.name);
+        own_outcome(f, index, SP__ACTION__ACTION_BOUNCE, 550,
+                    route == &nowhere ? "5.1.1" : "5.7.1",
+                    route->reason ? route->reason : "refused by configuration",
+                    route->head.name);
 }
 
 /* Sorts the recipients of a leased job by their routes and sends each group off.

@@ -8,6 +8,7 @@
  */
 #include "role.h"
 
+#include "aliases.h"
 #include "alloc.h"
 #include "certmap.h"
 #include "err.h"
@@ -66,6 +67,7 @@ struct auth {
     struct sp_auth_cache *cache;
     struct sp_throttle *throttle;
     struct sp_tokens *tokens;
+    struct sp_aliases *aliases;
     struct client *clients;
     uint8_t fake_key[32];
     uint32_t iterations;
@@ -849,6 +851,53 @@ static void check(struct client *c, const Sp__IdentityCheck *m)
     sp_user_free(r.user);
 }
 
+/* ---- recipients ---- */
+
+static const struct {
+    uint32_t code;
+    const char *enhanced;
+} by_verdict[] = {
+    [SP_ALIAS_SAME] = {250, "2.1.5"},    [SP_ALIAS_BECOMES] = {250, "2.1.5"},
+    [SP_ALIAS_UNKNOWN] = {550, "5.1.1"}, [SP_ALIAS_LOOP] = {550, "5.4.6"},
+    [SP_ALIAS_TOO_MANY] = {550, "5.4.6"}, [SP_ALIAS_TEMPORARY] = {451, "4.3.0"},
+};
+
+static ProtobufCBinaryData octets(struct sp_str s)
+{
+    return (ProtobufCBinaryData){s.n, (uint8_t *)(uintptr_t)s.p};
+}
+
+/* The arena is that of the frame: it lasts until the answer is packed. */
+static void recipient(struct client *c, const Sp__RecipientLook *m)
+{
+    Sp__RecipientResult out = SP__RECIPIENT_RESULT__INIT;
+    struct sp_arena *arena = &c->a->arena;
+    struct sp_alias_result r;
+    Sp__Recipient *to;
+
+    sp_aliases_expand(c->a->aliases, c->a->users, text_of(m->address), arena, &r);
+    if (r.verdict == SP_ALIAS_BECOMES) {
+        out.to = sp_arena_alloc(arena, r.n * sizeof *out.to);
+        to = sp_arena_alloc(arena, r.n * sizeof *to);
+        for (; out.to && to && out.n_to < r.n; out.n_to++) {
+            sp__recipient__init(&to[out.n_to]);
+            to[out.n_to].address = octets(r.to[out.n_to].address);
+            to[out.n_to].deliver = octets(r.to[out.n_to].deliver);
+            out.to[out.n_to] = &to[out.n_to];
+        }
+        if (!out.to || !to) {
+            r.verdict = SP_ALIAS_TEMPORARY;
+            r.why = "out of memory";
+        }
+    }
+    out.session = m->session;
+    out.index = m->index;
+    out.code = by_verdict[r.verdict].code;
+    out.enhanced = (char *)(uintptr_t)by_verdict[r.verdict].enhanced;
+    out.text = (char *)(uintptr_t)(out.code == 250 ? "recipient ok" : r.why);
+    (void)sp_port_say(c->port, SP_MSG_RCPT_RESULT, &out.base);
+}
+
 /* ---- changes ---- */
 
 struct change_list {
@@ -932,6 +981,9 @@ static int on_frame(struct sp_port *port, const struct sp_frame *f, struct sp_er
         break;
     case SP_MSG_ID_CHECK:
         check(c, m);
+        break;
+    case SP_MSG_RCPT_LOOK:
+        recipient(c, m);
         break;
     }
     sp_arena_reset(&c->a->arena); /* wipes: passwords were in it */
@@ -1019,10 +1071,16 @@ static int open_users(struct auth *a, const struct sp_conf *conf, struct sp_err 
     return 0;
 }
 
+static struct sp_str setup_text(void *arg, const char *path)
+{
+    return sp_setup_file(arg, path);
+}
+
 static int on_setup(struct sp_role *r, const Sp__Setup *s, struct sp_conf *conf,
                     struct sp_err *err)
 {
     struct auth *a = r->self;
+    struct sp_aliases *aliases;
     int rc;
 
     if (!a) {
@@ -1030,7 +1088,7 @@ static int on_setup(struct sp_role *r, const Sp__Setup *s, struct sp_conf *conf,
         if (!a)
             return sp_err_nomem(err);
         a->role = r;
-        sp_arena_init(&a->arena, 4 << 20);
+        sp_arena_init(&a->arena, 16 << 20);
         a->cache = sp_auth_cache_new(CACHE_ENTRIES, 0);
         a->throttle = sp_throttle_new(0, 0);
         a->tokens = sp_tokens_new(&r->loop);
@@ -1042,9 +1100,17 @@ static int on_setup(struct sp_role *r, const Sp__Setup *s, struct sp_conf *conf,
         uv_timer_start(&a->changes, on_changes, CHANGES_MS, CHANGES_MS);
         r->self = a;
     }
-    rc = sp_tokens_setup(a->tokens, conf, s, err);
+    /* What is wrong in a file the supervisor has said. */
+    rc = sp_aliases_new(conf, setup_text, (void *)(uintptr_t)s, NULL, NULL, &aliases, err);
     if (rc < 0)
         return rc;
+    rc = sp_tokens_setup(a->tokens, conf, s, err);
+    if (rc < 0) {
+        sp_aliases_free(aliases);
+        return rc;
+    }
+    sp_aliases_free(a->aliases);
+    a->aliases = aliases;
     sp_conf_unref(a->conf);
     a->conf = sp_conf_ref(conf);
     return 0;

@@ -17,6 +17,7 @@
 #include "secret.h"
 #include "stored.h"
 #include "talk.h"
+#include "text.h"
 #include "wallclock.h"
 
 #include <stdio.h>
@@ -49,6 +50,7 @@ struct link { /* one connection */
     struct sp_talk *talk;
     struct job *job;
     size_t host; /* index into the route's list */
+    size_t left; /* hosts behind it that were not tried for this connection */
     uint64_t sent;
     bool ready, quitting;
     bool wants_token; /* it waits for the route's token-command */
@@ -465,7 +467,31 @@ static void on_ready(struct sp_talk *t, enum sp_cli_login login, enum sp_mech me
     serve(l->dest);
 }
 
-static int open_link(struct dest *x, size_t host, struct sp_err *err);
+static int open_link(struct dest *x, size_t host, size_t left, struct sp_err *err);
+
+static size_t hosts_of(const struct sp_conf_route *r)
+{
+    return r->to == SP_CONF_TO_LMTP ? r->lmtp.n : r->host.n;
+}
+
+/* Where a new connection goes first: by the order of the list, or by weights. */
+static size_t first_host(const struct sp_conf_route *r)
+{
+    uint64_t weight[64], sum = 0;
+    uint32_t at = 0;
+    size_t n = r->host_weights.n < 64 ? r->host_weights.n : 64, i = 0;
+
+    for (size_t k = 0; k < n; k++) {
+        if (sp_str_u64(sp_str(r->host_weights.v[k]), 1000, &weight[k]) < 0)
+            weight[k] = 0;
+        sum += weight[k];
+    }
+    if (sum == 0 || uv_random(NULL, NULL, &at, sizeof at, 0, NULL) < 0)
+        return 0;
+    for (at %= (uint32_t)sum; i + 1 < n && at >= weight[i]; i++)
+        at -= (uint32_t)weight[i];
+    return i;
+}
 
 /* Another connection shows that the host can be talked to. */
 static bool others_work(const struct link *l)
@@ -480,7 +506,6 @@ static void on_failed(struct sp_talk *t, const struct sp_talk_failure *f, void *
 {
     struct link *l = arg;
     struct dest *x = l->dest;
-    size_t hosts = x->route->to == SP_CONF_TO_LMTP ? x->route->lmtp.n : x->route->host.n;
     struct sp_str words = sp_str(f->words);
     /* MAIL refused for want of a login is about us, not about this mail. */
     enum sp_cli_stage stage = f->need_login ? SP_STAGE_AUTH : f->stage;
@@ -501,7 +526,7 @@ static void on_failed(struct sp_talk *t, const struct sp_talk_failure *f, void *
     x->failed_ms = uv_now(&x->d->role->loop);
     if (others_work(l))
         return;
-    if (l->host + 1 < hosts && open_link(x, l->host + 1, &err) == 0)
+    if (l->left && open_link(x, (l->host + 1) % hosts_of(x->route), l->left - 1, &err) == 0)
         return;
     sp_log(SP_LOG_WARNING, "", SP_KVS("route", x->route->head.name),
            SP_KVS("reason", f->words));
@@ -621,7 +646,8 @@ static void talk_options(struct dest *x, struct link *l, size_t host, struct sp_
     o->tls_bare = x->bare;
     o->secret = ask_secret;
     o->secret_arg = l;
-    o->cli.helo = x->conf->hostname;
+    o->dial.source = r->source_address;
+    o->cli.helo = r->ehlo_name ? r->ehlo_name : x->conf->hostname;
     o->cli.lmtp = lmtp;
     o->cli.tls = r->tls == SP_CONF_RTLS_REQUIRED        ? SP_CLI_TLS_REQUIRED
                  : r->tls == SP_CONF_RTLS_IMPLICIT      ? SP_CLI_TLS_IMPLICIT
@@ -639,7 +665,7 @@ static void talk_options(struct dest *x, struct link *l, size_t host, struct sp_
     o->cli.login_required = o->cli.have_password || o->cli.have_token;
 }
 
-static int open_link(struct dest *x, size_t host, struct sp_err *err)
+static int open_link(struct dest *x, size_t host, size_t left, struct sp_err *err)
 {
     struct link *l = sp_alloc(sizeof *l);
     struct sp_talk_opts o;
@@ -648,6 +674,7 @@ static int open_link(struct dest *x, size_t host, struct sp_err *err)
         return sp_err_nomem(err);
     l->dest = x;
     l->host = host;
+    l->left = left;
     snprintf(l->where, sizeof l->where, "%s",
              x->route->to == SP_CONF_TO_LMTP ? x->route->lmtp.v[host].text
                                              : x->route->host.v[host].text);
@@ -684,7 +711,7 @@ static void serve(struct dest *x)
     if (x->n_links && x->failed_ms && now - x->failed_ms < PAUSE_MS)
         return;
     while (waiting > opening && x->n_links < x->route->concurrency) {
-        if (open_link(x, 0, &err) < 0) {
+        if (open_link(x, first_host(x->route), hosts_of(x->route) - 1, &err) < 0) {
             sp_log(SP_LOG_WARNING, "", SP_KVS("reason", err.text));
             return;
         }

@@ -112,6 +112,7 @@ enum srv_wait {
     SRV_WAIT_RECERT,   /* whose is the certificate now?  Then SRV_WAIT_STILL */
     SRV_WAIT_HOLDER,   /* a required one: may its account still act as who logged in? */
     SRV_WAIT_STILL,    /* is the login still good?  Then MAIL goes on */
+    SRV_WAIT_RCPT,     /* what do these recipients become? */
     SRV_WAIT_SPARE,
     SRV_WAIT_QUEUE,
 };
@@ -156,6 +157,7 @@ struct srv_session {
     struct sp_arena cert_arena;
 
     struct srv_message *msg;
+    uint32_t asked_rcpts; /* recipients that auth was asked about, in this session */
     uint16_t submits; /* of this session: part of the tag, see srv_message.c */
     uint64_t messages, octets_in, octets_out;
 };
@@ -168,6 +170,7 @@ void srv_session_auth_frame(struct srv *srv, const struct sp_frame *f, void *m);
 void srv_session_auth_gone(struct srv *srv);
 /* Counts the client's address; false: too many sessions from it, and it was answered. */
 bool srv_session_count_address(struct srv_session *s);
+int srv_session_ask(struct srv_session *s, enum sp_msg type, const ProtobufCMessage *m);
 /* Asks auth who that is; got_result() goes on. */
 int srv_session_ask_named(struct srv_session *s, const char *name);
 void srv_session_orphan_done(struct srv_session *s); /* the last answer came: free it */
@@ -177,6 +180,8 @@ void srv_session_log_refusal(struct srv_session *s, const char *stage, int code,
 /* srv_message.c.  Each answers its event, now or later. */
 void srv_message_mail(struct srv_session *s, const struct sp_mail *m);
 void srv_message_rcpt(struct srv_session *s, const struct sp_rcpt *r, size_t n);
+/* r NULL: auth is gone, and nobody will answer. */
+void srv_message_recipient(struct srv_session *s, const Sp__RecipientResult *r);
 void srv_message_data(struct srv_session *s, uint64_t size_hint);
 void srv_message_body(struct srv_session *s, struct sp_str octets);
 void srv_message_end(struct srv_session *s, uint64_t size, bool body8, bool header8);

@@ -2,6 +2,7 @@
 #include "server_role.h"
 
 #include "addr.h"
+#include "aliases.h"
 #include "alloc.h"
 #include "fixup.h"
 #include "stored.h"
@@ -27,6 +28,9 @@ struct srv_message {
     int failed_errno;
     uint64_t size;          /* octets received */
     struct srv_key key;
+    struct rcpt_ask *ask; /* the group of RCPT that is being answered */
+    size_t asks, open;    /* open: auth was asked and has not answered */
+    uint32_t first_ask;   /* what auth calls the first of them */
 };
 
 static ProtobufCBinaryData keep(struct srv_message *m, struct sp_str s, bool *ok)
@@ -61,7 +65,7 @@ void srv_message_forget(struct srv_session *s)
             *at = s->next_spare;
             break;
         }
-    if (s->wait == SRV_WAIT_SPARE)
+    if (s->wait == SRV_WAIT_SPARE || s->wait == SRV_WAIT_RCPT)
         s->wait = SRV_WAIT_NOTHING;
     if (m->in_file)
         srv_spare_drop(s->srv, &m->spare);
@@ -250,7 +254,7 @@ void srv_message_mail(struct srv_session *s, const struct sp_mail *p)
 /* ---- RCPT ---- */
 
 /* The place of this address in the table: its own, or the free one where it belongs. */
-static uint32_t *place(struct srv_message *m, struct sp_str address)
+static uint32_t *place(struct srv_message *m, struct sp_str address, struct sp_str deliver)
 {
     size_t mask = 2 * m->rcpt_room - 1;
     uint32_t h = 2166136261u;
@@ -260,7 +264,8 @@ static uint32_t *place(struct srv_message *m, struct sp_str address)
     for (size_t at = h & mask;; at = (at + 1) & mask) {
         const Sp__Recipient *r = m->seen[at] ? m->env.rcpt[m->seen[at] - 1] : NULL;
 
-        if (!r || sp_str_eq((struct sp_str){(char *)r->address.data, r->address.len}, address))
+        if (!r || (sp_str_eq(sp_pb_str(r->address), address) &&
+                   sp_str_eq(sp_pb_str(r->deliver), deliver)))
             return &m->seen[at];
     }
 }
@@ -279,29 +284,31 @@ static int more_room(struct srv_message *m)
     m->seen = seen;
     m->rcpt_room = room;
     for (size_t i = 0; i < m->env.n_rcpt; i++)
-        *place(m, (struct sp_str){(char *)v[i]->address.data, v[i]->address.len}) =
-            (uint32_t)i + 1;
+        *place(m, sp_pb_str(v[i]->address), sp_pb_str(v[i]->deliver)) = (uint32_t)i + 1;
     return 0;
 }
 
 /* Named twice, an address still gets the message once; the first naming counts. */
-static int add_rcpt(struct srv_message *m, const struct sp_rcpt *r, const struct sp_addr *a)
+static int add_rcpt(struct srv_message *m, const Sp__Recipient *r)
 {
+    struct sp_str address = sp_pb_str(r->address), deliver = sp_pb_str(r->deliver);
     Sp__Recipient *x;
     uint32_t *at;
     bool ok = true;
 
     if (m->env.n_rcpt == m->rcpt_room && more_room(m) < 0)
         return -SP_ENOMEM;
-    at = place(m, sp_addr_text(a));
+    at = place(m, address, deliver);
     if (*at)
         return 0;
     x = sp_arena_alloc(&m->arena, sizeof *x);
     if (!x)
         return -SP_ENOMEM;
     sp__recipient__init(x);
-    x->address = keep(m, sp_addr_text(a), &ok);
-    x->orcpt = keep(m, r->orcpt, &ok);
+    x->address = keep(m, address, &ok);
+    x->deliver = keep(m, deliver, &ok);
+    x->original = keep(m, sp_pb_str(r->original), &ok);
+    x->orcpt = keep(m, sp_pb_str(r->orcpt), &ok);
     x->notify = r->notify;
     if (!ok)
         return -SP_ENOMEM;
@@ -315,11 +322,28 @@ static struct sp_reply no(int code, int e1, int e2, int e3, const char *text)
     return (struct sp_reply){code, {e1, e2, e3}, sp_str(text)};
 }
 
+/* One RCPT of the group that is being answered. */
+struct rcpt_ask {
+    Sp__Recipient said;      /* as the client gave it, canonical */
+    Sp__RecipientResult *is; /* what auth says; NULL: nobody was asked, or not yet */
+    struct sp_reply reply;   /* code 0: not decided */
+    struct srv_words words;
+    bool asked;
+};
+
+static bool has_route(const struct srv_session *s, struct sp_str address)
+{
+    return sp_conf_route_for(s->listener->conf, address, sp_pb_str(s->msg->env.reverse_path),
+                             sp_str(s->who ? s->who->user : "")) != NULL;
+}
+
+/* What can be said before anybody is asked; code 0: it is fine so far. */
 static struct sp_reply judge_rcpt(struct srv_session *s, const struct sp_rcpt *r,
-                                  struct srv_words *w)
+                                  struct rcpt_ask *ret)
 {
     struct srv_message *m = s->msg;
     struct sp_addr a;
+    bool ok = true;
 
     switch (sp_addr_parse(r->path,
                           SP_ADDR_POSTMASTER | (m->env.smtputf8 ? SP_ADDR_UTF8_OK : 0), &a)) {
@@ -334,31 +358,164 @@ static struct sp_reply judge_rcpt(struct srv_session *s, const struct sp_rcpt *r
     }
     if (a.at == a.n) /* <postmaster>: RFC 5321 4.1.1.3 */
         (void)sp_addr_parse(sp_str(s->listener->conf->postmaster), SP_ADDR_UTF8_OK, &a);
+    sp__recipient__init(&ret->said);
+    ret->said.address = keep(m, sp_addr_text(&a), &ok);
+    ret->said.orcpt = keep(m, r->orcpt, &ok);
+    ret->said.notify = r->notify;
+    if (!ok)
+        return no(451, 4, 3, 0, "out of memory; try again later");
+    return no(0, 0, 0, 0, "");
+}
+
+/* Limits, by what is in the message already: earlier ones of the group count. */
+static struct sp_reply judge_limits(struct srv_session *s, struct srv_words *w)
+{
+    const struct srv_message *m = s->msg;
+
     if (s->who && s->who->recipients_max && m->env.n_rcpt >= s->who->recipients_max)
         return no(452, 4, 5, 3, "too many recipients for this account; send the rest in "
                                 "another message");
     if (!srv_limit_fits(s, 1, (uint32_t)m->env.n_rcpt + 1, false, w))
         return no(451, 4, 7, 1, w->text);
-    if (!sp_conf_route_for(s->listener->conf, sp_addr_text(&a),
-                           (struct sp_str){(char *)m->env.reverse_path.data,
-                                           m->env.reverse_path.len},
-                           sp_str(s->who ? s->who->user : "")))
-        return no(550, 5, 1, 2, "no route to this domain is configured here");
-    if (add_rcpt(m, r, &a) < 0)
-        return no(451, 4, 3, 0, "out of memory; try again later");
+    return no(0, 0, 0, 0, "");
+}
+
+static struct sp_reply by_auth(const Sp__RecipientResult *r, struct srv_words *w)
+{
+    int e[3] = {0, 0, 0};
+
+    (void)sscanf(r->enhanced, "%d.%d.%d", &e[0], &e[1], &e[2]);
+    (void)snprintf(w->text, sizeof w->text, "%.200s", r->text);
+    return no(r->code == 451 ? 451 : 550, r->code == 451 ? 4 : 5, e[1], e[2], w->text);
+}
+
+/* Into the envelope: itself, or what it becomes. */
+static struct sp_reply take_rcpt(struct srv_session *s, struct rcpt_ask *k)
+{
+    struct srv_message *m = s->msg;
+    const struct sp_reply lost = no(451, 4, 3, 0, "out of memory; try again later");
+    const struct sp_reply no_way = no(550, 5, 1, 2, "no route to this domain is configured here");
+    size_t n = k->is ? k->is->n_to : 0, ways = 0;
+
+    if (k->asked && !k->is)
+        return no(451, 4, 3, 0, "recipients cannot be looked up just now; try again later");
+    if (k->is && k->is->code != 250)
+        return by_auth(k->is, &k->words);
+    if (m->env.n_rcpt + n > SP_STORED_RCPT_MAX)
+        return no(452, 4, 5, 3, "too many recipients; send the rest in another message");
+    if (n == 0)
+        return !has_route(s, sp_pb_str(k->said.address)) ? no_way
+               : add_rcpt(m, &k->said) < 0               ? lost
+                                                         : no(250, 2, 1, 5, "recipient ok");
+    /* A member of a list to whom no route leads is returned by the queue; the others get
+     * theirs. */
+    for (size_t i = 0; i < n; i++)
+        ways += k->is->to[i]->deliver.len || has_route(s, sp_pb_str(k->is->to[i]->address));
+    if (ways == 0)
+        return no_way;
+    for (size_t i = 0; i < n; i++) {
+        Sp__Recipient r = k->said; /* RFC 3461 5.2.7: what was asked for holds for each */
+
+        r.address = k->is->to[i]->address;
+        r.deliver = k->is->to[i]->deliver;
+        r.original = k->said.address;
+        if (add_rcpt(m, &r) < 0)
+            return lost;
+    }
     return no(250, 2, 1, 5, "recipient ok");
+}
+
+static void answer_group(struct srv_session *s)
+{
+    struct srv_message *m = s->msg;
+    size_t n = m->asks;
+
+    m->asks = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct rcpt_ask *k = &m->ask[i];
+        struct srv_words w;
+        struct sp_reply limits;
+
+        if (k->reply.code == 0) {
+            limits = judge_limits(s, &w);
+            k->reply = limits.code ? limits : take_rcpt(s, k);
+        }
+        if (k->reply.code >= 400)
+            srv_session_log_refusal(s, "RCPT", k->reply.code, k->reply.text.p);
+        (void)sp_srv_rcpt(s->engine, i, &k->reply);
+    }
+}
+
+static bool ask_auth(struct srv_session *s, struct rcpt_ask *k, uint32_t index)
+{
+    Sp__RecipientLook look = SP__RECIPIENT_LOOK__INIT;
+
+    look.session = s->key;
+    look.index = index;
+    look.address = k->said.address;
+    look.user = s->who ? s->who->user : look.user;
+    return srv_session_ask(s, SP_MSG_RCPT_LOOK, &look.base) == 0;
 }
 
 void srv_message_rcpt(struct srv_session *s, const struct sp_rcpt *r, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
-        struct srv_words w;
-        struct sp_reply reply = judge_rcpt(s, &r[i], &w);
+    struct srv_message *m = s->msg;
 
-        if (reply.code >= 400)
-            srv_session_log_refusal(s, "RCPT", reply.code, reply.text.p);
-        (void)sp_srv_rcpt(s->engine, i, &reply);
+    m->ask = sp_arena_alloc(&m->arena, n * sizeof *m->ask);
+    m->asks = m->ask ? n : 0;
+    m->open = 0;
+    m->first_ask = s->asked_rcpts;
+    s->asked_rcpts += (uint32_t)n;
+    for (size_t i = 0; i < n; i++) {
+        struct sp_reply lost = no(451, 4, 3, 0, "out of memory; try again later");
+        struct rcpt_ask *k = m->ask ? &m->ask[i] : NULL;
+
+        if (!k) {
+            (void)sp_srv_rcpt(s->engine, i, &lost);
+            continue;
+        }
+        k->reply = judge_rcpt(s, &r[i], k);
+        k->asked = k->reply.code == 0 &&
+                   sp_aliases_matter(s->listener->conf, sp_pb_str(k->said.address));
+        if (k->asked && ask_auth(s, k, m->first_ask + (uint32_t)i))
+            m->open++;
     }
+    if (m->open)
+        s->wait = SRV_WAIT_RCPT;
+    else
+        answer_group(s);
+}
+
+static Sp__RecipientResult *copy_result(struct srv_message *m, const Sp__RecipientResult *r)
+{
+    struct sp_buf b;
+    Sp__RecipientResult *copy;
+
+    sp_buf_init(&b, SP_FRAME_META_MAX);
+    copy = sp_pb_pack(&r->base, &b) < 0
+               ? NULL
+               : sp_pb_unpack(&sp__recipient_result__descriptor, sp_buf_view(&b), &m->arena);
+    sp_buf_free(&b);
+    return copy;
+}
+
+void srv_message_recipient(struct srv_session *s, const Sp__RecipientResult *r)
+{
+    struct srv_message *m = s->msg;
+    uint32_t i = m && r ? r->index - m->first_ask : 0;
+
+    if (s->wait != SRV_WAIT_RCPT || !m || s->closing)
+        return;
+    if (r) {
+        if (i >= m->asks || !m->ask[i].asked || m->ask[i].is)
+            return; /* of a group that is over */
+        m->ask[i].is = copy_result(m, r);
+        if (--m->open)
+            return;
+    }
+    s->wait = SRV_WAIT_NOTHING;
+    answer_group(s);
+    srv_session_pump(s);
 }
 
 /* ---- DATA, octets ---- */
@@ -524,9 +681,9 @@ static int received_field(struct srv_session *s, struct sp_buf *out)
     }
     if (l->trace_identity && s->who)
         t.identity = sp_str(s->who->user);
-    if (e->n_rcpt == 1)
-        t.only_recipient = (struct sp_str){(char *)e->rcpt[0]->address.data,
-                                           e->rcpt[0]->address.len};
+    if (e->n_rcpt == 1) /* as it was addressed: what it becomes is nobody's business */
+        t.only_recipient = sp_pb_str(e->rcpt[0]->original.len ? e->rcpt[0]->original
+                                                              : e->rcpt[0]->address);
     return sp_trace_received(out, &t);
 }
 
@@ -716,6 +873,19 @@ static int fill_identity(struct srv_session *s)
     return ok ? 0 : -SP_ENOMEM;
 }
 
+/* The archive's copy.  It is no business of the sender's, who hears nothing of it. */
+static int add_bcc(struct srv_session *s)
+{
+    const char *to = s->listener->conf->always_bcc;
+    Sp__Recipient r = SP__RECIPIENT__INIT;
+
+    if (!to)
+        return 0;
+    r.address = (ProtobufCBinaryData){strlen(to), (uint8_t *)(uintptr_t)to};
+    r.notify = 1; /* NEVER: RFC 3461 4.1 */
+    return add_rcpt(s->msg, &r);
+}
+
 /* Last of all: what was refused before costs nothing. */
 static bool charge(struct srv_session *s)
 {
@@ -741,7 +911,7 @@ void srv_message_end(struct srv_session *s, uint64_t size, bool body8, bool head
     s->msg->env.has_8bit_body = body8;
     s->msg->env.has_8bit_header = header8;
     if (content_ok(s) && prepare(s, &prefix, &plan) && charge(s)) {
-        sent = fill_identity(s) == 0 && submit(s, &prefix) == 0;
+        sent = fill_identity(s) == 0 && add_bcc(s) == 0 && submit(s, &prefix) == 0;
         if (!sent)
             (void)refuse(s, "dot", 451, 4, 3, 0, "the queue is busy; try again later");
     }

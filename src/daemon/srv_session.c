@@ -145,7 +145,7 @@ static void log_tls(struct srv_session *s, const struct sp_tls_facts *f)
            SP_KVS("sni", f->sni), SP_KVS("certificate", hex));
 }
 
-static int ask_auth(struct srv_session *s, enum sp_msg type, const ProtobufCMessage *m)
+int srv_session_ask(struct srv_session *s, enum sp_msg type, const ProtobufCMessage *m)
 {
     if (!s->srv->auth || sp_port_full(s->srv->auth))
         return -SP_EAGAIN;
@@ -166,7 +166,7 @@ static int ask_certificate(struct srv_session *s, const struct sp_tls_verdict *v
     m.chain_reason = (char *)(uintptr_t)v->chain_why;
     m.listener = (char *)(uintptr_t)s->listener->l->head.name;
     if (rc >= 0)
-        rc = ask_auth(s, SP_MSG_CERT_LOOK, &m.base);
+        rc = srv_session_ask(s, SP_MSG_CERT_LOOK, &m.base);
     sp_buf_free(&der);
     return rc;
 }
@@ -288,7 +288,7 @@ static int ask_password(struct srv_session *s, const struct sp_srv_event *ev)
     m.client_address = s->address;
     m.certificate_required = s->listener->policy.cert_want == SP_CERT_WANT_REQUIRED;
     m.certificate_user = (char *)(uintptr_t)cert_user(s);
-    return ask_auth(s, SP_MSG_PASSWORD, &m.base);
+    return srv_session_ask(s, SP_MSG_PASSWORD, &m.base);
 }
 
 static int ask_external(struct srv_session *s, const struct sp_srv_event *ev,
@@ -313,7 +313,7 @@ static int ask_external(struct srv_session *s, const struct sp_srv_event *ev,
     m.listener = (char *)(uintptr_t)s->listener->l->head.name;
     m.client_address = s->address;
     if (rc >= 0)
-        rc = ask_auth(s, SP_MSG_EXTERNAL, &m.base);
+        rc = srv_session_ask(s, SP_MSG_EXTERNAL, &m.base);
     sp_buf_free(&der);
     return rc;
 }
@@ -328,7 +328,7 @@ static int ask_challenge(struct srv_session *s, const struct sp_srv_event *ev)
     if (!ev->u.auth.first) {
         step.session = s->key;
         step.token = bin(ev->u.auth.token);
-        return ask_auth(s, SP_MSG_AUTH_STEP, &step.base);
+        return srv_session_ask(s, SP_MSG_AUTH_STEP, &step.base);
     }
     for (size_t i = 0; i < 2; i++) {
         int n = sp_conn_in_tls(s->conn) ? sp_conn_binding(s->conn, bindings[i],
@@ -353,7 +353,7 @@ static int ask_challenge(struct srv_session *s, const struct sp_srv_event *ev)
                     s->listener->policy.mechs_tls &
                         (SP_MECH_BIT(SP_MECH_SCRAM_SHA_256_PLUS) |
                          SP_MECH_BIT(SP_MECH_SCRAM_SHA_1_PLUS));
-    return ask_auth(s, SP_MSG_AUTH_START, &m.base);
+    return srv_session_ask(s, SP_MSG_AUTH_START, &m.base);
 }
 
 /* The certificate stopped to count since the handshake: EXTERNAL is not offered any
@@ -625,6 +625,11 @@ void srv_session_auth_frame(struct srv *srv, const struct sp_frame *f, void *m)
         if (s)
             got_challenge(s, m);
         return;
+    case SP_MSG_RCPT_RESULT:
+        s = srv_session_find(srv, ((Sp__RecipientResult *)m)->session);
+        if (s)
+            srv_message_recipient(s, m);
+        return;
     case SP_MSG_CERT_RESULT:
         s = srv_session_find(srv, ((Sp__CertificateResult *)m)->session);
         if (s)
@@ -653,6 +658,8 @@ void srv_session_auth_gone(struct srv *srv)
                  s->wait == SRV_WAIT_HOLDER || s->wait == SRV_WAIT_PEER ||
                  s->wait == SRV_WAIT_XCLIENT)
             got_result(s, &failed);
+        else if (s->wait == SRV_WAIT_RCPT)
+            srv_message_recipient(s, NULL);
         if (srv->slot[i] == s)
             s->check_still = s->who != NULL; /* a change may have been missed */
     }
@@ -696,7 +703,7 @@ static int ask_still(struct srv_session *s, const char *user, const char *login)
         m.generation = own_secret(s) ? s->who->generation : 0;
         m.by_token = by_token(s->who);
     }
-    return ask_auth(s, SP_MSG_ID_CHECK, &m.base);
+    return srv_session_ask(s, SP_MSG_ID_CHECK, &m.base);
 }
 
 int srv_session_ask_named(struct srv_session *s, const char *name)
@@ -723,7 +730,7 @@ static void ask_holder(struct srv_session *s)
     m.user = s->who->login;
     m.login = (char *)(uintptr_t)cert_user(s);
     s->wait = SRV_WAIT_HOLDER;
-    if (ask_auth(s, SP_MSG_ID_CHECK, &m.base) == 0)
+    if (srv_session_ask(s, SP_MSG_ID_CHECK, &m.base) == 0)
         return;
     s->wait = SRV_WAIT_NOTHING;
     (void)sp_srv_replyf(s->engine, 451, 4, 3, 0, "try again later");

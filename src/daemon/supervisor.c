@@ -561,6 +561,15 @@ static void on_role_exit(uv_process_t *proc, int64_t status, int sig)
     lost_role(c);
 }
 
+/* Then the local role leaves root itself, and keeps the right to become these users. */
+static bool runs_as_others(const struct sp_conf *c)
+{
+    for (size_t i = 0; i < c->n_routes; i++)
+        if (c->routes[i].run_as)
+            return true;
+    return false;
+}
+
 /* Channel ends must not be inherited by other children: everything we open is CLOEXEC,
  * and the one end the child needs is given to it as descriptor 3. */
 static int spawn(struct child *c)
@@ -581,7 +590,7 @@ static int spawn(struct child *c)
 
     snprintf(role, sizeof role, "%s", sp_role_name(c->role));
     snprintf(instance, sizeof instance, "%u", c->instance);
-    if (s->drop) {
+    if (s->drop && !(c->role == SP__ROLE__ROLE_LOCAL && runs_as_others(s->conf))) {
         o.flags = UV_PROCESS_SETUID | UV_PROCESS_SETGID; /* and no further groups */
         o.uid = s->uid;
         o.gid = s->gid;
@@ -811,7 +820,7 @@ static void reload(struct sup *s)
         sp_conf_unref(c);
         return;
     }
-    s->stamp = sp_material_stamp(c);
+    s->stamp = sp_material_stamp(c, m);
     put_in_force(s, c, m);
 }
 
@@ -836,13 +845,15 @@ static void on_watch(uv_timer_t *t)
         s->crl_ms = uv_now(&s->loop) + CRL_MS;
         sp_renew_own_crl(s->conf);
     }
-    stamp = sp_material_stamp(s->conf);
+    stamp = sp_material_stamp(s->conf, s->material);
     if (s->phase != RUNNING || stamp == s->stamp)
         return;
     s->stamp = stamp;
     m = read_material(s->conf, SP_LOG_RELOAD_REFUSED);
-    if (m)
+    if (m) {
+        s->stamp = sp_material_stamp(s->conf, m); /* it may name other lists */
         put_in_force(s, sp_conf_ref(s->conf), m);
+    }
 }
 
 /* ---- the end ---- */
@@ -992,7 +1003,7 @@ static int prepare(struct sup *s)
         s->status = EX_CONFIG;
         return -1;
     }
-    s->stamp = sp_material_stamp(s->conf);
+    s->stamp = sp_material_stamp(s->conf, s->material);
     if (open_sockets_patiently(s, &err) < 0)
         return fail(s, err.cls == SP_CLASS_TEMPORARY ? EX_TEMPFAIL : EX_CONFIG, err.text);
     if (set_config_text(s) < 0 || RAND_bytes(s->cookie, sizeof s->cookie) != 1)

@@ -19,9 +19,7 @@
 #ifndef SP_MAILDIR_H
 #define SP_MAILDIR_H
 
-#include "sallyport.pb-c.h"
-
-#include <sallyport/types.h>
+#include "mailtext.h"
 
 #define SP_MAILDIR_PATH_MAX 1024
 
@@ -30,19 +28,6 @@
 int sp_maildir_path(const char *template, struct sp_str address, char *ret, size_t cap,
                     struct sp_err *err);
 
-struct sp_maildir_mail {
-    const Sp__Envelope *env;
-    struct sp_str to; /* this recipient: Delivered-To */
-    struct sp_str prefix;
-    struct sp_str content; /* p NULL: it is in fd, from its beginning */
-    int fd;
-    const char *id;       /* queue id: part of the file's name */
-    const char *hostname;
-    uint64_t now_ms;
-    /* It may have been delivered before, by a process that died: cur/ is looked through,
-     * which costs a reading of that folder.  new/ is looked at in any case. */
-    bool again;
-};
 /* The result for what was there already. */
 enum { SP_MAILDIR_BEFORE = 1 };
 /* Makes the Maildir where it is not there (the folder above it, too).  0, or

@@ -477,6 +477,16 @@ int sp_alias_list(struct sp_alias *a, const char *path, struct sp_str text,
     return 0;
 }
 
+bool sp_alias_programs(const struct sp_alias *a, struct sp_str deliver)
+{
+    for (size_t i = 0; i < a->n; i++)
+        for (const struct target *t = a->entry[i].to; t; t = t->next)
+            if ((t->kind == COMMAND || t->kind == INTO_FILE) &&
+                sp_str_is(deliver, t->text))
+                return true;
+    return false;
+}
+
 /* ---- expansion ---- */
 
 struct expanding {

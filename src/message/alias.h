@@ -61,6 +61,9 @@ int sp_alias_list(struct sp_alias *a, const char *path, struct sp_str text,
                   sp_alias_note *note, void *arg);
 size_t sp_alias_count(const struct sp_alias *a); /* entries */
 
+/* Does an entry of an alias file name this command ("|...") or file ("/...")? */
+bool sp_alias_programs(const struct sp_alias *a, struct sp_str deliver);
+
 struct sp_alias_rules {
     const struct sp_alias *table; /* NULL: none */
     const char *delimiter;        /* each octet parts a local part from its extension */

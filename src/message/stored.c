@@ -134,6 +134,18 @@ static bool notify_ok(uint32_t bits)
     return bits <= 15 && (!(bits & 1) || bits == 1);
 }
 
+/* Where an alias leads that is no address. */
+static bool deliver_ok(struct sp_str s)
+{
+    if (s.n == 0)
+        return true;
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] < 32 || s.p[i] == 127)
+            return false;
+    return s.n <= SP_STORED_DELIVER_MAX &&
+           (s.p[0] == '|' || s.p[0] == '/' || s.p[0] == '!');
+}
+
 static int check_rcpt(const Sp__Envelope *env, struct sp_err *err)
 {
     struct sp_addr a;
@@ -154,6 +166,8 @@ static int check_rcpt(const Sp__Envelope *env, struct sp_err *err)
             return bad(err, "NOTIFY bits that cannot be");
         if (r->orcpt.len > 1000 || r->original.len > SP_ADDR_TEXT_MAX)
             return bad(err, "ORCPT or original address too long");
+        if (!deliver_ok(bytes(r->deliver)))
+            return bad(err, "a recipient is to be delivered in no way that there is");
     }
     return 0;
 }

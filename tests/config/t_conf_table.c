@@ -26,7 +26,12 @@ static const struct {
     {"route", "match", NULL, "to = discard\n"},
     {"route", "to", "smarthost", "match = *\nhost = mx.example.org\n"},
     {"route", "to", "lmtp", "match = *\nlmtp = unix:/run/lmtp\n"},
+    {"route", "to", "pipe", "match = *\ncommand = /bin/cat\n"},
     {"route", "to", NULL, "match = *\n"},
+    {"route", "command", NULL, "match = *\nto = pipe\n"},
+    {"route", "command-timeout", NULL, "match = *\nto = pipe\ncommand = /bin/cat\n"},
+    {"route", "run-as", NULL, "match = *\nto = pipe\ncommand = /bin/cat\n"},
+    {"route", "reason", NULL, "match = *\nto = bounce\n"},
     {"route", "host", NULL, "match = *\nto = smarthost\n"},
     {"route", "lmtp", NULL, "match = *\nto = lmtp\n"},
     {"route", "path", NULL, "match = *\nto = maildir\n"},
@@ -204,7 +209,7 @@ TEST("every key survives dump and parse at its default")
     for (size_t i = 0; i < n; i++)
         /* Without a host their routes mean nothing: errors.txt has that. */
         if (k[i].def && strcmp(k[i].name, "host") != 0 &&
-            strcmp(k[i].name, "lmtp") != 0)
+            strcmp(k[i].name, "lmtp") != 0 && strcmp(k[i].name, "command") != 0)
             takes(&k[i], k[i].def, k[i].def);
 }
 
@@ -367,6 +372,10 @@ static const struct {
     {SP_CONF_LISTENER, "trace-identity", "no", 0, 0},
     {SP_CONF_LISTENER, "trace-hide-client", "no", 0, 0},
     {SP_CONF_ROUTE, "certificate-login", "auto", 0, 0},
+    {SP_CONF_ROUTE, "command-timeout", "5m", 1, 3600},
+    {SP_CONF_TOP, "alias-recipients-max", "1000", 1, 10000},
+    {SP_CONF_TOP, "recipient-delimiter", "+", 0, 0},
+    {SP_CONF_TOP, "local-recipients", "known", 0, 0},
     {SP_CONF_OAUTH, "user-claim", "email", 0, 0},
     {SP_CONF_OAUTH, "leeway", "1m", 0, 300},
     {SP_CONF_OAUTH, "introspection-timeout", "10s", 1, 60},

@@ -447,7 +447,7 @@ class Sallyport(Server):
     """routes and more: text of the configuration, see sallyport.conf(5)."""
     name = "sallyport"
 
-    def __init__(self, tmp, routes="", more="", listener=""):
+    def __init__(self, tmp, routes="", more="", listener="", recipients="any"):
         super().__init__(tmp, "sallyport")
         owner = "nobody" if os.geteuid() == 0 else None
         store = self.data / "data"
@@ -458,7 +458,7 @@ class Sallyport(Server):
         self.config = self.data / "sallyport.conf"
         self.config.write_text(
             f"hostname = mail.example.org\ndata-directory = {store}\n"
-            f"local-domains = {self.local_domain}\n"
+            f"local-domains = {self.local_domain}\nlocal-recipients = {recipients}\n"
             + ("user = nobody\ngroup = nogroup\n" if owner else "")
             + f"{more}\n"
             f"tls main {{\n    certificate = {self.certificate}\n    key = {self.key}\n}}\n"

@@ -5,6 +5,7 @@
     hop.answers["."] = ["250 2.0.0 one", "550 5.0.0 two"]     # LMTP: one for each recipient
     ... hop.port ...
     hop.taken                # [(sender, [recipients], octets with CRLF)]
+    hop.peers                # the address of each connection
 
 answers: by verb ("", the banner; EHLO, MAIL, RCPT, DATA, ".", QUIT) a reply, a function
 of the line that gives one, or None: what a friendly server says.  A reply of "" closes
@@ -21,7 +22,7 @@ class Scripted:
     def __init__(self, lmtp=False, tls=None, port=0, lists=(), auth="PLAIN", client_ca=None):
         self.lmtp, self.tls, self.lists, self.auth = lmtp, tls, lists, auth
         self.client_ca = client_ca
-        self.answers, self.taken, self.lines, self.sessions = {}, [], [], 0
+        self.answers, self.taken, self.lines, self.sessions, self.peers = {}, [], [], 0, []
         self.socket = socket.create_server(("127.0.0.1", port))
         self.port = self.socket.getsockname()[1]
         threading.Thread(target=self._serve, daemon=True).start()
@@ -40,10 +41,11 @@ class Scripted:
     def _serve(self):
         while True:
             try:
-                c, _ = self.socket.accept()
+                c, peer = self.socket.accept()
             except OSError:
                 return
             self.sessions += 1
+            self.peers.append(peer[0])
             threading.Thread(target=self._guarded, args=(c,), daemon=True).start()
 
     def _guarded(self, c):
