@@ -328,7 +328,7 @@ const struct sp_command sp_cmd_route = {
     .name = "route",
     .summary = "say where mail for an address would go, and why",
     .usage = "ADDRESS [--sender ADDRESS] [--user ACCOUNT]",
-    .more = "Aliases, route, next hops and what they must prove are those of the "
-            "configuration as it is on disk.  Nothing is sent.",
+    .more = "Aliases, route, next hops and what they must prove are those of the\n"
+            "configuration as it is on disk.  Nothing is sent.\n",
     .options = options,
     .run = run_route};
