@@ -141,9 +141,14 @@ SP_FINDING(STARTTLS_AFTER_EHLO, .id = "starttls-after-ehlo", .check = SP_C_P09, 
     .why = "A client has to read first that it is offered.", .rfc = "RFC 3207 section 4")
 
 SP_CHECK(P43, .id = "P43", .title = "long lines",
-    .asks = "Sends an AUTH line of 5300 octets for a mechanism that nobody has.",
+    .asks = "Sends a command line of 512 octets, and an AUTH line of 5300 octets for a mechanism that nobody has.",
     .tier = SP_TIER_GENTLE, .needs = SP_NEEDS_STARTTLS)
 
+SP_FINDING(COMMAND_LINE_TAKEN, .id = "command-line-taken", .check = SP_C_P43, .severity = SP_SEV_GOOD,
+    .sentence = "A command line of 512 octets is read.", .why = "Addresses may be long.", .rfc = "RFC 5321 section 4.5.3.1.4")
+SP_FINDING(COMMAND_LINE_REFUSED, .id = "command-line-refused", .check = SP_C_P43, .severity = SP_SEV_ADVICE,
+    .sentence = "A command line of 512 octets is refused (%1).", .why = "Mail with long addresses does not get through.",
+    .rfc = "RFC 5321 section 4.5.3.1.4", .change = "Take command lines of 512 octets and more.", .postfix = "line_length_limit")
 SP_FINDING(LONG_AUTH_LINE, .id = "long-auth-line", .check = SP_C_P43, .severity = SP_SEV_GOOD,
     .sentence = "An AUTH line of 5300 octets is read (%1).",
     .why = "Tokens and tickets are that long.", .rfc = "RFC 4954 section 4")
@@ -457,6 +462,12 @@ SP_FINDING(CERT_NOT_ASKED, .id = "cert-not-asked", .check = SP_C_P34, .severity 
     .sentence = "No client certificate is asked for.", .why = "Logins are by password or token.")
 SP_FINDING(CERT_ASKED, .id = "cert-asked", .check = SP_C_P34, .severity = SP_SEV_GOOD,
     .sentence = "A client certificate is asked for, of any CA.", .why = "Clients with a certificate may show it.")
+SP_FINDING(CERTIFICATE_REQUIRED, .id = "certificate-required", .check = SP_C_P34, .severity = SP_SEV_ADVICE,
+    .sentence = "Nobody is served without a client certificate (%1).",
+    .why = "Programs that have none do not get in, with a password neither.", .rfc = "RFC 3207 section 4.1",
+    .change = "Where passwords should do as well, ask for a certificate without requiring it.",
+    .postfix = "smtpd_tls_req_ccert = no, smtpd_tls_ask_ccert = yes", .exim = "tls_try_verify_hosts instead of tls_verify_hosts",
+    .opensmtpd = "listen on ... tls-require (without verify)")
 SP_FINDING(CERT_ASKED_NAMES, .id = "cert-asked-names", .check = SP_C_P34, .severity = SP_SEV_GOOD,
     .sentence = "A client certificate of one of %1 CAs is asked for (the first: %2).",
     .why = "Some clients show only a certificate of a CA that is named, which may be wanted.")
@@ -488,8 +499,11 @@ SP_FINDING(EXTERNAL_NOT_FOR_ALL, .id = "external-not-for-all", .check = SP_C_P11
     .rfc = "RFC 4954 section 4")
 
 SP_CHECK(P19, .id = "P19", .title = "the edges of AUTH",
-    .asks = "Cancels with *, names a mechanism that nobody has, and sends what is no base64.", .tier = SP_TIER_GENTLE)
+    .asks = "Cancels with *, names a mechanism that nobody has, sends what is no base64, and says AUTH behind MAIL where that is taken without a login.", .tier = SP_TIER_GENTLE)
 
+SP_FINDING(AUTH_IN_TRANSACTION, .id = "auth-in-transaction", .check = SP_C_P19, .severity = SP_SEV_ADVICE,
+    .sentence = "AUTH is accepted between MAIL and the end of the transaction (%1).",
+    .why = "A message would change its sender's identity half way.", .rfc = "RFC 4954 section 4", .change = "Answer 503.")
 SP_FINDING(STAR_IGNORED, .id = "star-ignored", .check = SP_C_P19, .severity = SP_SEV_BROKEN,
     .sentence = "* does not cancel AUTH (%1).",
     .why = "The client's next command is taken for a user name or password.", .rfc = "RFC 4954 section 4",
@@ -777,7 +791,7 @@ SP_FINDING(PASSWORD_WITH_CERT, .id = "password-with-cert", .check = SP_C_P17, .s
 /* ==== a session with a login ==== */
 
 SP_CHECK(P18, .id = "P18", .title = "after a login",
-    .asks = "Logs in, says EHLO and AUTH again.",
+    .asks = "Logs in, says AUTH, HELO, RSET and EHLO again, and looks whether MAIL is still taken.",
     .tier = SP_TIER_GENTLE, .needs = SP_NEEDS_PASSWORD, .connections = 1)
 
 SP_FINDING(LOGIN_WORKS, .id = "login-works", .check = SP_C_P18, .severity = SP_SEV_GOOD,
@@ -795,6 +809,12 @@ SP_FINDING(EHLO_AFTER_AUTH, .id = "ehlo-after-auth", .check = SP_C_P18, .severit
 SP_FINDING(AUTH_LIST_GONE_AFTER_AUTH, .id = "auth-list-gone-after-auth", .check = SP_C_P18, .severity = SP_SEV_GOOD,
     .sentence = "After a login EHLO lists other mechanisms (%1).",
     .why = "Clients must not conclude from it that no login is possible.", .rfc = "RFC 4954 section 4")
+SP_FINDING(LOGIN_FORGOTTEN, .id = "login-forgotten", .check = SP_C_P18, .severity = SP_SEV_INTEROP,
+    .sentence = "After EHLO, HELO and RSET the login is forgotten (%1).",
+    .why = "Programs that say one of them between login and message do not get in.", .rfc = "RFC 4954 section 4",
+    .change = "Keep the login until the connection ends.")
+SP_FINDING(LOGIN_KEPT, .id = "login-kept", .check = SP_C_P18, .severity = SP_SEV_GOOD,
+    .sentence = "A login survives EHLO, HELO and RSET.", .why = "Programs may say them at any time.", .rfc = "RFC 4954 section 4")
 SP_FINDING(SECOND_AUTH_TAKEN, .id = "second-auth-taken", .check = SP_C_P18, .severity = SP_SEV_BROKEN,
     .sentence = "A second AUTH is accepted after a login (%1).",
     .why = "As whom the mail is sent is then open to doubt.", .rfc = "RFC 4954 section 4", .change = "Answer 503 5.5.1.")

@@ -219,6 +219,22 @@ static void unknown_mechanism(struct sp_probe *p, struct sp_pw *w)
         sp_probe_found(p, w, from, SP_F_UNKNOWN_MECHANISM_ODDLY, r.line, NULL, NULL);
 }
 
+/* Only where MAIL is taken from nobody in particular: RFC 4954 4 wants 503. */
+static void in_transaction(struct sp_probe *p, struct sp_pw *w)
+{
+    struct sp_pw_reply r;
+    unsigned from = w->n_lines;
+    int code;
+
+    if (p->bare_mail.r.code != 250 || !sp_mech_listed(p->tls, SP_MECH_PLAIN) ||
+        sp_pw_cmd(w, &r, "MAIL FROM:<%s>", p->from) != 250)
+        return;
+    code = sp_probe_auth_bare(p, w, "PLAIN", &r);
+    if (code == 334)
+        sp_probe_found(p, w, from, SP_F_AUTH_IN_TRANSACTION, r.line, NULL, NULL);
+    (void)sp_pw_cmd(w, &r, "RSET");
+}
+
 /* ---- P20, P45: mail without a login ---- */
 
 static bool not_logged_in(struct sp_probe *p, const struct sp_pw_reply *mail,
@@ -226,12 +242,6 @@ static bool not_logged_in(struct sp_probe *p, const struct sp_pw_reply *mail,
 {
     const struct sp_probe_seen *m = &p->bare_mail, *t = &p->bare_rcpt;
 
-    if (mail->code == 421 || rcpt->code == 421) {
-        /* Chasquid counts the mistakes that we made on purpose. */
-        sp_check_not_run(p->f, SP_C_P20, "unclear: %.120s",
-                         mail->code == 421 ? mail->line : rcpt->line);
-        return true;
-    }
     if (mail->code == 530)
         sp_probe_found_seen(p, m, NULL, SP_F_AUTH_AT_MAIL, mail->line, NULL, NULL);
     else if (mail->code == 250 && rcpt->code >= 500 && rcpt->enh[0] &&
@@ -260,6 +270,8 @@ static void without_login(struct sp_probe *p, struct sp_pw *w)
     taken = sp_probe_mail(p, w, &p->bare_mail, &p->bare_rcpt);
     if (!p->bare_mail.r.code || (p->bare_mail.r.code == 250 && !p->bare_rcpt.r.code))
         return;
+    if (p->bare_mail.r.code == 421 || p->bare_rcpt.r.code == 421)
+        return; /* chasquid counts the mistakes that we made on purpose */
     if (taken)
         sp_probe_found_as(
             p, p->trusted ? SP_SEV_ADVICE : SP_SEV_INSECURE, w, p->bare_mail.from,
@@ -290,6 +302,7 @@ void sp_probe_auth_dialogue(struct sp_probe *p, struct sp_pw *w)
         star(p, w);
         unknown_mechanism(p, w);
         bad_base64(p, w);
+        in_transaction(p, w);
         if (sp_pw_alive(w))
             sp_probe_done(p, SP_C_P19);
     }

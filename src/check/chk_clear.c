@@ -9,7 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LONG_LINE = 5300 }; /* more than most buffers, less than RFC 4954 4 allows */
+enum {
+    COMMAND_LINE = 512,
+    LONG_LINE = 5300
+}; /* more than most buffers, less than RFC 4954 4 allows */
 
 /* ---- P01: what EHLO lists ---- */
 
@@ -104,6 +107,26 @@ static void mail_in_clear(struct sp_probe *p, struct sp_pw *w)
 }
 
 /* ---- P43: how long a line may be ---- */
+
+/* RFC 5321 4.5.3.1.4: 512 octets with CRLF.  NOOP may have a word behind it; where it may
+ * not, the short one says so. */
+static void command_line(struct sp_probe *p, struct sp_pw *w)
+{
+    char word[COMMAND_LINE - 7 + 1];
+    struct sp_pw_reply r;
+    unsigned from;
+
+    if (!sp_check_wanted(p->f, SP_C_P43) || sp_pw_cmd(w, &r, "NOOP x") != 250)
+        return;
+    memset(word, 'x', sizeof word - 1);
+    word[sizeof word - 1] = '\0';
+    from = w->n_lines;
+    if (sp_pw_cmd(w, &r, "NOOP %s", word) != 250 && (r.code || w->end == SP_PW_EOF))
+        sp_probe_found(p, w, from, SP_F_COMMAND_LINE_REFUSED,
+                       r.code ? r.line : "the connection is closed", NULL, NULL);
+    else if (r.code)
+        sp_probe_found(p, w, from, SP_F_COMMAND_LINE_TAKEN, NULL, NULL, NULL);
+}
 
 /* AUTH is refused here in any case: when the long line gets the same code as the short
  * one did, it was read to its end. */
@@ -311,6 +334,7 @@ void sp_scene_clear(struct sp_probe *p, struct sp_pw *w)
     listed_in_clear(p, w, from);
     usual = auth_in_clear(p, w);
     mail_in_clear(p, w);
+    command_line(p, w);
     waits = p->clear->ext & SP_EXT_STARTTLS && starttls_argument(p, w);
     if (!waits)
         long_line(p, w, usual);

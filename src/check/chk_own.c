@@ -88,7 +88,22 @@ struct own {
     enum sp_mech mech;
     char words[300];
     uint64_t until_ms;
+    struct sp_evidence ev; /* the last lines of its dialogue */
 };
+
+static void on_trace(void *arg, bool from_server, struct sp_str line)
+{
+    struct own *o = arg;
+    enum sp_ev_dir dir = from_server ? SP_EV_SERVER : SP_EV_CLIENT;
+
+    if (line.n >= 8 && from_server && memcmp(line.p, "334 ", 4) == 0)
+        line = SP_LIT("334 ..."); /* the salt of the password is nobody's business */
+    if (o->ev.n == SP_EV_LINES) {
+        memmove(o->ev.line, o->ev.line + 1, sizeof o->ev.line - sizeof o->ev.line[0]);
+        o->ev.n--;
+    }
+    sp_ev_put(&o->ev, dir, "our own client", line);
+}
 
 static void on_ready(struct sp_talk *t, enum sp_cli_login login, enum sp_mech mech,
                      struct sp_str words, struct sp_str pin, void *arg)
@@ -151,7 +166,8 @@ static const struct sp_talk_ops ops = {.ready = on_ready,
                                        .body = on_body,
                                        .sent = on_sent,
                                        .failed = on_failed,
-                                       .closed = on_closed};
+                                       .closed = on_closed,
+                                       .trace = on_trace};
 
 static void talk(struct sp_probe *p, struct own *o)
 {
@@ -212,6 +228,13 @@ unsigned sp_probe_own_client_due(const struct sp_probe *p)
            (p->own.cert || p->have_password || p->have_token);
 }
 
+static void found(struct sp_probe *p, const struct own *o, enum sp_finding_id id,
+                  const char *f1, const char *f2)
+{
+    if (sp_check_wanted(p->f, (enum sp_check_id)sp_finding_row(id)->check))
+        (void)sp_finding_add(p->f, id, &o->ev, f1, f2, NULL);
+}
+
 static void binding(struct sp_probe *p, const struct own *o)
 {
     bool listed = sp_mech_listed(p->tls, SP_MECH_SCRAM_SHA_256_PLUS) ||
@@ -224,11 +247,9 @@ static void binding(struct sp_probe *p, const struct own *o)
     if (!listed)
         sp_check_not_run(p->f, SP_C_P36, "no -PLUS mechanism is listed");
     else if (o->ready && used)
-        sp_probe_found(p, NULL, 0, SP_F_CHANNEL_BINDING, sp_mech_name(o->mech), NULL,
-                       NULL);
+        found(p, o, SP_F_CHANNEL_BINDING, sp_mech_name(o->mech), NULL);
     else if (o->failed && o->rejected && p->password_in == SP_IN_YES && !p->own.cert)
-        sp_probe_found(p, NULL, 0, SP_F_CHANNEL_BINDING_BROKEN, p->mechanism, o->words,
-                       NULL);
+        found(p, o, SP_F_CHANNEL_BINDING_BROKEN, p->mechanism, o->words);
     else
         sp_check_not_run(p->f, SP_C_P36, "another mechanism went first");
     sp_probe_done(p, SP_C_P36);
@@ -256,10 +277,10 @@ void sp_probe_own_client(struct sp_probe *p)
         how = o.login == SP_LOGIN_EXTERNAL || o.login == SP_LOGIN_PASSWORD
                   ? sp_mech_name(o.mech)
                   : "the certificate alone, at MAIL";
-        sp_probe_found(p, NULL, 0, SP_F_OWN_CLIENT_IN, how, o.words, NULL);
+        found(p, &o, SP_F_OWN_CLIENT_IN, how, o.words);
         (void)sp_findings_fact(p->f, "login", sp_str(how));
     } else if (o.failed) {
-        sp_probe_found(p, NULL, 0, SP_F_OWN_CLIENT_OUT, o.words, NULL, NULL);
+        found(p, &o, SP_F_OWN_CLIENT_OUT, o.words, NULL);
     }
     if (o.ready || o.failed)
         sp_check_done(p->f, SP_C_P46, 1, 0);

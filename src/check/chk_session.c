@@ -70,12 +70,30 @@ static void auth_again(struct sp_probe *p, struct sp_pw *w)
         sp_probe_found(p, w, from, SP_F_SECOND_AUTH_ODDLY, r.line, NULL, NULL);
 }
 
+/* Known only where MAIL without a login is told that it needs one. */
+static void still_in(struct sp_probe *p, struct sp_pw *w)
+{
+    unsigned from = w->n_lines;
+    struct sp_pw_reply r;
+    int code;
+
+    if (p->bare_mail.r.code != 530 && p->bare_mail.r.code != 535)
+        return;
+    code = sp_pw_cmd(w, &r, "MAIL FROM:<%s>", p->from);
+    if (code == p->bare_mail.r.code)
+        sp_probe_found(p, w, from, SP_F_LOGIN_FORGOTTEN, r.line, NULL, NULL);
+    else if (taken(code))
+        sp_probe_found(p, w, from, SP_F_LOGIN_KEPT, NULL, NULL, NULL);
+    if (taken(code))
+        (void)sp_pw_cmd(w, &r, "RSET");
+}
+
 /* ---- P39 SIZE ---- */
 
 static void size(struct sp_probe *p, struct sp_pw *w, const struct sp_caps *c)
 {
     unsigned from = w->n_lines;
-    struct sp_pw_reply r;
+    struct sp_pw_reply r, plain;
     char max[24];
     int code;
 
@@ -96,6 +114,12 @@ static void size(struct sp_probe *p, struct sp_pw *w, const struct sp_caps *c)
         sp_probe_found(p, w, from, SP_F_SIZE_NOT_KEPT, max, r.line, NULL);
     if (taken(code))
         (void)sp_pw_cmd(w, &r, "RSET");
+    else if (code == 550 && taken(sp_pw_cmd(w, &plain, "MAIL FROM:<%s>", p->from))) {
+        /* Without the size it is welcome: the size was what it minded. */
+        sp_probe_found(p, w, from, SP_F_SIZE_KEPT, max, r.line, NULL);
+        (void)sp_pw_cmd(w, &plain, "RSET");
+        code = 552;
+    }
     if (code == 552 || code == 452 || code == 501 || code == 555 || taken(code))
         sp_probe_done(p, SP_C_P39);
     else if (code)
@@ -194,8 +218,11 @@ void sp_scene_login(struct sp_probe *p, struct sp_pw *w)
     sp_probe_found(p, w, w->n_lines > 4 ? w->n_lines - 4 : 0, SP_F_LOGIN_WORKS,
                    p->mechanism, r.line, NULL);
     if (all) {
-        ehlo_again(p, w);
         auth_again(p, w);
+        (void)sp_pw_cmd(w, &r, "HELO %s", p->helo);
+        (void)sp_pw_cmd(w, &r, "RSET");
+        ehlo_again(p, w);
+        still_in(p, w);
         if (sp_pw_alive(w))
             sp_probe_done(p, SP_C_P18);
     }
@@ -247,6 +274,16 @@ void sp_scene_authzid(struct sp_probe *p, struct sp_pw *w)
 
 /* ---- P44: a hundred recipients (RFC 5321 4.5.3.1.8) ---- */
 
+/* One that the server takes is named again and again, if there is one: servers may look
+ * at example.com, which takes no mail.  Nothing is sent. */
+static int hundredth(struct sp_probe *p, struct sp_pw *w, unsigned n,
+                     struct sp_pw_reply *r)
+{
+    return p->o->send_to
+               ? sp_pw_cmd(w, r, "RCPT TO:<%s>", p->o->send_to)
+               : sp_pw_cmd(w, r, "RCPT TO:<sallyport-check-%u@example.com>", n);
+}
+
 void sp_scene_recipients(struct sp_probe *p, struct sp_pw *w)
 {
     struct sp_caps *caps = NULL;
@@ -267,9 +304,7 @@ void sp_scene_recipients(struct sp_probe *p, struct sp_pw *w)
         sp_check_not_run(p->f, SP_C_P44, "unclear: MAIL is refused (%.80s)", r.line);
         return;
     }
-    while (n < 100 &&
-           (code = sp_pw_cmd(w, &r, "RCPT TO:<sallyport-check-%u@example.com>", n)) ==
-               250)
+    while (n < 100 && (code = hundredth(p, w, n, &r)) == 250)
         n++;
     (void)snprintf(count, sizeof count, "%u", n);
     if (n == 100)
@@ -277,7 +312,8 @@ void sp_scene_recipients(struct sp_probe *p, struct sp_pw *w)
     else if (n > 0 && (code == 452 || code == 552))
         sp_probe_found(p, w, w->n_lines - 2, SP_F_RECIPIENTS_FEW, count, r.line, NULL);
     else {
-        sp_check_not_run(p->f, SP_C_P44, "unclear: recipient %u: %.100s", n + 1,
+        sp_check_not_run(p->f, SP_C_P44, "unclear%s: recipient %u: %.90s",
+                         p->o->send_to ? "" : ", try --send-to", n + 1,
                          code ? r.line : w->why);
         return;
     }
@@ -340,10 +376,11 @@ void sp_probe_judge_replies(struct sp_probe *p)
         }
     (void)snprintf(count, sizeof count, "%u of %u", without, all);
     if (wrong)
-        sp_probe_found(p, NULL, 0, SP_F_ENHANCED_WRONG, wrong->verb, wrong->line, NULL);
+        sp_probe_found_reply(p, wrong, SP_F_ENHANCED_WRONG, wrong->verb, wrong->line,
+                             NULL);
     if (c->ext & SP_EXT_ENHANCED && missing)
-        sp_probe_found(p, NULL, 0, SP_F_ENHANCED_MISSING, count, missing->verb,
-                       missing->line);
+        sp_probe_found_reply(p, missing, SP_F_ENHANCED_MISSING, count, missing->verb,
+                             missing->line);
     else if (c->ext & SP_EXT_ENHANCED && !wrong)
         sp_probe_found(p, NULL, 0, SP_F_ENHANCED_CODES, NULL, NULL, NULL);
     else if (!(c->ext & SP_EXT_ENHANCED))

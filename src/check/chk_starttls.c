@@ -7,6 +7,7 @@
 #include "text.h"
 
 #include <string.h>
+#include <sysexits.h>
 
 /* ---- P05, P06: without a new EHLO ---- */
 
@@ -50,6 +51,35 @@ static void second_starttls(struct sp_probe *p, struct sp_pw *w, unsigned ehlo)
 
 /* ---- the connection ---- */
 
+/* A server may want a certificate before it serves anybody (RFC 3207 4.1, and the alert
+ * of RFC 8446 4.4.2.4).  Whether it takes the one that we have is seen on another
+ * connection. */
+static bool nobody_without(struct sp_probe *p, struct sp_pw *w)
+{
+    const char *said = NULL;
+
+    if (!w->tls.cert_asked)
+        return false;
+    for (unsigned i = 0; i < w->n_seen; i++)
+        if (w->seen[i].code >= 400 && strcasestr(w->seen[i].line, "certificate"))
+            said = w->seen[i].line;
+    if (!said && strcasestr(w->tls.failure, "certificate required"))
+        said = w->tls.failure;
+    if (!said && strcasestr(w->why, "certificate required"))
+        said = w->why;
+    if (!said)
+        return false;
+    (void)sp_probe_want(p, SP_C_P34);
+    sp_probe_found(p, w, 0, SP_F_CERTIFICATE_REQUIRED, said, NULL, NULL);
+    sp_probe_done(p, SP_C_P34);
+    p->wants_cert = true;
+    if (!p->own.cert)
+        sp_findings_failed(p->f, EX_NOPERM,
+                           "nobody is served without a client certificate: give one by "
+                           "--certificate");
+    return true;
+}
+
 static void no_tls(struct sp_probe *p, struct sp_pw *w)
 {
     if (p->clear && !(p->clear->ext & SP_EXT_STARTTLS) && !p->implicit)
@@ -72,20 +102,37 @@ void sp_scene_forget(struct sp_probe *p, struct sp_pw *w)
     unsigned ehlo;
 
     if (!sp_probe_secure(p, w, &t)) {
-        no_tls(p, w);
+        if (!nobody_without(p, w))
+            no_tls(p, w);
         return;
     }
     sp_probe_tls_findings(p, w);
     without_ehlo(p, w);
     ehlo = w->n_lines;
     if (!sp_probe_ehlo(p, w, &p->tls, &r)) {
-        /* A server may want a certificate for everything (RFC 3207 4.1); whether it takes
-         * the one that we have is seen on another connection. */
-        if (r.code && !p->own.cert)
+        if (!nobody_without(p, w) && r.code && !p->own.cert)
             sp_probe_found(p, w, ehlo, SP_F_EHLO_REFUSED_IN_TLS, r.line, NULL, NULL);
         return;
     }
     sp_probe_auth_lists(p, w, ehlo);
+    sp_probe_auth_dialogue(p, w);
+    second_starttls(p, w, ehlo);
+    /* Some end a session after a few mistakes, which most of these questions are. */
+    p->cut_short = w->end == SP_PW_EOF || w->end == SP_PW_RESET || w->end == SP_PW_TLS;
+}
+
+/* What was left when the server ended that session. */
+void sp_scene_forget_rest(struct sp_probe *p, struct sp_pw *w)
+{
+    struct sp_pw_tls t = sp_probe_tls(p, NULL);
+    struct sp_pw_reply r;
+    unsigned ehlo;
+
+    if (!sp_probe_secure(p, w, &t))
+        return;
+    ehlo = w->n_lines;
+    if (!sp_probe_ehlo(p, w, NULL, &r))
+        return;
     sp_probe_auth_dialogue(p, w);
     second_starttls(p, w, ehlo);
 }
@@ -211,7 +258,7 @@ static void helo_in_tls(struct sp_probe *p, struct sp_pw *w)
     code = sp_pw_cmd(w, &helo, "HELO %s", p->helo);
     if (!code)
         return;
-    if (code != 250 && p->own.cert) {
+    if (code != 250 && (p->own.cert || p->wants_cert)) {
         sp_check_not_run(p->f, SP_C_P27, "without the certificate: %.110s", helo.line);
         return;
     }

@@ -194,6 +194,16 @@ static bool holds(struct sp_str s, const char *what)
     return s.p && s.n && memmem(s.p, s.n, what, strlen(what)) != NULL;
 }
 
+static bool says(struct sp_str s, const char *what)
+{
+    size_t n = strlen(what);
+
+    for (size_t i = 0; i + n <= s.n; i++)
+        if (strncasecmp(s.p + i, what, n) == 0)
+            return true;
+    return false;
+}
+
 /* Parameters of MAIL and RCPT, and the extension that allows each. */
 static const struct {
     const char *parameter, *extension;
@@ -307,6 +317,9 @@ static bool reencoded(struct sp_str m)
             (holds(l, "quoted-printable") || holds(l, "base64")))
             return true;
         if (begins(l, "Content-Type: multipart/"))
+            return true;
+        /* mutt takes ISO 8859-1 where that is enough. */
+        if (says(l, "charset=") && !says(l, "utf-8") && !says(l, "us-ascii"))
             return true;
     }
     return false;

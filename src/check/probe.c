@@ -94,6 +94,11 @@ static const struct scene {
      FOR_CERT | FOR_TLS,
      NULL,
      {SP_C_P14, END}},
+    {"a session without a login, again",
+     sp_scene_forget_rest,
+     FOR_TLS,
+     NULL,
+     {SP_C_P20, SP_C_P45, SP_C_P38, SP_C_P19, SP_C_P08, END}},
     {"a login",
      sp_scene_login,
      FOR_LOGIN | FOR_TLS,
@@ -174,6 +179,9 @@ static const char *scene_lacks(const struct sp_probe *p, const struct scene *s)
         return "";
     if (s->run == sp_scene_sts && !sp_probe_sts_needs_scene(p))
         return "";
+    if (s->run == sp_scene_forget_rest && !p->cut_short)
+        return p->wants_cert ? "nobody is served without a certificate"
+                             : "the server gave no occasion for it";
     if (s->needs & FOR_IMPLICIT && !p->implicit)
         return "only for implicit TLS";
     if (s->needs & FOR_TLS && p->tls_tried && !p->tls_works)

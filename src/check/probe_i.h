@@ -74,6 +74,8 @@ struct sp_probe {
     enum sp_probe_in password_in, equals_in, identity_in, cert_in;
     char mechanism[32]; /* with which the password was taken */
     bool tls_tried, tls_works;
+    bool cut_short;     /* the session without a login was ended by the server */
+    bool wants_cert;    /* nobody is served without a certificate */
     bool star_harmless; /* "*" was seen to cancel, and not to count as a failed login */
     /* --profile mx */
     char mx_host[256], domain[256];
@@ -96,6 +98,11 @@ void sp_probe_found_as(struct sp_probe *p, enum sp_severity s, const struct sp_p
 void sp_probe_found_seen(struct sp_probe *p, const struct sp_probe_seen *a,
                          const struct sp_probe_seen *b, enum sp_finding_id id,
                          const char *f1, const char *f2, const char *f3);
+
+/* Evidence: one of the replies of p's connections. */
+void sp_probe_found_reply(struct sp_probe *p, const struct sp_pw_reply *r,
+                          enum sp_finding_id id, const char *f1, const char *f2,
+                          const char *f3);
 
 /* ---- steps ---- */
 
@@ -142,6 +149,7 @@ bool sp_reply_is(const struct sp_pw_reply *r, int code, const char *enh); /* "5.
 void sp_scene_clear(struct sp_probe *p, struct sp_pw *w);
 void sp_scene_clear_to_tls_port(struct sp_probe *p, struct sp_pw *w);
 void sp_scene_forget(struct sp_probe *p, struct sp_pw *w);
+void sp_scene_forget_rest(struct sp_probe *p, struct sp_pw *w);
 void sp_scene_inject(struct sp_probe *p, struct sp_pw *w);
 void sp_scene_never_greeted(struct sp_probe *p, struct sp_pw *w);
 void sp_scene_old_tls(struct sp_probe *p, struct sp_pw *w);

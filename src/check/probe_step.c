@@ -70,6 +70,25 @@ void sp_probe_found_seen(struct sp_probe *p, const struct sp_probe_seen *a,
     (void)sp_finding_add(p->f, id, &ev, f1, f2, f3);
 }
 
+void sp_probe_found_reply(struct sp_probe *p, const struct sp_pw_reply *r,
+                          enum sp_finding_id id, const char *f1, const char *f2,
+                          const char *f3)
+{
+    struct sp_evidence ev = {0};
+    char where[24];
+
+    if (!counts(p, id))
+        return;
+    for (unsigned i = 0; i < p->n_wires; i++)
+        if (p->wire[i]->n_seen && r >= p->wire[i]->seen &&
+            r < p->wire[i]->seen + p->wire[i]->n_seen) {
+            (void)snprintf(where, sizeof where, "connection %u", p->wire[i]->number);
+            sp_ev_note(&ev, where, "the reply to %s:", r->verb);
+            sp_ev_put(&ev, SP_EV_SERVER, where, sp_str(r->line));
+        }
+    (void)sp_finding_add(p->f, id, &ev, f1, f2, f3);
+}
+
 /* ---- logins that fail ---- */
 
 bool sp_probe_may_fail(struct sp_probe *p, const struct sp_pw *w)

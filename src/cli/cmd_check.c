@@ -362,6 +362,19 @@ static int probe(struct check *c, const struct sp_args *a)
     return report(c);
 }
 
+/* What the prober's own connections would pass by without a word. */
+static int not_here(const struct check *c, const struct sp_args *a)
+{
+    static const char *const names[] = {"socks",         "no-tls",
+                                        "opportunistic", "insecure-clear-password",
+                                        "kerberos",      "server-pin"};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (sp_arg_given(a, names[i]))
+            return sp_usage_error(c->a, "--%s is not for `check`", names[i]);
+    return 0;
+}
+
 static int check_server(struct check *c)
 {
     static struct sp_args a, merged;
@@ -375,6 +388,8 @@ static int check_server(struct check *c)
         rc = sp_target_read(&merged, &c->target);
     if (rc == 0 && (c->target.talk.cli.lmtp || c->target.talk.dial.unix_path))
         rc = sp_usage_error(c->a, "LMTP has nothing of what is checked here");
+    if (rc == 0)
+        rc = not_here(c, &merged);
     if (rc == 0)
         rc = open_html(c);
     if (rc == 0)

@@ -22,7 +22,8 @@ FAULTS = ("no-starttls clear-auth clear-mail clear-late clear-4xx continue conti
           " auth-4xx legacy twice second-auth no-ehlo-after-auth size-refused size-late"
           " pipelining chunk-executed chunk-unknown enhanced-missing enhanced-wrong"
           " message-end bare-newline short-lines helo-refused argument ehlo-refused"
-          " ehlo-refused-in-tls starttls-refused tickets no-close-notify scram-plus").split()
+          " ehlo-refused-in-tls starttls-refused tickets no-close-notify scram-plus impatient"
+          " wants-cert wants-cert-421 tokens auth-in-mail forgets-login short-commands").split()
 NOW_YES = b"250 2.0.0 ok"
 
 
@@ -32,6 +33,7 @@ class Gone(Exception):
 
 class Faulty:
     user, password, address = "alice", "correct horse", "alice@example.org"
+    token = "a-token-of-alice"
 
     def __init__(self, tmp, *faults, implicit=False, cert=None):
         unknown = set(faults) - set(FAULTS)
@@ -45,6 +47,8 @@ class Faulty:
                                      "clientAuth", days=-1)
         self.password_file = tmp / "password"
         self.password_file.write_text(self.password + "\n")
+        self.token_file = tmp / "token"
+        self.token_file.write_text(self.token + "\n")
         self.ca_cert = crypto.load_certificate(crypto.FILETYPE_PEM, self.ca.read_bytes())
         self.connections, self.failed_logins, self.mails, self.said = 0, [], [], []
         self.socket = socket.create_server(("127.0.0.1", 0), backlog=20)
@@ -88,7 +92,7 @@ class Session:
     def __init__(self, srv, sock, number):
         self.srv, self.sock, self.number = srv, sock, number
         self.tls = self.cert = None
-        self.buffer = b""
+        self.buffer, self.errors = b"", 0
         self.forget()
 
     def forget(self):
@@ -176,12 +180,18 @@ class Session:
             text = text[:4] + text[10:]
         if self.srv.has("enhanced-wrong") and text.startswith(b"250 2.0.0"):
             text = b"250 5.0.0" + text[9:]
+        if text[:1] == b"5" and self.srv.has("impatient"):
+            self.errors += 1
+            if self.errors == 3:
+                text = b"421 4.7.0 too many errors"
         data = text + b"\r\n"
         if self.tls:
             self.tls.sendall(data)
             self.flush()
         else:
             self.sock.sendall(data)
+        if text.startswith(b"421"):
+            raise Gone
 
     # ---- what the certificate is worth ----
 
@@ -214,6 +224,11 @@ class Session:
             verb = verb.upper().decode("latin-1")
             if len(line) > 2000 and self.srv.has("short-lines"):
                 self.say("500 5.5.6 line too long")
+            elif len(line) > 500 and self.srv.has("short-commands"):
+                self.say("500 5.5.2 line too long")
+            elif self.nobody(verb):
+                self.say("421 4.7.1 No client certificate presented" if self.srv.has("wants-cert-421")
+                         else "554 5.7.0 Client certificate required: none was sent")
             elif verb == "QUIT":
                 self.say("221 2.0.0 bye")
                 if self.tls and not self.srv.has("no-close-notify"):
@@ -223,6 +238,11 @@ class Session:
             else:
                 getattr(self, "do_" + verb.lower(), self.unknown)(rest)
 
+    def nobody(self, verb):
+        """Nobody is served who has no usable certificate."""
+        return self.tls and not self.usable() and verb != "QUIT" and \
+            (self.srv.has("wants-cert") or self.srv.has("wants-cert-421"))
+
     def unknown(self, rest):
         self.say("500 5.5.1 what?")
 
@@ -230,6 +250,8 @@ class Session:
         self.say(NOW_YES)
 
     def do_rset(self, rest):
+        if self.srv.has("forgets-login"):
+            self.user = None
         self.sender, self.to = None, []
         self.say(NOW_YES)
 
@@ -245,7 +267,7 @@ class Session:
             return ["PLAIN", "LOGIN"] if srv.has("clear-auth") else []
         if srv.has("cert-hides-auth") and self.usable():
             return []
-        found = ["PLAIN", "LOGIN"]
+        found = ["OAUTHBEARER", "XOAUTH2"] if srv.has("tokens") else ["PLAIN", "LOGIN"]
         if srv.has("listed-refused"):
             found.append("CRAM-MD5")
         if srv.has("scram-plus"):
@@ -330,6 +352,10 @@ class Session:
             return self.external(initial)
         if name == "SCRAM-SHA-256-PLUS" and srv.has("scram-plus"):
             return self.refuse() if initial else self.answer()
+        if self.sender is not None and not srv.has("auth-in-mail"):
+            return self.say("503 5.5.1 in a transaction")
+        if name in ("OAUTHBEARER", "XOAUTH2") and srv.has("tokens"):
+            return self.bearer(initial)
         if name not in ("PLAIN", "LOGIN") or (name not in self.mechanisms() and self.tls):
             return self.say("504 5.5.4 no such mechanism")
         token = initial or self.answer("" if name == "PLAIN" else "VXNlcm5hbWU6")
@@ -350,6 +376,15 @@ class Session:
         if not right or (srv.has("password-not-with-cert") and self.usable()):
             return self.refuse()
         self.enter(srv.user)
+
+    def bearer(self, initial):
+        token = initial or self.answer()
+        if token is None:
+            return
+        if f"auth=Bearer {self.srv.token}\x01".encode() in self.decoded(token):
+            return self.enter(self.srv.user)
+        if self.answer(base64.b64encode(b'{"status":"invalid_token"}').decode()) is not None:
+            self.refuse()
 
     @staticmethod
     def decoded(text):

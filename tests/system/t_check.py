@@ -18,8 +18,8 @@ SEVERITY = dict(INSECURE)
 BAD = ("insecure", "broken", "interoperability", "interop")
 
 
-def probe(srv, *options, user=True, cert=False, seconds=120, port=None):
-    argv = [SALLYPORT, "check", f"127.0.0.1:{port or srv.port}", "--json", "--ca", srv.ca,
+def probe(srv, *options, user=True, cert=False, seconds=120, port=None, host="127.0.0.1"):
+    argv = [SALLYPORT, "check", f"{host}:{port or srv.port}", "--json", "--ca", srv.ca,
             "--tls-name", "localhost", "--timeout", 8, *options]
     if getattr(srv, "implicit", False):
         argv.append("--tls")
@@ -44,6 +44,10 @@ def ids(report, *severities):
 
 def ran(report):
     return {c["id"] for c in report["checks"] if c["ran"]}
+
+
+def why(report):
+    return {c["id"]: c["why"] for c in report["checks"] if not c["ran"]}
 
 
 def gentle(srv, report):
@@ -103,6 +107,13 @@ SINS = [
     (("enhanced-wrong",), {}, "enhanced-wrong"),
     (("short-lines",), {}, "long-auth-line-refused"),
     (("tickets", "no-close-notify"), {}, "no-close-notify"),
+    (("impatient",), {"user": False}, "auth-at-mail no-relay mechanisms-consistent"),
+    (("wants-cert",), {}, "certificate-required"),
+    (("wants-cert-421",), {"user": False}, "certificate-required"),
+    (("wants-cert-421", "implicit"), {"cert": True}, "certificate-required cert-implicit"),
+    (("no-greeting", "relay", "auth-in-mail"), {"user": False}, "auth-in-transaction"),
+    (("forgets-login",), {}, "login-forgotten"),
+    (("short-commands",), {}, "command-line-refused"),
     (("message-end",), {"mail": True}, "message-end-variant"),
     (("bare-newline",), {"mail": True}, "bare-newline-kept nul-accepted"),
 ]
@@ -164,6 +175,73 @@ def _():
                         check("P46" in ran(report), "our own client did not try")
 
 
+@test("P05 and P06 come to a verdict in every run, and say what RFC 3207 makes of it")
+def _():
+    with work() as tmp:
+        for faults, p05 in (((), "ehlo-required-in-tls"), (("remember",), "ehlo-remembered")):
+            with Faulty(tmp, *faults) as srv:
+                report = probe(srv)
+                check({"P05", "P06"} <= ran(report), f"{faults}: {why(report)}")
+                check({p05, "auth-needs-ehlo" if not faults else "auth-without-ehlo"} <= ids(report),
+                      f"{faults}: {ids(report)}")
+
+
+@test("a server that serves nobody without a certificate is not called broken, only said so")
+def _():
+    with work() as tmp:
+        for fault in ("wants-cert", "wants-cert-421"):
+            with Faulty(tmp, fault) as srv:
+                report = probe(srv)
+                check(not ids(report, *BAD), f"{fault}: {ids(report, *BAD)}")
+                check(report["exit"] == 77 and "--certificate" in report["failed"]["text"],
+                      f"{fault}: {report['exit']} {report['failed']}")
+                report = probe(srv, cert=True)
+                check(report["exit"] == 0, f"{fault}: {report['exit']} {report['failed']}")
+
+
+@test("a user with a token is logged in by it, by our own client too, and it is in no report")
+def _():
+    with work() as tmp, Faulty(tmp, "tokens") as srv:
+        report = probe(srv, "--user", srv.user, "--token-file", srv.token_file, user=False)
+        check({"login-works", "own-client-in"} <= ids(report), f"{ids(report)} {why(report)}")
+        check(not ids(report, *BAD), f"{ids(report, *BAD)}")
+        check(srv.token not in json.dumps(report) and
+              base64_of(srv.token).decode() not in json.dumps(report), "the token is in the report")
+        gentle(srv, report)
+        srv.token_file.write_text("another\n")
+        srv.connections, srv.failed_logins = 0, []
+        report = probe(srv, "--user", srv.user, "--token-file", srv.token_file, user=False)
+        check("login-refused" in ids(report), f"{ids(report)}")
+        gentle(srv, report)
+
+
+@test("what was found about all replies, and by our own client, has its evidence")
+def _():
+    with work() as tmp:
+        for faults, wanted in ((("enhanced-missing",), "enhanced-missing"),
+                               (("enhanced-wrong",), "enhanced-wrong"), ((), "own-client-in")):
+            with Faulty(tmp, *faults) as srv:
+                found = [f for f in probe(srv)["findings"] if f["id"] == wanted]
+                check(found and found[0]["evidence"], f"{wanted}: {found}")
+
+
+@test("--ipv6 asks there")
+def _():
+    with work() as tmp, Faulty(tmp) as srv:
+        report = probe(srv, "-6", user=False)
+        check(report["exit"] in (68, 69) and srv.connections == 0, f"{report['exit']} {srv.connections}")
+        try:
+            six = socket.create_server(("::1", srv.port), family=socket.AF_INET6)
+        except OSError as e:
+            skip(f"no IPv6 here: {e}")
+        with six:
+            srv.socket, four = six, srv.socket
+            threading.Thread(target=srv._serve, daemon=True).start()
+            report = probe(srv, "-6", "--only", "P01", user=False, host="[::1]")
+            srv.socket = four
+            check("P01" in ran(report) and "::1" in report["peer"]["address"], str(report["peer"]))
+
+
 @test("a faulty certificate of the server is found, and no password is shown to it")
 def _():
     def expired(pki):
@@ -194,9 +272,8 @@ def base64_of(text):
 def _():
     with work() as tmp, Faulty(tmp) as srv:
         report = probe(srv, user=False)
-        why = {c["id"]: c["why"] for c in report["checks"] if not c["ran"]}
         for c in ("P13", "P17", "P18", "P21", "P35", "P47"):
-            check(why.get(c), f"{c} has no reason")
+            check(why(report).get(c), f"{c} has no reason")
         before = srv.connections
         report = probe(srv, "--only", "P07", user=False)
         check(ran(report) == {"P07"}, f"{ran(report)}")
