@@ -42,7 +42,8 @@ static enum sp_probe_in counted(const struct sp_probe *p,
         return SP_IN_NO;
     if (mail->code != 250 || !rcpt->code)
         return SP_IN_UNKNOWN;
-    if (m->code >= 400 || (p->wants_cert && !m->code && rcpt->code < 300))
+    if (m->code >= 400 ||
+        ((p->wants_cert || p->silent_in_tls) && !m->code && rcpt->code < 300))
         return SP_IN_YES;
     if (m->code == 250 && r->code >= 400 && rcpt->code < 300)
         return SP_IN_YES;

@@ -199,6 +199,12 @@ static void talk(struct sp_probe *p, struct own *o)
     (void)uv_loop_close(&loop);
 }
 
+static bool plus_listed(const struct sp_probe *p)
+{
+    return sp_mech_listed(p->tls, SP_MECH_SCRAM_SHA_256_PLUS) ||
+           sp_mech_listed(p->tls, SP_MECH_SCRAM_SHA_1_PLUS);
+}
+
 /* NULL: it may try.  Else why not. */
 static const char *not_now(const struct sp_probe *p)
 {
@@ -217,6 +223,8 @@ static const char *not_now(const struct sp_probe *p)
         return "enough logins failed already";
     if (!external && p->password_in != SP_IN_YES && p->cert_in != SP_IN_YES)
         return "no way in was found by the other checks";
+    if (p->failed >= SP_PROBE_FAILED && !p->thorough && plus_listed(p))
+        return "enough logins failed already";
     if (p->cert_login.r.code >= 400 && !external)
         return "the password is refused while the certificate is shown";
     return NULL;
@@ -237,8 +245,7 @@ static void found(struct sp_probe *p, const struct own *o, enum sp_finding_id id
 
 static void binding(struct sp_probe *p, const struct own *o)
 {
-    bool listed = sp_mech_listed(p->tls, SP_MECH_SCRAM_SHA_256_PLUS) ||
-                  sp_mech_listed(p->tls, SP_MECH_SCRAM_SHA_1_PLUS);
+    bool listed = plus_listed(p);
     bool used =
         o->mech == SP_MECH_SCRAM_SHA_256_PLUS || o->mech == SP_MECH_SCRAM_SHA_1_PLUS;
 
@@ -282,8 +289,9 @@ void sp_probe_own_client(struct sp_probe *p)
     } else if (o.failed) {
         found(p, &o, SP_F_OWN_CLIENT_OUT, o.words, NULL);
     }
+    p->failed += o.rejected;
     if (o.ready || o.failed)
-        sp_check_done(p->f, SP_C_P46, 1, 0);
+        sp_check_done(p->f, SP_C_P46, 1, o.rejected);
     binding(p, &o);
 }
 

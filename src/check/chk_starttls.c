@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sysexits.h>
 
+enum { ALERT_MS = 300 };
+
 /* ---- P05, P06: without a new EHLO ---- */
 
 static void without_ehlo(struct sp_probe *p, struct sp_pw *w)
@@ -107,9 +109,14 @@ void sp_scene_forget(struct sp_probe *p, struct sp_pw *w)
         return;
     }
     sp_probe_tls_findings(p, w);
+    /* TLS 1.3 tells now that a certificate is missing; who writes first may lose it. */
+    if (w->tls.cert_asked && !p->implicit)
+        (void)sp_pw_waiting(w, ALERT_MS);
     without_ehlo(p, w);
     ehlo = w->n_lines;
     if (!sp_probe_ehlo(p, w, &p->tls, &r)) {
+        p->silent_in_tls =
+            !p->no_ehlo_auth.r.code && !p->no_ehlo_mail.r.code && !r.code;
         if (!nobody_without(p, w) && r.code && !p->own.cert)
             sp_probe_found(p, w, ehlo, SP_F_EHLO_REFUSED_IN_TLS, r.line, NULL, NULL);
         return;

@@ -31,8 +31,9 @@ struct sp_findings {
     size_t n_recipes, n_recommended;           /* those stand first */
     struct sp_progress progress;
     enum sp_check_id running;
-    unsigned done, total; /* checks of this run */
-    int status;           /* the probing itself failed: sysexits.h, with words */
+    unsigned done, total;                /* checks of this run */
+    unsigned connections, failed_logins; /* of it all; 0: the checks' sum */
+    int status; /* the probing itself failed: sysexits.h, with words */
     char words[400];
     bool interrupted;
     int lost; /* -SP_E...: something found could not be kept */

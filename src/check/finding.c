@@ -299,6 +299,13 @@ const char *sp_findings_get(const struct sp_findings *f, const char *key)
     return NULL;
 }
 
+void sp_findings_cost(struct sp_findings *f, unsigned connections,
+                      unsigned failed_logins)
+{
+    f->connections = connections;
+    f->failed_logins = failed_logins;
+}
+
 void sp_findings_product(struct sp_findings *f, enum sp_product p)
 {
     f->product = p;

@@ -234,6 +234,10 @@ void sp_check_done(struct sp_findings *f, enum sp_check_id id, unsigned connecti
 void sp_check_not_run(struct sp_findings *f, enum sp_check_id id, const char *fmt, ...)
     SP_PRINTF(3, 4);
 
+/* What the whole run used, where checks share connections: instead of the sum. */
+void sp_findings_cost(struct sp_findings *f, unsigned connections,
+                      unsigned failed_logins);
+
 /* ev may be NULL.  Facts are for %1 %2 %3 of the row's sentence.  The same finding with
  * the same facts is kept once. */
 int sp_finding_add(struct sp_findings *f, enum sp_finding_id id,

@@ -127,6 +127,13 @@ static void close_all(struct grade *g)
 
 /* ---- a case, by running the command ---- */
 
+static unsigned limit(const struct grade *g)
+{
+    unsigned ms = g->o->timeout_ms ? g->o->timeout_ms : GRADE_LIMIT_MS;
+
+    return g->c->thorough ? GRADE_LONG_MS : g->c->limit_ms ? g->c->limit_ms : ms;
+}
+
 static void see_status(struct grade *g, bool killed)
 {
     if (g->o->queues)
@@ -139,19 +146,12 @@ static void see_status(struct grade *g, bool killed)
         grade_see(g, WEXITSTATUS(g->status) ? SEEN_FAILURE : SEEN_SUCCESS);
     if (killed)
         grade_note(g, NULL, "the command was still running after %u s and was ended",
-                   (g->c->limit_ms ? g->c->limit_ms : g->o->timeout_ms) / 1000);
+                   limit(g) / 1000);
     else if (WIFSIGNALED(g->status))
         grade_note(g, NULL, "the command was ended by signal %d", WTERMSIG(g->status));
     else
         grade_note(g, NULL, "the command ended with exit status %d",
                    WEXITSTATUS(g->status));
-}
-
-static unsigned limit(const struct grade *g)
-{
-    unsigned ms = g->o->timeout_ms ? g->o->timeout_ms : GRADE_LIMIT_MS;
-
-    return g->c->thorough ? GRADE_LONG_MS : g->c->limit_ms ? g->c->limit_ms : ms;
 }
 
 static int run_command(struct grade *g, struct sp_err *err)

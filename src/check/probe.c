@@ -543,6 +543,7 @@ static void run(struct sp_probe *p)
     if (p->mx)
         sp_probe_mta_sts(p);
     how_it_ended(p);
+    sp_findings_cost(p->f, p->connections, p->failed);
 }
 
 int sp_probe_run(const struct sp_probe_options *o, struct sp_findings *f)

@@ -75,6 +75,7 @@ struct sp_probe {
     char mechanism[32]; /* with which the password was taken */
     bool tls_tried, tls_works;
     bool cut_short;     /* the session without a login was ended by the server */
+    bool silent_in_tls; /* it ended with the handshake */
     bool wants_cert;    /* nobody is served without a certificate */
     bool star_harmless; /* "*" was seen to cancel, and not to count as a failed login */
     /* --profile mx */

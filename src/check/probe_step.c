@@ -234,7 +234,7 @@ static void judge_star(struct sp_probe *p, struct sp_pw *w, unsigned from, int c
                        NULL);
     else if (code == 501)
         sp_probe_found(p, w, from, SP_F_STAR_CANCELS, r->line, NULL, NULL);
-    else if (code)
+    else if (code && code != 421) /* that is about all of the session */
         sp_probe_found(p, w, from, SP_F_STAR_ODDLY, r->line, NULL, NULL);
 }
 

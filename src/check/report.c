@@ -234,6 +234,10 @@ struct sp_rep_cost sp_rep_cost(const struct sp_findings *f)
         c.connections += f->check[i].connections;
         c.failed_logins += f->check[i].failed_logins;
     }
+    if (f->connections) {
+        c.connections = f->connections;
+        c.failed_logins = f->failed_logins;
+    }
     return c;
 }
 

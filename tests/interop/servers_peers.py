@@ -455,6 +455,8 @@ MAILER(`local')dnl
             "pwcheck_method: auxprop\nauxprop_plugin: sasldb\n"
             "mech_list: EXTERNAL PLAIN LOGIN CRAM-MD5 SCRAM-SHA-256\n")
         return self.preamble() + f"""
+            # It waits a minute for a host name of its own with a dot in it.
+            printf '127.0.0.1 localhost\\n127.0.1.1 mail.remote.test %s\\n' "$(hostname)" >/etc/hosts
             mkdir -p /etc/mail/certs /etc/mail/sasl /usr/lib/sasl2 /etc/sasl2
             chmod 755 /etc/mail /etc/mail/certs
             cp {self.ca} /etc/mail/certs/ca.pem

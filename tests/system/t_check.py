@@ -55,7 +55,10 @@ def gentle(srv, report):
     check(max(srv.failed_logins) <= 1, f"failed logins: {srv.failed_logins}")
     check(sum(srv.failed_logins) <= 3, f"failed logins: {srv.failed_logins}")
     check(not srv.mails, "mail was sent")
-    check(report["cost"]["connections"] <= 12, f"it says {report['cost']}")
+    # A refusal that may count as a failed login (504) is taken for one.
+    check(report["cost"]["connections"] == srv.connections and
+          report["cost"]["failed_logins"] >= sum(srv.failed_logins),
+          f"it says {report['cost']}, the server {srv.connections}, {srv.failed_logins}")
 
 
 # Faults, options, and what must be found (besides whatever follows from it).
