@@ -31,6 +31,10 @@
     X(SP_LOG_CERT_UNUSABLE, "certificate.unusable", SP_LEVEL_WARNING, "a client certificate does not count: fingerprint, reason") \
     X(SP_LOG_ACCEPTED, "message.accepted", SP_LEVEL_INFO, "durable and acknowledged: id, from, size, recipients, user; duplicate=yes: sent again, and not queued twice") \
     X(SP_LOG_BUSY, "account.busy", SP_LEVEL_WARNING, "an account suddenly sends much (alert-rate): user, messages, recipients, from; once an hour") \
+    X(SP_LOG_FILTER_FAILED, "filter.failed", SP_LEVEL_WARNING, "a filter could not be asked: filter, stage, reason, then (what became of the mail)") \
+    X(SP_LOG_FILTER_VERDICT, "filter.verdict", SP_LEVEL_INFO, "a filter refused, discarded or held: filter, stage, verdict, reply") \
+    X(SP_LOG_FILTER_CHANGED, "filter.changed", SP_LEVEL_INFO, "a milter changed the message: filter, header, body, sender, added, removed (recipients), hold") \
+    X(SP_LOG_DISCARDED, "message.discarded", SP_LEVEL_INFO, "acknowledged, and given to nobody, because a filter said so: from, recipients, message-id") \
     X(SP_LOG_REJECTED, "message.rejected", SP_LEVEL_INFO, "refused after the dot: from, reply")       \
     X(SP_LOG_QUEUE_OPEN, "queue.open", SP_LEVEL_INFO, "the spool is open: messages, waiting")         \
     X(SP_LOG_QUEUE_ERROR, "queue.error", SP_LEVEL_ERROR, "the spool failed: reason")                  \

@@ -313,7 +313,9 @@ static json_t *settings(const struct ask *q)
     static const char *const names[] = {
         "client-certificates", "client-ca",         "client-crl",
         "client-ca-domains",   "certificate-login", "auth-list-with-certificate",
-        "auth-clear",          "auth-tls",          "require-binding"};
+        "auth-clear",          "auth-tls",          "require-binding",
+        "policies",            "milters"};
+    const size_t always = 9; /* the filters only where there are some */
     json_t *j = json_object();
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -322,7 +324,7 @@ static json_t *settings(const struct ask *q)
         struct sp_buf text;
 
         sp_buf_init(&text, 1 << 16);
-        if (k && sp_conf_value_text(k, &q->l->head, &text) >= 0)
+        if (k && sp_conf_value_text(k, &q->l->head, &text) >= 0 && (i < always || text.n))
             json_object_set_new(j, names[i],
                                 json_stringn(text.n ? text.p : "", text.n));
         sp_buf_free(&text);

@@ -127,7 +127,7 @@ static void put_facts(json_t *j)
 {
     static const char *const keys[] = {"listener", "session",   "client",
                                        "helo",     "with",      "tls",
-                                       "login",    "mechanism", "message_id"};
+                                       "login",    "mechanism", "hold_reason", "message_id"};
 
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
         if (*str(j, keys[i])) {

@@ -44,7 +44,8 @@ static int role_main(int argc, char **argv)
 {
     static const struct sp_role_ops *const roles[] = {&sp_role_server, &sp_role_auth,
                                                       &sp_role_queue, &sp_role_delivery,
-                                                      &sp_role_local};
+                                                      &sp_role_local,
+                                                      &sp_role_filter};
     uint64_t instance;
 
     if (argc == 4 && sp_str_u64(sp_str(argv[3]), 1000, &instance) == 0)

@@ -255,6 +255,7 @@ struct sp_conf_listener {
     enum sp_conf_sender_check sender_check;
     bool trace_identity;
     bool trace_hide_client;
+    struct sp_conf_list milters, policies; /* names of sections; where not given: all */
 };
 
 /* `route NAME { ... }`, tried in this order; the first that matches a recipient wins. */
@@ -326,6 +327,26 @@ struct sp_conf_dkim {
     uint64_t lifetime_s; /* 0: no x= */
 };
 
+/* What becomes of mail while a filter cannot be asked. */
+enum sp_conf_failure { SP_CONF_FAIL_TEMPFAIL, SP_CONF_FAIL_ACCEPT, SP_CONF_FAIL_REJECT };
+
+/* `milter NAME { ... }`: a filter program that is asked while mail comes in. */
+struct sp_conf_milter {
+    struct sp_conf_head head;
+    struct sp_conf_addrs address; /* tried in this order; never empty, with ports */
+    enum sp_conf_failure on_failure;
+    uint64_t connect_timeout_s, command_timeout_s, content_timeout_s;
+};
+
+/* `policy NAME { ... }`: a service that is asked about each recipient. */
+struct sp_conf_policy {
+    struct sp_conf_head head;
+    struct sp_conf_addrs address;
+    enum sp_conf_failure on_failure;
+    uint64_t timeout_s;
+    uint64_t connections; /* at a time */
+};
+
 struct sp_conf {
     struct sp_conf_head head;
     const char *filename;  /* as given; for messages */
@@ -373,6 +394,10 @@ struct sp_conf {
     size_t n_oauth;
     const struct sp_conf_dkim *dkim; /* in the order of the file; mostly none */
     size_t n_dkim;
+    const struct sp_conf_milter *milters; /* likewise */
+    size_t n_milters;
+    const struct sp_conf_policy *policies; /* likewise */
+    size_t n_policies;
 };
 
 /* One thing to say about a file. */
@@ -431,6 +456,8 @@ const struct sp_conf_route *sp_conf_route_for(const struct sp_conf *c,
 bool sp_conf_nets_have(const struct sp_conf_nets *nets, const char *address);
 const struct sp_conf_listener *sp_conf_listener_named(const struct sp_conf *c,
                                                       const char *name);
+const struct sp_conf_milter *sp_conf_milter_named(const struct sp_conf *c, const char *name);
+const struct sp_conf_policy *sp_conf_policy_named(const struct sp_conf *c, const char *name);
 
 /* Canonical text that parses to the same configuration: what was written and is not the
  * default anyway.  all: also what was written and is the default, and as comments every
@@ -448,6 +475,8 @@ enum sp_conf_section_id {
     SP_CONF_ROUTE,
     SP_CONF_OAUTH,
     SP_CONF_DKIM,
+    SP_CONF_MILTER,
+    SP_CONF_POLICY,
     SP_CONF_SECTIONS /* how many */
 };
 

@@ -102,7 +102,27 @@ int sp_conf_dump(const struct sp_conf *c, bool all, struct sp_buf *out)
         rc = dump_section(SP_CONF_OAUTH, &c->oauth[i].head, all, out);
     for (size_t i = 0; rc == 0 && i < c->n_dkim; i++)
         rc = dump_section(SP_CONF_DKIM, &c->dkim[i].head, all, out);
+    for (size_t i = 0; rc == 0 && i < c->n_milters; i++)
+        rc = dump_section(SP_CONF_MILTER, &c->milters[i].head, all, out);
+    for (size_t i = 0; rc == 0 && i < c->n_policies; i++)
+        rc = dump_section(SP_CONF_POLICY, &c->policies[i].head, all, out);
     return rc;
+}
+
+const struct sp_conf_milter *sp_conf_milter_named(const struct sp_conf *c, const char *name)
+{
+    for (size_t i = 0; i < c->n_milters; i++)
+        if (strcmp(c->milters[i].head.name, name) == 0)
+            return &c->milters[i];
+    return NULL;
+}
+
+const struct sp_conf_policy *sp_conf_policy_named(const struct sp_conf *c, const char *name)
+{
+    for (size_t i = 0; i < c->n_policies; i++)
+        if (strcmp(c->policies[i].head.name, name) == 0)
+            return &c->policies[i];
+    return NULL;
 }
 
 const struct sp_conf_listener *sp_conf_listener_named(const struct sp_conf *c,

@@ -303,6 +303,10 @@ ASK(keys_only, sp_conf_oauth, !l->introspection_url && (l->client_id || l->clien
 ASK(no_listener, sp_conf_oauth, !any_token_listener(p))
 ASK(no_signer, sp_conf_dkim, !l->domain || !l->selector || !l->key)
 ASK(odd_selector, sp_conf_dkim, l->selector && !dns_labels(l->selector))
+ASK(no_milter_address, sp_conf_milter, l->address.n == 0)
+ASK(milter_port, sp_conf_milter, l->address.v[word].kind != SP_CONF_ADDR_UNIX && l->address.v[word].port == 0)
+ASK(no_policy_address, sp_conf_policy, l->address.n == 0)
+ASK(policy_port, sp_conf_policy, l->address.v[word].kind != SP_CONF_ADDR_UNIX && l->address.v[word].port == 0)
 ASK(one_maildir, sp_conf_route, l->to == SP_CONF_TO_MAILDIR && l->path && !strstr(l->path, "%u"))
 /* clang-format on */
 
@@ -522,6 +526,14 @@ static const struct rule rules[] = {
     {SP_CONF_DKIM, LACK, "key", {"domain", "selector"}, no_signer,
      "a signature needs domain, selector and key", "key = /etc/sallyport/dkim/2026.pem",
      "sallyport cert dkim makes a key and prints the DNS record"},
+    {SP_CONF_MILTER, LACK, "address", {NULL}, no_milter_address,
+     "there is no address to connect to", "address = 127.0.0.1:8891", NULL},
+    {SP_CONF_MILTER, EACH, "address", {NULL}, milter_port,
+     "has no port", "address = 127.0.0.1:8891", "milters have no usual one; the milter's own configuration says it"},
+    {SP_CONF_POLICY, LACK, "address", {NULL}, no_policy_address,
+     "there is no address to connect to", "address = 127.0.0.1:10023", NULL},
+    {SP_CONF_POLICY, EACH, "address", {NULL}, policy_port,
+     "has no port", "address = 127.0.0.1:10023", "policy services have no usual one"},
     {SP_CONF_DKIM, 0, "selector", {NULL}, odd_selector,
      "this is no name for DNS: letters, digits, hyphens, with dots between labels", "selector = s2026", NULL},
 };
@@ -706,6 +718,26 @@ static void unknown_tls(struct conf_parser *p, const struct conf_inst *in, size_
         "%sthere is no tls section %s", prefix(p, in), conf_quote(p, sp_str(word)));
 }
 
+/* Words of a listener that name sections of another kind. */
+static void unknown_filters(struct conf_parser *p, const struct conf_inst *in, const char *key,
+                            const struct sp_conf_list *l, enum sp_conf_section_id id)
+{
+    for (size_t i = 0; i < l->n && !conf_crowded(p->errs); i++) {
+        struct conf_nearest near = {.want = sp_str(l->v[i])};
+
+        if (conf_section_named(p, id, sp_str(l->v[i])))
+            continue;
+        for (struct conf_inst *t = p->first[id]; t; t = t->next)
+            conf_near(&near, t->head->name);
+        conf_note(p,
+                  &(struct conf_note){
+                      .pos = where(p, in, key, (long)i),
+                      .help = near.best ? conf_fmt(p, "did you mean \"%s\"?", near.best) : NULL},
+                  "%sthere is no %s section %s", prefix(p, in), sp_conf_section(id)->name,
+                  conf_quote(p, sp_str(l->v[i])));
+    }
+}
+
 /* ---- what was left out ---- */
 
 /* The system's name, if it can be used as one. */
@@ -775,6 +807,13 @@ static void default_crl(struct conf_parser *p, struct conf_inst *in)
         put(p, in, "client-crl", conf_text(p, "%s/ca/crl.pem", p->conf->data_directory));
 }
 
+static void all_of(struct conf_parser *p, struct conf_inst *in, const char *key,
+                   enum sp_conf_section_id id)
+{
+    for (struct conf_inst *t = p->first[id]; t && !p->full; t = t->next)
+        put(p, in, key, t->head->name);
+}
+
 static void listener_defaults(struct conf_parser *p, struct conf_inst *in)
 {
     struct sp_conf_listener *l = in->data;
@@ -788,6 +827,10 @@ static void listener_defaults(struct conf_parser *p, struct conf_inst *in)
         l->message_size = p->conf->message_size;
     if (!given(p, in, "client-crl"))
         default_crl(p, in);
+    if (!given(p, in, "milters"))
+        all_of(p, in, "milters", SP_CONF_MILTER);
+    if (!given(p, in, "policies"))
+        all_of(p, in, "policies", SP_CONF_POLICY);
     l->client_certificates_auto =
         !given(p, in, "client-certificates") && l->tls != SP_CONF_NONE;
     if (l->client_certificates_auto)
@@ -1047,6 +1090,14 @@ void conf_finish(struct conf_parser *p)
         table_defaults(p, in);
     for (struct conf_inst *in = p->first[SP_CONF_DKIM]; in && !p->full; in = in->next)
         table_defaults(p, in);
+    for (struct conf_inst *in = p->first[SP_CONF_MILTER]; in && !p->full; in = in->next)
+        table_defaults(p, in);
+    for (struct conf_inst *in = p->first[SP_CONF_POLICY]; in && !p->full; in = in->next)
+        table_defaults(p, in);
+    for (struct conf_inst *in = p->first[SP_CONF_LISTENER]; in && !p->full; in = in->next) {
+        unknown_filters(p, in, "milters", &LISTENER_OF(in)->milters, SP_CONF_MILTER);
+        unknown_filters(p, in, "policies", &LISTENER_OF(in)->policies, SP_CONF_POLICY);
+    }
     for (struct conf_inst *in = p->first[SP_CONF_LISTENER]; in && !p->full;
          in = in->next)
         imply_path_tls(p, in);
@@ -1074,4 +1125,6 @@ void conf_finish(struct conf_parser *p)
     p->conf->routes = collect(p, SP_CONF_ROUTE, &p->conf->n_routes);
     p->conf->oauth = collect(p, SP_CONF_OAUTH, &p->conf->n_oauth);
     p->conf->dkim = collect(p, SP_CONF_DKIM, &p->conf->n_dkim);
+    p->conf->milters = collect(p, SP_CONF_MILTER, &p->conf->n_milters);
+    p->conf->policies = collect(p, SP_CONF_POLICY, &p->conf->n_policies);
 }

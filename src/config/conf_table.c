@@ -56,6 +56,7 @@ WORDS(w_jws, W("RS256"), W("RS384"), W("RS512"), W("PS256"), W("PS384"), W("PS51
       W("ES384"), W("ES512"), W("EdDSA"), REFUSED("none"), REFUSED("HS256"), REFUSED("HS384"),
       REFUSED("HS512"));
 
+WORDS(w_failure, W("tempfail"), W("accept"), W("reject"));
 WORDS(w_canon, W("relaxed/relaxed"), W("relaxed/simple"), W("simple/relaxed"), W("simple/simple"));
 
 /* ---- sections ---- */
@@ -96,6 +97,16 @@ static const struct sp_conf_section sections[SP_CONF_SECTIONS] = {
         "message may get an RSA and an Ed25519 signature, and a new key can be used beside "
         "the old one.  A message is signed once, when it is accepted, as the next hop "
         "will get it."},
+    [SP_CONF_MILTER] = {"milter", sizeof(struct sp_conf_milter),
+        "A filter program that speaks the milter protocol, such as OpenDKIM, rspamd or clamav-milter.  It "
+        "is asked while mail comes in and may refuse it, change it, or have it held in the queue.  "
+        "Several are asked in the order of the listener's milters, each seeing what the "
+        "ones before it made of the message.  DKIM signatures of our own (section dkim) are made behind "
+        "all of them."},
+    [SP_CONF_POLICY] = {"policy", sizeof(struct sp_conf_policy),
+        "A service that is asked about each recipient, by Postfix's policy delegation protocol: quotas, "
+        "rules of the house, greylisting.  It is asked when our own rules have accepted the "
+        "recipient and before milters are."},
 };
 
 /* ---- keys ---- */
@@ -401,6 +412,13 @@ static const struct sp_conf_key keys[] = {
     {"message-size", SP_CONF_LISTENER, SIZE(sp_conf_listener, message_size, NULL, 64 * K, 4 * G), V01,
      .def_doc = "message-size at the top of the file", .example = "20M",
      .doc = "The largest message that is accepted here."},
+    {"milters", SP_CONF_LISTENER, LIST(SP_CONF_TEXTS, sp_conf_list, sp_conf_listener, milters, NULL), V01,
+     .def_doc = "all milter sections, in the order of the file", .example = "virus signing",
+     .doc = "Which milters are asked here, in this order.  Write the key with nothing behind it for none."},
+    {"policies", SP_CONF_LISTENER, LIST(SP_CONF_TEXTS, sp_conf_list, sp_conf_listener, policies, NULL), V01,
+     .def_doc = "all policy sections, in the order of the file", .example = "quota",
+     .doc = "Which policy services are asked here, in this order, until one refuses or says OK.  Write the key with "
+            "nothing behind it for none."},
     {"max-sessions", SP_CONF_LISTENER, NUM(sp_conf_listener, max_sessions, "10000", 1, 1000000), V01,
      .example = "10000",
      .doc = "The most sessions at a time on this listener, over all processes.  A client "
@@ -663,6 +681,35 @@ static const struct sp_conf_key keys[] = {
      .example = "30d",
      .doc = "How long the signature is said to be good (x=).  0s says nothing, which is usual: mail "
             "may wait long."},
+
+    /* ---- milter NAME ---- */
+    {"address", SP_CONF_MILTER, LIST(SP_CONF_HOSTS, sp_conf_addrs, sp_conf_milter, address, NULL), V01,
+     .def_doc = "none; it must be given", .example = "127.0.0.1:8891",
+     .doc = "Where the milter listens: host:port, or unix:/path for a Unix socket that the service's user may "
+            "connect to.  With several the next one is tried where one does not answer."},
+    {"on-failure", SP_CONF_MILTER, ENUM(sp_conf_milter, on_failure, "tempfail", w_failure), V01, .example = "accept",
+     .doc = "What becomes of mail while the milter does not answer, answers too late or makes no sense.  tempfail: "
+            "451, the client tries again later.  accept: the mail goes on without this milter.  reject: it "
+            "is refused for good."},
+    {"connect-timeout", SP_CONF_MILTER, DURATION(sp_conf_milter, connect_timeout_s, "10s", 1, 60), V01, .example = "5s",
+     .doc = "The longest wait for a connection and for the negotiation behind it."},
+    {"command-timeout", SP_CONF_MILTER, DURATION(sp_conf_milter, command_timeout_s, "30s", 1, 90), V01, .example = "10s",
+     .doc = "The longest wait for an answer about the client, its greeting, the sender, a recipient or the start of the message."},
+    {"content-timeout", SP_CONF_MILTER, DURATION(sp_conf_milter, content_timeout_s, "90s", 1, 90), V01, .example = "60s",
+     .doc = "The longest wait for an answer about the message.  A milter that says that it still works on it is given more, "
+            "but all milters together have 90 seconds: then the client is told 451 and nothing is queued."},
+
+    /* ---- policy NAME ---- */
+    {"address", SP_CONF_POLICY, LIST(SP_CONF_HOSTS, sp_conf_addrs, sp_conf_policy, address, NULL), V01,
+     .def_doc = "none; it must be given", .example = "127.0.0.1:10023",
+     .doc = "Where the service listens: host:port or unix:/path.  With several the next one is tried where one does not answer."},
+    {"on-failure", SP_CONF_POLICY, ENUM(sp_conf_policy, on_failure, "tempfail", w_failure), V01, .example = "accept",
+     .doc = "What becomes of a recipient while the service cannot be asked.  tempfail: 451.  accept: as if it had said DUNNO.  "
+            "reject: refused for good.  An action that it gives and that is not known here is 451 in any case."},
+    {"timeout", SP_CONF_POLICY, DURATION(sp_conf_policy, timeout_s, "30s", 1, 90), V01, .example = "10s",
+     .doc = "The longest wait for an answer, waiting for a free connection included."},
+    {"connections", SP_CONF_POLICY, NUM(sp_conf_policy, connections, "20", 1, 1000), V01, .example = "5",
+     .doc = "The most connections at a time.  They are used again; further questions wait."},
 };
 
 /* ---- what these things are called elsewhere ---- */

@@ -79,6 +79,8 @@ static void facts(json_t *j, const Sp__Envelope *e)
         json_object_set_new(j, "login", ctext(e->identity->login));
         json_object_set_new(j, "mechanism", ctext(e->identity->mechanism));
     }
+    if (e->hold_reason[0])
+        json_object_set_new(j, "hold_reason", ctext(e->hold_reason));
     json_object_set_new(j, "message_id", text(e->message_id.data, e->message_id.len));
     json_object_set_new(j, "header_size", json_integer((json_int_t)e->header_size));
 }

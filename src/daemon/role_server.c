@@ -122,29 +122,65 @@ static void queue_gone(struct sp_port *p, const struct sp_err *why)
 
 static const struct sp_port_ops queue_ops = {.frame = queue_frame, .gone = queue_gone};
 
+/* ---- the channel to filter ---- */
+
+static int filter_frame(struct sp_port *p, const struct sp_frame *f, struct sp_err *err)
+{
+    struct srv *srv = sp_port_arg(p);
+    Sp__FilterAnswer *m = sp_frame_unpack(f, &srv->arena);
+    struct sp_frame_body body = {f->raw, sp_port_take_fd(p)};
+    int rc = m ? 0 : malformed(err, f);
+
+    if (rc == 0)
+        srv_filter_answer(srv, m, &body);
+    if (body.fd >= 0)
+        close(body.fd);
+    sp_arena_reset(&srv->arena);
+    return rc;
+}
+
+static void filter_gone(struct sp_port *p, const struct sp_err *why)
+{
+    struct srv *srv = sp_port_arg(p);
+
+    sp_log(SP_LOG_WARNING, "", SP_KVS("reason", why->text));
+    srv->filter = NULL;
+    srv_filter_gone(srv);
+}
+
+static const struct sp_port_ops filter_ops = {.frame = filter_frame, .gone = filter_gone};
+
 static int on_peer(struct sp_role *r, Sp__Role peer, unsigned instance, int fd,
                    struct sp_err *err)
 {
     struct srv *srv = r->self;
-    bool auth = peer == SP__ROLE__ROLE_AUTH;
-    struct sp_port **at = auth ? &srv->auth : &srv->queue;
+    const struct {
+        Sp__Role role;
+        struct sp_port **at;
+        const struct sp_port_ops *ops;
+    } peers[] = {{SP__ROLE__ROLE_AUTH, &srv->auth, &auth_ops},
+                 {SP__ROLE__ROLE_QUEUE, &srv->queue, &queue_ops},
+                 {SP__ROLE__ROLE_FILTER, &srv->filter, &filter_ops}};
+    size_t i = 0;
 
-    if (!auth && peer != SP__ROLE__ROLE_QUEUE) {
+    while (i < sizeof peers / sizeof peers[0] && peers[i].role != peer)
+        i++;
+    if (i == sizeof peers / sizeof peers[0]) {
         close(fd);
         return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "a server has no such peer");
     }
-    if (*at) { /* the old one died; its end may not have been seen yet */
+    if (*peers[i].at) { /* the old one died; its end may not have been seen yet */
         struct sp_err gone = {.text = "replaced by a new one"};
-        struct sp_port *old = *at;
+        struct sp_port *old = *peers[i].at;
 
-        (auth ? auth_gone : queue_gone)(old, &gone);
+        peers[i].ops->gone(old, &gone);
         sp_port_close(old);
     }
-    *at = sp_port_new(&r->loop, fd, SP__ROLE__ROLE_SERVER, peer, instance,
-                      auth ? &auth_ops : &queue_ops, srv, err);
-    if (!*at)
+    *peers[i].at = sp_port_new(&r->loop, fd, SP__ROLE__ROLE_SERVER, peer, instance,
+                               peers[i].ops, srv, err);
+    if (!*peers[i].at)
         return -SP_ENOMEM;
-    if (!auth) {
+    if (peer == SP__ROLE__ROLE_QUEUE) {
         srv->disk_full = false; /* it says so again when it is */
         srv_spare_ask(srv);
     }

@@ -8,6 +8,7 @@
  *     srv_limit.c     how much an account and an address may send
  *     srv_key.c       a submission that is sent again
  *     srv_proxy.c     clients behind a load balancer
+ *     srv_filter.c    what milters and policy services are asked
  *
  * A session waits for one thing at a time (enum srv_wait).  An answer from another role
  * names the session by its key; keys are never used twice, so an answer for a session
@@ -77,7 +78,7 @@ struct srv {
     struct srv_listener **listener;
     size_t listeners;
     struct srv_socket *sockets;
-    struct sp_port *auth, *queue; /* NULL while the role is being started again */
+    struct sp_port *auth, *queue, *filter; /* NULL while the role is being started again */
     struct srv_session **slot;
     uint32_t *generation; /* of each slot */
     uint32_t *free_slot;
@@ -114,7 +115,23 @@ enum srv_wait {
     SRV_WAIT_STILL,    /* is the login still good?  Then MAIL goes on */
     SRV_WAIT_RCPT,     /* what do these recipients become? */
     SRV_WAIT_SPARE,
+    SRV_WAIT_FILTER,
     SRV_WAIT_QUEUE,
+};
+
+enum { SRV_FILTER_GROUP = 256 }; /* recipients of a pipelined group: the engine gives fewer */
+
+/* What the filter role was asked last. */
+struct srv_filter {
+    uint64_t number;        /* of the last question; answers carry it */
+    uint64_t first;         /* of the group of recipients; else anything below */
+    Sp__FilterStage stage;
+    bool open;              /* the filter role knows this session ... */
+    bool transaction;       /* ... and this transaction */
+    unsigned messages;
+    char id[40];            /* of the transaction */
+    size_t asked, left;
+    uint16_t index[SRV_FILTER_GROUP]; /* in the engine's group */
 };
 
 struct srv_session {
@@ -156,8 +173,10 @@ struct srv_session {
     struct sp_str cert_user, cert_address, cert_fingerprint; /* in cert_arena */
     struct sp_arena cert_arena;
 
+    struct srv_filter filter;
     struct srv_message *msg;
     uint32_t asked_rcpts; /* recipients that auth was asked about, in this session */
+    uint64_t dot_ms; /* loop time at the end of the message: all replies count from it */
     uint16_t submits; /* of this session: part of the tag, see srv_message.c */
     uint64_t messages, octets_in, octets_out;
 };
@@ -192,6 +211,41 @@ void srv_message_queue_gone(struct srv *srv);
 /* The engine has given the client an answer because ours took too long: whatever the
  * queue says later belongs to nobody. */
 void srv_message_too_late(struct srv_session *s);
+
+/* The filters had nothing against the sender; against the message, with what they changed. */
+struct sp_frame_body {
+    struct sp_str octets;
+    int fd; /* -1: in octets.  Whoever keeps it sets -1 */
+};
+void srv_message_mail_accepted(struct srv_session *s);
+/* One recipient of the group: false, it is none that is waited for.  Then all of them. */
+bool srv_message_rcpt_answer(struct srv_session *s, size_t index, const struct sp_reply *r);
+void srv_message_rcpts_filtered(struct srv_session *s);
+void srv_message_filtered(struct srv_session *s, const Sp__FilterAnswer *m,
+                          struct sp_frame_body *body);
+
+/* srv_filter.c.  Each question: true when it is under way (SRV_WAIT_FILTER), and the answer
+ * goes on; false: nobody can be asked. */
+struct srv_filter_in {
+    struct sp_str header; /* as it would be stored, without our Received field */
+    struct sp_str body;
+    int fd; /* -1: the body is in memory; else size octets from offset */
+    uint64_t offset, size;
+};
+bool srv_filter_wanted(const struct srv_session *s);
+bool srv_filter_ready(const struct srv_session *s);
+bool srv_filter_connect(struct srv_session *s);
+bool srv_filter_helo(struct srv_session *s, struct sp_str name);
+bool srv_filter_mail(struct srv_session *s, struct sp_str sender, const struct sp_mail *p);
+bool srv_filter_rcpt(struct srv_session *s, const struct sp_rcpt *r, struct sp_str address,
+                     uint64_t size, size_t accepted);
+bool srv_filter_data(struct srv_session *s);
+bool srv_filter_message(struct srv_session *s, const struct srv_filter_in *in);
+void srv_filter_abort(struct srv_session *s); /* the transaction came to nothing */
+void srv_filter_close(struct srv_session *s);
+void srv_filter_too_late(struct srv_session *s);
+void srv_filter_answer(struct srv *srv, const Sp__FilterAnswer *m, struct sp_frame_body *body);
+void srv_filter_gone(struct srv *srv);
 
 /* srv_limit.c.  Rates are counted in memory shared by all server processes. */
 struct srv_words {

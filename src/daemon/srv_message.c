@@ -28,6 +28,9 @@ struct srv_message {
     int failed_errno;
     uint64_t size;          /* octets received */
     struct srv_key key;
+    bool lowered;           /* the priority */
+    struct sp_buf prefix;   /* what is added in front, while the filters have it ... */
+    size_t received;        /* ... of it our Received field */
     struct rcpt_ask *ask; /* the group of RCPT that is being answered */
     size_t asks, open;    /* open: auth was asked and has not answered */
     uint32_t first_ask;   /* what auth calls the first of them */
@@ -69,7 +72,9 @@ void srv_message_forget(struct srv_session *s)
         s->wait = SRV_WAIT_NOTHING;
     if (m->in_file)
         srv_spare_drop(s->srv, &m->spare);
+    srv_filter_abort(s);
     sp_buf_free(&m->content);
+    sp_buf_free(&m->prefix);
     sp_arena_reset(&m->arena);
     sp_free(m);
 }
@@ -184,6 +189,7 @@ static struct srv_message *message_new(void)
     sp__envelope__init(&m->env);
     sp_stored_defaults(&m->env, sp_wall_ms());
     sp_buf_init(&m->content, SRV_HEADER_MAX);
+    sp_buf_init(&m->prefix, SP_STORED_PREFIX_MAX);
     m->spare.fd = -1;
     return m;
 }
@@ -241,9 +247,25 @@ static bool begin(struct srv_session *s, const struct sp_mail *p)
 
 void srv_message_mail(struct srv_session *s, const struct sp_mail *p)
 {
+    struct sp_str sender;
+
     if (!begin(s, p))
         return;
-    if (lower_priority(s, &s->msg->env))
+    s->msg->lowered = lower_priority(s, &s->msg->env);
+    sender = sp_pb_str(s->msg->env.reverse_path);
+    if (!srv_filter_wanted(s)) {
+        srv_message_mail_accepted(s);
+    } else if (!srv_filter_mail(s, sender, p)) {
+        srv_message_forget(s);
+        (void)refuse(s, "MAIL", 451, 4, 3, 0, "the filters are being restarted; try again later");
+    }
+}
+
+void srv_message_mail_accepted(struct srv_session *s)
+{
+    if (!s->msg)
+        return;
+    if (s->msg->lowered)
         (void)sp_srv_replyf(s->engine, 250, 2, 3, 6,
                             "Sender ok; the priority is lowered to %d",
                             (int)s->msg->env.priority);
@@ -329,6 +351,7 @@ struct rcpt_ask {
     struct sp_reply reply;   /* code 0: not decided */
     struct srv_words words;
     bool asked;
+    bool passed; /* by the filters, or they have refused it */
 };
 
 static bool has_route(const struct srv_session *s, struct sp_str address)
@@ -446,6 +469,73 @@ static void answer_group(struct srv_session *s)
     }
 }
 
+/* What we would refuse ourselves no filter need see. */
+static struct sp_reply own_refusal(const struct srv_session *s, struct rcpt_ask *k)
+{
+    if (k->asked && !k->is)
+        return no(451, 4, 3, 0, "recipients cannot be looked up just now; try again later");
+    if (k->is && k->is->code != 250)
+        return by_auth(k->is, &k->words);
+    if (!k->is && !has_route(s, sp_pb_str(k->said.address)))
+        return no(550, 5, 1, 2, "no route to this domain is configured here");
+    return no(0, 0, 0, 0, "");
+}
+
+static bool ask_filters(struct srv_session *s, const struct sp_rcpt *r, struct rcpt_ask *k, size_t i)
+{
+    struct srv_filter *f = &s->filter;
+
+    if (f->number + 1 - f->first >= SRV_FILTER_GROUP ||
+        !srv_filter_rcpt(s, r, sp_pb_str(k->said.address), s->msg->env.size_declared,
+                         s->msg->env.n_rcpt))
+        return false;
+    f->index[f->number - f->first] = (uint16_t)i;
+    f->asked = f->number - f->first + 1;
+    f->left++;
+    return true;
+}
+
+/* It is known what they become: now the filters, if there are any. */
+static void group_known(struct srv_session *s)
+{
+    struct srv_message *m = s->msg;
+
+    s->filter.first = s->filter.number + 1;
+    s->filter.asked = s->filter.left = 0;
+    for (size_t i = 0; srv_filter_wanted(s) && i < m->asks; i++) {
+        struct rcpt_ask *k = &m->ask[i];
+        struct sp_rcpt said = {.notify = k->said.notify, .orcpt = sp_pb_str(k->said.orcpt)};
+
+        if (k->reply.code == 0)
+            k->reply = own_refusal(s, k);
+        if (k->reply.code == 0 && !ask_filters(s, &said, k, i))
+            k->reply = no(451, 4, 3, 0, "the filters were started again; try again later");
+    }
+    if (!s->filter.left)
+        answer_group(s);
+}
+
+bool srv_message_rcpt_answer(struct srv_session *s, size_t index, const struct sp_reply *r)
+{
+    struct rcpt_ask *k = s->msg && index < s->msg->asks ? &s->msg->ask[index] : NULL;
+
+    if (!k || k->passed || k->reply.code)
+        return false;
+    k->passed = true;
+    if (r->code == 250)
+        return true;
+    (void)snprintf(k->words.text, sizeof k->words.text, "%.*s", (int)(r->text.n < 290 ? r->text.n : 290),
+                   r->text.n ? r->text.p : "");
+    k->reply = no(r->code, r->enh[0], r->enh[1], r->enh[2], k->words.text);
+    return true;
+}
+
+void srv_message_rcpts_filtered(struct srv_session *s)
+{
+    if (s->msg)
+        answer_group(s);
+}
+
 static bool ask_auth(struct srv_session *s, struct rcpt_ask *k, uint32_t index)
 {
     Sp__RecipientLook look = SP__RECIPIENT_LOOK__INIT;
@@ -483,7 +573,7 @@ void srv_message_rcpt(struct srv_session *s, const struct sp_rcpt *r, size_t n)
     if (m->open)
         s->wait = SRV_WAIT_RCPT;
     else
-        answer_group(s);
+        group_known(s);
 }
 
 static Sp__RecipientResult *copy_result(struct srv_message *m, const Sp__RecipientResult *r)
@@ -514,7 +604,7 @@ void srv_message_recipient(struct srv_session *s, const Sp__RecipientResult *r)
             return;
     }
     s->wait = SRV_WAIT_NOTHING;
-    answer_group(s);
+    group_known(s);
     srv_session_pump(s);
 }
 
@@ -532,7 +622,12 @@ void srv_message_data(struct srv_session *s, uint64_t size_hint)
         (void)refuse(s, "DATA", 451, 4, 3, 0, "the queue is busy; try again later");
         return;
     }
-    (void)sp_srv_accept(s->engine);
+    if (srv_filter_wanted(s) && !s->filter.transaction)
+        (void)refuse(s, "DATA", 451, 4, 3, 0, "the filters were started again; try again later");
+    else if (!s->listener->l->milters.n)
+        (void)sp_srv_accept(s->engine);
+    else if (!srv_filter_data(s))
+        (void)refuse(s, "DATA", 451, 4, 3, 0, "the filters are busy; try again later");
 }
 
 static void write_file(struct srv_message *m, struct sp_str octets)
@@ -793,7 +888,7 @@ static int submit(struct srv_session *s, const struct sp_buf *prefix)
     sub.prefix = (ProtobufCBinaryData){prefix->n, (uint8_t *)prefix->p};
     sub.content_in_frame = !m->in_file;
     sub.spare = m->spare.id;
-    s->stored_by_ms = uv_now(&s->srv->role->loop) + SRV_ANSWER_MS;
+    s->stored_by_ms = s->dot_ms + SRV_ANSWER_MS;
     s->overdue = 0;
     sub.until_ms = s->stored_by_ms;
     if (m->in_file || m->content.n == 0)
@@ -842,8 +937,10 @@ static bool prepare(struct srv_session *s, struct sp_buf *prefix, struct sp_fix_
         return refuse(s, "dot", 451, 4, 3, 0, "out of memory; try again later");
     if (!make_key(s, plan))
         return false;
-    if (received_field(s, prefix) < 0 ||
-        sp_buf_str(prefix, sp_buf_view(&plan->prefix)) < 0)
+    if (received_field(s, prefix) < 0)
+        return refuse(s, "dot", 451, 4, 3, 0, "out of memory; try again later");
+    s->msg->received = prefix->n;
+    if (sp_buf_str(prefix, sp_buf_view(&plan->prefix)) < 0)
         return refuse(s, "dot", 451, 4, 3, 0, "out of memory; try again later");
     return true;
 }
@@ -895,6 +992,64 @@ static bool charge(struct srv_session *s)
            refuse(s, "dot", 451, 4, 7, 1, w.text);
 }
 
+/* To the queue.  False: answered with a refusal. */
+static bool hand_over(struct srv_session *s, const struct sp_buf *prefix)
+{
+    if (!charge(s))
+        return false;
+    if (fill_identity(s) < 0 || submit(s, prefix) < 0)
+        return refuse(s, "dot", 451, 4, 3, 0, "the queue is busy; try again later");
+    s->wait = SRV_WAIT_QUEUE;
+    if (s->msg->in_file) { /* the queue has its own descriptor of it */
+        close(s->msg->spare.fd);
+        s->msg->in_file = false;
+    }
+    return true;
+}
+
+/* What the filters see: our additions but Received, and the header without what is left out. */
+static int whole_header(const struct srv_message *m, struct sp_str additions, struct sp_buf *out)
+{
+    const Sp__Envelope *e = &m->env;
+    uint64_t at = 0;
+    int rc = sp_buf_str(out, additions);
+
+    for (size_t i = 0; rc == 0 && i <= e->n_cut; i++) {
+        uint64_t to = i < e->n_cut ? e->cut[i]->offset : e->header_size;
+
+        rc = sp_buf_put(out, m->content.p + at, (size_t)(to - at));
+        at = i < e->n_cut ? to + e->cut[i]->length : to;
+    }
+    return rc;
+}
+
+static bool to_filters(struct srv_session *s, struct sp_buf *prefix)
+{
+    struct srv_message *m = s->msg;
+    uint64_t h = m->env.header_size;
+    struct sp_str additions = {prefix->p + m->received, prefix->n - m->received};
+    struct srv_filter_in in = {.fd = -1, .size = m->size - h};
+    struct sp_buf header;
+    bool asked = false;
+
+    sp_buf_init(&header, 2 * SRV_HEADER_MAX);
+    if (h <= m->content.n && whole_header(m, additions, &header) == 0) {
+        in.header = sp_buf_view(&header);
+        if (m->in_file) {
+            in.fd = m->spare.fd;
+            in.offset = h;
+        } else {
+            in.body = (struct sp_str){m->content.p + h, m->content.n - (size_t)h};
+        }
+        sp_buf_free(&m->prefix);
+        m->prefix = *prefix;
+        sp_buf_init(prefix, SP_STORED_PREFIX_MAX);
+        asked = srv_filter_message(s, &in);
+    }
+    sp_buf_free(&header);
+    return asked || refuse(s, "dot", 451, 4, 3, 0, "the filters were started again; try again later");
+}
+
 void srv_message_end(struct srv_session *s, uint64_t size, bool body8, bool header8)
 {
     struct sp_fix_plan plan;
@@ -902,6 +1057,7 @@ void srv_message_end(struct srv_session *s, uint64_t size, bool body8, bool head
     bool sent = false;
 
     (void)size;
+    s->dot_ms = uv_now(&s->srv->role->loop);
     if (!s->msg) {
         (void)refuse(s, "dot", 451, 4, 3, 0, "try again later");
         return;
@@ -910,22 +1066,273 @@ void srv_message_end(struct srv_session *s, uint64_t size, bool body8, bool head
     sp_buf_init(&prefix, SP_STORED_PREFIX_MAX);
     s->msg->env.has_8bit_body = body8;
     s->msg->env.has_8bit_header = header8;
-    if (content_ok(s) && prepare(s, &prefix, &plan) && charge(s)) {
-        sent = fill_identity(s) == 0 && add_bcc(s) == 0 && submit(s, &prefix) == 0;
-        if (!sent)
-            (void)refuse(s, "dot", 451, 4, 3, 0, "the queue is busy; try again later");
-    }
+    if (content_ok(s) && prepare(s, &prefix, &plan))
+        sent = srv_filter_wanted(s) ? to_filters(s, &prefix) : hand_over(s, &prefix);
     sp_buf_free(&prefix);
     sp_fix_plan_free(&plan);
-    if (!sent) {
+    if (!sent)
         srv_message_forget(s);
+}
+
+/* ---- what the filters made of it ---- */
+
+static bool filters_wrong(struct srv_session *s, const char *what)
+{
+    sp_log(SP_LOG_WARNING, s->id, SP_KVS("reason", what));
+    return refuse(s, "dot", 451, 4, 3, 0, "a filter made a message that cannot be sent; try again later");
+}
+
+/* Whole lines, none of them empty: what stands in it stays header. */
+static bool header_sound(struct sp_str h)
+{
+    for (size_t i = 0; i < h.n; i++) {
+        bool cr = i && h.p[i - 1] == '\r';
+
+        if (h.p[i] == '\0' || (h.p[i] == '\n') != cr)
+            return false;
+        if (h.p[i] == '\n' && (i == 1 || h.p[i - 2] == '\n'))
+            return false;
+    }
+    return h.n == 0 || h.p[h.n - 1] == '\n';
+}
+
+static bool has_8bit(struct sp_str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] > 127)
+            return true;
+    return false;
+}
+
+/* Filters heard of a recipient as the client named it: what an alias became of it goes, too. */
+static void drop_rcpt(struct srv_message *m, struct sp_str address)
+{
+    Sp__Envelope *e = &m->env;
+    size_t kept = 0;
+
+    for (size_t i = 0; i < e->n_rcpt; i++) {
+        struct sp_str said = sp_pb_str(e->rcpt[i]->original);
+
+        if (!sp_addr_equal(said.n ? said : sp_pb_str(e->rcpt[i]->address), address))
+            e->rcpt[kept++] = e->rcpt[i];
+    }
+    e->n_rcpt = kept;
+}
+
+/* The table of addresses anew: some have gone. */
+static void find_places(struct srv_message *m)
+{
+    memset(m->seen, 0, 2 * m->rcpt_room * sizeof *m->seen);
+    for (size_t i = 0; i < m->env.n_rcpt; i++)
+        *place(m, sp_pb_str(m->env.rcpt[i]->address), sp_pb_str(m->env.rcpt[i]->deliver)) =
+            (uint32_t)i + 1;
+}
+
+static bool new_envelope(struct srv_session *s, const Sp__FilterAnswer *a)
+{
+    struct srv_message *m = s->msg;
+    struct sp_addr x;
+    bool ok = true;
+
+    if (a->new_sender) {
+        if (sp_addr_parse(sp_pb_str(a->sender), SP_ADDR_NULL_OK | SP_ADDR_UTF8_OK, &x) != SP_ADDR_OK)
+            return filters_wrong(s, "a filter gave a sender that is no address");
+        m->env.reverse_path = keep(m, sp_addr_text(&x), &ok);
+    }
+    if (a->remove_all)
+        m->env.n_rcpt = 0;
+    for (size_t i = 0; i < a->n_removed; i++)
+        if (sp_addr_parse(sp_pb_str(a->removed[i]), SP_ADDR_UTF8_OK, &x) == SP_ADDR_OK)
+            drop_rcpt(m, sp_addr_text(&x));
+    if (a->remove_all || a->n_removed)
+        find_places(m);
+    for (size_t i = 0; ok && i < a->n_added; i++) {
+        Sp__Recipient r = SP__RECIPIENT__INIT;
+
+        if (sp_addr_parse(sp_pb_str(a->added[i]->address), SP_ADDR_UTF8_OK, &x) != SP_ADDR_OK)
+            return filters_wrong(s, "a filter gave a recipient that is no address");
+        r.address = (ProtobufCBinaryData){x.n, (uint8_t *)x.text};
+        r.orcpt = a->added[i]->orcpt;
+        r.notify = a->added[i]->notify <= 15 ? a->added[i]->notify : 0;
+        ok = m->env.n_rcpt < SP_STORED_RCPT_MAX && add_rcpt(m, &r) == 0;
+    }
+    if (a->hold[0])
+        m->env.hold_reason = keep_text(m, sp_str(a->hold), &ok);
+    return ok || refuse(s, "dot", 451, 4, 3, 0, "out of memory; try again later");
+}
+
+/* All of the header stands in the prefix; of the stored one nothing is sent. */
+static bool new_header(struct srv_session *s, const Sp__FilterAnswer *a, struct sp_buf *prefix)
+{
+    struct srv_message *m = s->msg;
+    struct sp_str header = sp_pb_str(a->header), above = sp_pb_str(a->above);
+    struct sp_str received = {m->prefix.p, m->received};
+    struct sp_field id;
+    bool ok = true;
+
+    if (!header_sound(header) || !header_sound(above))
+        return filters_wrong(s, "a filter's header is malformed");
+    if (sp_buf_str(prefix, above) < 0 || sp_buf_str(prefix, received) < 0 ||
+        sp_buf_str(prefix, header) < 0 || sp_buf_puts(prefix, "\r\n") < 0)
+        return refuse(s, "dot", 554, 5, 6, 0, "with what the filters added the header is too large");
+    m->env.has_8bit_header = has_8bit(sp_buf_view(prefix));
+    if (sp_header_find(sp_buf_view(prefix), "Message-ID", 0, &id))
+        m->env.message_id = keep(m, id.value, &ok);
+    m->env.n_cut = 0;
+    m->env.cut = sp_arena_alloc(&m->arena, sizeof *m->env.cut);
+    if (!ok || (m->env.header_size && add_cut(m, 0, m->env.header_size) < 0))
+        return refuse(s, "dot", 451, 4, 3, 0, "out of memory; try again later");
+    return true;
+}
+
+/* Octets of a filter's body, made what a message may have: lines that end in CRLF (no
+ * smuggling), no NUL.  `cr`: the last octet put was a CR. */
+struct clean {
+    struct sp_buf out;
+    bool cr, has_8bit;
+};
+
+static int clean_put(struct clean *c, struct sp_str in)
+{
+    char *to = sp_buf_room(&c->out, 2 * in.n + 2);
+    size_t n = 0;
+
+    if (!to)
+        return -SP_ENOMEM;
+    for (size_t i = 0; i < in.n; i++) {
+        char b = in.p[i] == '\0' ? ' ' : in.p[i];
+
+        if ((b == '\n') != c->cr)
+            to[n++] = c->cr ? '\n' : '\r';
+        to[n++] = b;
+        c->cr = b == '\r';
+        c->has_8bit |= (unsigned char)b > 127;
+    }
+    c->out.n += n;
+    return 0;
+}
+
+static int append(struct srv_session *s, struct sp_str octets)
+{
+    struct srv_message *m = s->msg;
+
+    m->size += octets.n;
+    if (!m->in_file && m->content.n + octets.n <= SRV_INLINE_MAX)
+        return sp_buf_str(&m->content, octets);
+    if (!m->in_file) {
+        if (!srv_spare_take(s->srv, &m->spare))
+            return -SP_EAGAIN;
+        m->in_file = true;
+        write_file(m, sp_buf_view(&m->content));
+    }
+    write_file(m, octets);
+    return m->failed ? -SP_EIO : 0;
+}
+
+static int copy_body(struct srv_session *s, const struct sp_frame_body *from, struct clean *c)
+{
+    static char block[65536];
+    struct sp_str rest = from->octets;
+    off_t at = 0;
+    int rc = 0;
+
+    while (rc == 0) {
+        struct sp_str piece = rest;
+
+        if (from->fd >= 0) {
+            ssize_t n = pread(from->fd, block, sizeof block, at);
+
+            if (n < 0 && errno != EINTR)
+                return -SP_EIO;
+            piece = (struct sp_str){block, n > 0 ? (size_t)n : 0};
+            if (n < 0)
+                continue;
+            at += n;
+        }
+        rest.n = 0;
+        if (piece.n == 0)
+            break;
+        c->out.n = 0;
+        rc = clean_put(c, piece);
+        if (rc == 0)
+            rc = append(s, sp_buf_view(&c->out));
+    }
+    c->out.n = 0;
+    if (rc == 0 && c->cr)
+        rc = append(s, SP_LIT("\n"));
+    return rc;
+}
+
+/* A new content: the header as it would have been sent, then the new body. */
+static bool new_content(struct srv_session *s, struct sp_buf *prefix, const struct sp_frame_body *body)
+{
+    struct srv_message *m = s->msg;
+    struct clean c = {.cr = false};
+    struct sp_buf header;
+    int rc;
+
+    sp_buf_init(&header, 2 * SRV_HEADER_MAX);
+    sp_buf_init(&c.out, 3 * 65536);
+    rc = whole_header(m, sp_buf_view(prefix), &header);
+    if (rc == 0 && m->in_file && ftruncate(m->spare.fd, 0) == 0)
+        (void)lseek(m->spare.fd, 0, SEEK_SET);
+    m->content.n = 0;
+    m->size = 0;
+    m->env.n_cut = 0;
+    m->env.header_size = header.n;
+    prefix->n = 0;
+    if (rc == 0)
+        rc = append(s, sp_buf_view(&header));
+    if (rc == 0)
+        rc = copy_body(s, body, &c);
+    m->env.has_8bit_body = c.has_8bit;
+    sp_buf_free(&header);
+    sp_buf_free(&c.out);
+    if (rc == 0)
+        return true;
+    return refuse(s, "dot", 451, 4, 3, 0, "the changed message cannot be stored just now; try again later");
+}
+
+static bool apply(struct srv_session *s, const Sp__FilterAnswer *a, struct sp_buf *prefix,
+                  const struct sp_frame_body *body)
+{
+    if (!new_envelope(s, a) || !(a->new_header ? new_header(s, a, prefix)
+                                               : sp_buf_str(prefix, sp_buf_view(&s->msg->prefix)) == 0))
+        return false;
+    return !a->new_body || new_content(s, prefix, body);
+}
+
+/* Yes to the client, and to nobody else. */
+static void discarded(struct srv_session *s)
+{
+    const Sp__Envelope *e = &s->msg->env;
+
+    sp_log(SP_LOG_DISCARDED, s->id, SP_KV("from", sp_pb_str(e->reverse_path)),
+           SP_KVU("recipients", e->n_rcpt), SP_KV("message-id", sp_pb_str(e->message_id)));
+    s->messages++;
+    (void)sp_srv_replyf(s->engine, 250, 2, 0, 0, "Ok");
+}
+
+void srv_message_filtered(struct srv_session *s, const Sp__FilterAnswer *m,
+                          struct sp_frame_body *body)
+{
+    struct sp_buf prefix;
+    bool sent = false;
+
+    if (!s->msg)
         return;
+    sp_buf_init(&prefix, SP_STORED_PREFIX_MAX);
+    if (m->discard)
+        discarded(s);
+    else if (content_ok(s) && apply(s, m, &prefix, body)) {
+        if (s->msg->env.n_rcpt)
+            sent = hand_over(s, &prefix);
+        else
+            discarded(s);
     }
-    s->wait = SRV_WAIT_QUEUE;
-    if (s->msg->in_file) { /* the queue has its own descriptor of it */
-        close(s->msg->spare.fd);
-        s->msg->in_file = false;
-    }
+    sp_buf_free(&prefix);
+    if (!sent)
+        srv_message_forget(s);
 }
 
 static void log_accepted(struct srv_session *s, const char *id, bool duplicate)

@@ -72,6 +72,7 @@ static void session_free(struct srv_session *s)
         unfresh(s);
     count_no_more(s);
     srv_message_forget(s);
+    srv_filter_close(s);
     sp_free(s->proxy);
     sp_srv_free(s->engine);
     sp_arena_reset(&s->who_arena);
@@ -863,7 +864,7 @@ static void do_connect(struct srv_session *s)
         (void)sp_srv_replyf(s->engine, 421, 4, 3, 2, "too many sessions; try again later");
         return;
     }
-    if (srv_session_count_address(s))
+    if (srv_session_count_address(s) && !srv_filter_connect(s))
         (void)sp_srv_accept(s->engine);
 }
 
@@ -995,6 +996,9 @@ static void handle(struct srv_session *s, const struct sp_srv_event *ev)
             srv_proxy_xclient(s, ev->u.xclient.attributes);
         return;
     case SP_SRV_EHLO:
+        if (!srv_filter_helo(s, ev->u.ehlo.name))
+            (void)sp_srv_accept(s->engine);
+        return;
     case SP_SRV_VRFY:
     case SP_SRV_NOTHING:
         (void)sp_srv_accept(s->engine);
@@ -1189,13 +1193,16 @@ static void on_deadline(struct sp_conn *c, void *arg)
     }
     was = s->wait;
     tell_auth_abort(s);
-    if (was == SRV_WAIT_QUEUE || was == SRV_WAIT_SPARE)
+    if (was == SRV_WAIT_FILTER)
+        srv_filter_too_late(s);
+    if (was == SRV_WAIT_QUEUE || was == SRV_WAIT_SPARE ||
+        (was == SRV_WAIT_FILTER && s->filter.stage == SP__FILTER_STAGE__FILTER_MESSAGE))
         srv_message_too_late(s);
     else if (was != SRV_WAIT_BANNER)
         s->wait = SRV_WAIT_NOTHING;
     sp_srv_expired(s->engine);
     /* Auth may still answer: it must not be taken for the next attempt's answer. */
-    if (was == SRV_WAIT_AUTH)
+    if (was == SRV_WAIT_AUTH || was == SRV_WAIT_FILTER)
         sp_srv_drain(s->engine);
     srv_session_pump(s);
 }

@@ -417,6 +417,7 @@ static const struct {
 } links[] = {
     {SP__ROLE__ROLE_SERVER, SP__ROLE__ROLE_AUTH},
     {SP__ROLE__ROLE_SERVER, SP__ROLE__ROLE_QUEUE},
+    {SP__ROLE__ROLE_SERVER, SP__ROLE__ROLE_FILTER},
     {SP__ROLE__ROLE_QUEUE, SP__ROLE__ROLE_DELIVERY},
     {SP__ROLE__ROLE_QUEUE, SP__ROLE__ROLE_LOCAL},
 };
@@ -733,11 +734,24 @@ static unsigned count_servers(const struct sup *s)
     return servers > CHILDREN_MAX / 2 ? CHILDREN_MAX / 2 : (unsigned)servers;
 }
 
+/* Only where there is something to ask. */
+static struct child *add_filter(struct sup *s)
+{
+    if (s->conf->n_milters + s->conf->n_policies == 0 || s->children == CHILDREN_MAX)
+        return NULL;
+    for (size_t i = 0; i < s->children; i++)
+        if (s->child[i].role == SP__ROLE__ROLE_FILTER)
+            return NULL;
+    add_child(s, SP__ROLE__ROLE_FILTER, 0);
+    return &s->child[s->children - 1];
+}
+
 static void make_children(struct sup *s)
 {
     add_child(s, SP__ROLE__ROLE_QUEUE, 0);
     add_child(s, SP__ROLE__ROLE_AUTH, 0);
     add_child(s, SP__ROLE__ROLE_LOCAL, 0);
+    (void)add_filter(s);
     for (unsigned i = 0; i < s->conf->delivery_processes && s->children < 60; i++)
         add_child(s, SP__ROLE__ROLE_DELIVERY, i);
     for (unsigned i = 0; i < s->servers && s->children < CHILDREN_MAX; i++)
@@ -770,6 +784,7 @@ static void say_restart(const struct sp_conf *old, const struct sp_conf *new)
 static void put_in_force(struct sup *s, struct sp_conf *c, struct sp_material *m)
 {
     struct sp_conf *old = s->conf;
+    struct child *filter;
 
     s->conf = c;
     if (set_config_text(s) < 0) {
@@ -792,6 +807,9 @@ static void put_in_force(struct sup *s, struct sp_conf *c, struct sp_material *m
             (void)tell_setup(s, &s->child[i], true);
             tell_listeners(s, &s->child[i]);
         }
+    filter = add_filter(s);
+    if (filter)
+        start(filter);
     sp_log(SP_LOG_RELOAD, "", SP_KVU("generation", s->generation));
 }
 
@@ -898,7 +916,7 @@ static void next_phase(struct sup *s)
         {STOP_SERVERS, {SP__ROLE__ROLE_SERVER, SP__ROLE__ROLE_SERVER}},
         {STOP_DELIVERY, {SP__ROLE__ROLE_DELIVERY, SP__ROLE__ROLE_LOCAL}},
         {STOP_QUEUE, {SP__ROLE__ROLE_QUEUE, SP__ROLE__ROLE_QUEUE}},
-        {STOP_REST, {SP__ROLE__ROLE_AUTH, SP__ROLE__ROLE_AUTH}},
+        {STOP_REST, {SP__ROLE__ROLE_AUTH, SP__ROLE__ROLE_FILTER}},
     };
 
     for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {

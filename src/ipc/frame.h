@@ -67,6 +67,8 @@
     X(SP_MSG_SPARE_DROPPED, spare_dropped,   SERVER,     QUEUE,      0, 0)             \
     X(SP_MSG_TRACE_SET,  trace_set,          QUEUE,      SERVER,     0, 0)             \
     X(SP_MSG_TRACED,     traced,             SERVER,     QUEUE,      0, 0)             \
+    X(SP_MSG_FILTER_ASK, filter_ask,         SERVER,     FILTER,     1, 1)             \
+    X(SP_MSG_FILTER_ANSWER, filter_answer,   FILTER,     SERVER,     1, 1)             \
     X(SP_MSG_HELD,       held,               DELIVERY,   QUEUE,      0, 0)             \
     X(SP_MSG_JOB,        job,                QUEUE,      DELIVERY,   1, 1)             \
     X(SP_MSG_JOB_CANCEL, job_cancel,         QUEUE,      DELIVERY,   0, 0)             \

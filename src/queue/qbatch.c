@@ -309,7 +309,7 @@ static int add_job(struct sp_batch *b, const struct sp_qsub *sub, uint64_t id,
 
     sqlite3_bind_int64(st, 1, (sqlite3_int64)c->job);
     sqlite3_bind_int64(st, 2, (sqlite3_int64)id);
-    sqlite3_bind_int(st, 3, SP_JOB_QUEUED);
+    sqlite3_bind_int(st, 3, sub->held ? SP_JOB_HELD : SP_JOB_QUEUED);
     sqlite3_bind_int64(st, 4, (sqlite3_int64)c->due_ms);
     sp_qdb_text(st, 5, p->domain);
     sp_qdb_text(st, 6, sub->user);
@@ -354,6 +354,7 @@ static int do_submit(struct sp_batch *b, struct item *it, uint64_t now_ms,
         const struct sp_qpart *p = &sub->part[i];
 
         *c = (struct sp_change){.kind = SP_CHANGE_NEW,
+                                .held = sub->held,
                                 .job = id + 1 + i,
                                 .message = id,
                                 .due_ms = sub->due_ms,

@@ -24,6 +24,7 @@ struct sp_qsub {
     uint64_t rcpts; /* of reverse-path and recipients: tells key clashes apart */
     uint64_t due_ms, size, key_ms;
     int priority;
+    bool held; /* until an administrator releases it */
 };
 
 /* Takes a submission apart.  0 or an error; the arena may have grown. */

@@ -260,6 +260,7 @@ int sp_qsub_make(const struct sp_spool_options *o, const struct sp_submission *m
     ret->content = m->content;
     ret->spare = m->spare;
     ret->key_ms = m->key_ms ? m->key_ms : o->key_ms;
+    ret->held = e->hold_reason[0] != 0;
     ret->priority = e->priority < -9 ? -9 : e->priority > 9 ? 9 : e->priority;
     ret->size = m->prefix.n + e->content_size;
     /* RFC 4865 5: not before its time. */

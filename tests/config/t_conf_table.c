@@ -57,6 +57,10 @@ static const struct {
     {"dkim", "selector", NULL, "domain = d.example\nkey = /k\n"},
     {"dkim", "key", NULL, "domain = d.example\nselector = s\n"},
     {"dkim", NULL, NULL, "domain = d.example\nselector = s\nkey = /k\n"},
+    {"milter", "address", NULL, ""},
+    {"milter", NULL, NULL, "address = unix:/run/m\n"},
+    {"policy", "address", NULL, ""},
+    {"policy", NULL, NULL, "address = unix:/run/p\n"},
     {"route", "password-file", NULL,
      "match = *\nto = smarthost\nhost = mx.example.org\nuser = u\n"},
     {"route", "client-key", NULL,
@@ -87,7 +91,9 @@ static void file_with(const struct sp_conf_key *k, const char *value,
         (void)sp_buf_printf(out, "%s = %s\n", k->name, value);
     else
         (void)sp_buf_printf(
-            out, "%s%s%s%s x {\n%s%s = %s\n}\n",
+            out,
+            "milter virus {\naddress = unix:/v\n}\nmilter signing {\naddress = unix:/s\n}\n"
+            "policy quota {\naddress = unix:/q\n}\n%s%s%s%s x {\n%s%s = %s\n}\n",
             strstr(value, "GSSAPI") ? "gssapi-keytab = /k\n" : "",
             k->section == SP_CONF_TLS ? "" : "tls main {\ncertificate = /m\n}\n",
             k->section == SP_CONF_OAUTH
@@ -115,6 +121,10 @@ static const void *section_of(const struct sp_conf *c, enum sp_conf_section_id i
         return &c->oauth[0];
     case SP_CONF_DKIM:
         return &c->dkim[0];
+    case SP_CONF_MILTER:
+        return &c->milters[c->n_milters - 1];
+    case SP_CONF_POLICY:
+        return &c->policies[c->n_policies - 1];
     case SP_CONF_SECTIONS:
         break;
     }
@@ -387,6 +397,13 @@ static const struct {
      "From Reply-To Subject Date To Cc Message-ID In-Reply-To References MIME-Version Content-Type "
      "Content-Transfer-Encoding", 0, 0},
     {SP_CONF_DKIM, "lifetime", "0s", 0, 366 * 86400},
+    {SP_CONF_MILTER, "on-failure", "tempfail", 0, 0},
+    {SP_CONF_MILTER, "connect-timeout", "10s", 1, 60},
+    {SP_CONF_MILTER, "command-timeout", "30s", 1, 90},
+    {SP_CONF_MILTER, "content-timeout", "90s", 1, 90},
+    {SP_CONF_POLICY, "on-failure", "tempfail", 0, 0},
+    {SP_CONF_POLICY, "timeout", "30s", 1, 90},
+    {SP_CONF_POLICY, "connections", "20", 1, 1000},
 };
 
 TEST("an address is in a network by its prefix, to the bit")
