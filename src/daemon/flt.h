@@ -22,7 +22,8 @@
 #include "dial.h"
 
 enum {
-    FLT_TOTAL_MS = 90 * 1000, /* all milters on one message; the server has 110 s in all */
+    FLT_TOTAL_MS =
+        90 * 1000, /* all milters on one message; the server has 110 s in all */
     FLT_HEADER_MAX = 1 << 20,
     FLT_BODY_INLINE = 65536,
     FLT_RCPT_MAX = 1000, /* that filters add or remove, a message */
@@ -40,7 +41,8 @@ struct flt_body {
 };
 void flt_body_init(struct flt_body *b);
 void flt_body_free(struct flt_body *b);
-int flt_body_put(struct flt_body *b, struct sp_str octets, uint64_t max); /* -SP_ELIMIT */
+int flt_body_put(struct flt_body *b, struct sp_str octets,
+                 uint64_t max); /* -SP_ELIMIT */
 /* Up to n octets from `at` into buf; <0: it cannot be read. */
 int flt_body_read(const struct flt_body *b, uint64_t at, char *buf, size_t n);
 
@@ -61,16 +63,16 @@ struct flt_milter {
     struct sp_conn *conn;
     struct sp_milter *proto;
     struct sp_timer timer;
-    size_t address;     /* of c->address, being tried */
-    bool ready;         /* negotiated */
-    bool connected;     /* CONNECT was said */
-    unsigned helo;      /* the session's helo that was said */
-    unsigned tx;        /* the transaction that MAIL was said of */
-    bool in_message;    /* MAIL was said, and its end was not */
-    bool said;          /* the present question was put to it */
-    bool passed_all;    /* it accepted the connection unseen */
-    bool passed;        /* it accepted this message unseen, or failed open */
-    bool broken;        /* it failed in this transaction */
+    size_t address;  /* of c->address, being tried */
+    bool ready;      /* negotiated */
+    bool connected;  /* CONNECT was said */
+    unsigned helo;   /* the session's helo that was said */
+    unsigned tx;     /* the transaction that MAIL was said of */
+    bool in_message; /* MAIL was said, and its end was not */
+    bool said;       /* the present question was put to it */
+    bool passed_all; /* it accepted the connection unseen */
+    bool passed;     /* it accepted this message unseen, or failed open */
+    bool broken;     /* it failed in this transaction */
     enum flt_phase phase;
     size_t field;
     uint64_t at;
@@ -79,7 +81,7 @@ struct flt_milter {
     struct flt_change {
         struct flt_change *next;
         struct sp_milter_change c;
-    } *change, **last;
+    } * change, **last;
     struct flt_body new_body;
     bool has_body;
 };
@@ -145,17 +147,19 @@ struct flt_reply {
     struct sp_str text;
 };
 void flt_refuse(struct flt_session *s, const struct flt_reply *r);
-void flt_go_on(struct flt_session *s); /* the milter at s->at, or the policy, is done waiting */
+void flt_go_on(
+    struct flt_session *s); /* the milter at s->at, or the policy, is done waiting */
 /* then NULL: nothing is lost yet, the next MAIL tries again. */
 void flt_log_failure(const struct flt_session *s, const char *kind, const char *name,
-                     const char *stage, const char *reason, const enum sp_conf_failure *then);
+                     const char *stage, const char *reason,
+                     const enum sp_conf_failure *then);
 void flt_log_verdict(const struct flt_session *s, const char *kind, const char *name,
                      const char *stage, const char *verdict, const struct flt_reply *r);
 /* 451, or 550: what an unavailable filter makes of mail. */
 void flt_refuse_failure(struct flt_session *s, enum sp_conf_failure how);
 const char *flt_keep(struct flt_session *s, struct sp_str text); /* NULL: no memory */
-bool flt_address_add(struct flt_session *s, struct flt_address **list, struct sp_str text,
-                     struct sp_str params);
+bool flt_address_add(struct flt_session *s, struct flt_address **list,
+                     struct sp_str text, struct sp_str params);
 
 /* flt_milter.c */
 enum flt_step {
@@ -167,16 +171,20 @@ enum flt_step {
 void flt_milter_init(struct flt_milter *m, struct flt_session *s,
                      const struct sp_conf_milter *c);
 enum flt_step flt_milter_step(struct flt_milter *m);
-void flt_milter_begin(struct flt_milter *m);   /* a new question */
-void flt_milter_abort(struct flt_milter *m);   /* the transaction is over */
-void flt_milter_close(struct flt_milter *m);   /* QUIT where it listens; may be used again */
-void flt_milter_give_up(struct flt_milter *m, const char *why); /* as if it had failed */
+void flt_milter_begin(struct flt_milter *m); /* a new question */
+void flt_milter_abort(struct flt_milter *m); /* the transaction is over */
+void flt_milter_close(
+    struct flt_milter *m); /* QUIT where it listens; may be used again */
+void flt_milter_give_up(struct flt_milter *m,
+                        const char *why); /* as if it had failed */
 
 /* flt_policy.c */
 /* Asks s->policy; goes on by flt_policy_done() or flt_policy_failed(). */
-bool flt_policy_ask(struct flt_session *s, const struct sp_conf_policy *c); /* false: no memory */
+bool flt_policy_ask(struct flt_session *s,
+                    const struct sp_conf_policy *c); /* false: no memory */
 void flt_policy_cancel(struct flt_session *s);
-void flt_policy_tick(struct flt *f); /* a new configuration: pools that nobody needs go */
+void flt_policy_tick(
+    struct flt *f); /* a new configuration: pools that nobody needs go */
 void flt_policy_done(struct flt_session *s, const struct sp_policy_action *a);
 void flt_policy_failed(struct flt_session *s, const char *why);
 

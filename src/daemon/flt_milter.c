@@ -91,7 +91,7 @@ void flt_milter_close(struct flt_milter *m)
 
 static const char *stage_now(const struct flt_milter *m)
 {
-    static const char *const names[] = {"connect", "helo", "mail",  "rcpt",
+    static const char *const names[] = {"connect", "helo",    "mail",  "rcpt",
                                         "data",    "message", "abort", "close"};
     unsigned i = m->s->now ? (unsigned)m->s->now->m->stage : 7;
 
@@ -199,7 +199,8 @@ static bool remove_address(struct flt_session *s, struct sp_str text)
     return flt_address_add(s, &s->removed, text, (struct sp_str){"", 0});
 }
 
-static bool apply_one(struct flt_milter *m, const struct sp_milter_change *c, bool leading)
+static bool apply_one(struct flt_milter *m, const struct sp_milter_change *c,
+                      bool leading)
 {
     struct flt_session *s = m->s;
     struct sp_str a = bare(c->name);
@@ -237,7 +238,8 @@ static void log_changes(const struct flt_milter *m)
     if (!m->change && !m->has_body)
         return;
     sp_log(SP_LOG_FILTER_CHANGED, m->s->client->session, SP_KVS("filter", name(m)),
-           SP_KVU("header", n[SP_MC_ADD_HEADER] + n[SP_MC_INSERT_HEADER] + n[SP_MC_CHANGE_HEADER]),
+           SP_KVU("header", n[SP_MC_ADD_HEADER] + n[SP_MC_INSERT_HEADER] +
+                                n[SP_MC_CHANGE_HEADER]),
            SP_KVS("body", m->has_body ? "yes" : "no"),
            SP_KVS("sender", n[SP_MC_CHANGE_FROM] ? "yes" : "no"),
            SP_KVU("added", n[SP_MC_ADD_RCPT]), SP_KVU("removed", n[SP_MC_DELETE_RCPT]),
@@ -278,7 +280,8 @@ static void refused(struct flt_milter *m, const struct sp_milter_event *ev)
         words = "reject";
         break;
     case SP_MV_TEMPFAIL:
-        r = (struct flt_reply){451, {4, 7, 1}, SP_LIT("Service unavailable; try again later")};
+        r = (struct flt_reply){
+            451, {4, 7, 1}, SP_LIT("Service unavailable; try again later")};
         words = "tempfail";
         break;
     case SP_MV_SHUTDOWN:
@@ -286,7 +289,8 @@ static void refused(struct flt_milter *m, const struct sp_milter_event *ev)
         words = "shutdown";
         break;
     case SP_MV_REPLY:
-        r = (struct flt_reply){ev->code, {ev->enh[0], ev->enh[1], ev->enh[2]}, ev->text};
+        r = (struct flt_reply){
+            ev->code, {ev->enh[0], ev->enh[1], ev->enh[2]}, ev->text};
         words = "reply";
         break;
     case SP_MV_CONTINUE:
@@ -329,7 +333,8 @@ static void on_verdict(struct flt_milter *m, const struct sp_milter_event *ev)
         }
         break;
     case SP_MV_DISCARD:
-        flt_log_verdict(s, "milter", name(m), sp_milter_stage_name(ev->stage), "discard", NULL);
+        flt_log_verdict(s, "milter", name(m), sp_milter_stage_name(ev->stage),
+                        "discard", NULL);
         s->discard = true;
         break;
     case SP_MV_REJECT:
@@ -365,7 +370,8 @@ static void on_event(struct flt_milter *m, const struct sp_milter_event *ev)
     case SP_MILTER_FAILED: {
         char why[200];
 
-        snprintf(why, sizeof why, "%.*s", (int)(ev->text.n < 190 ? ev->text.n : 190), ev->text.p);
+        snprintf(why, sizeof why, "%.*s", (int)(ev->text.n < 190 ? ev->text.n : 190),
+                 ev->text.p);
         failed_later(m, why);
         return;
     }
@@ -411,10 +417,12 @@ static void on_drain(struct sp_conn *c, void *arg)
 static void on_end(struct sp_conn *c, const struct sp_end *end, void *arg)
 {
     (void)c;
-    failed_later(arg, end->kind == SP_END_CLEAN ? "it closed the connection" : end->err.text);
+    failed_later(arg, end->kind == SP_END_CLEAN ? "it closed the connection"
+                                                : end->err.text);
 }
 
-static const struct sp_conn_ops conn_ops = {.on_read = on_read, .on_drain = on_drain, .on_end = on_end};
+static const struct sp_conn_ops conn_ops = {
+    .on_read = on_read, .on_drain = on_drain, .on_end = on_end};
 
 /* ---- connecting ---- */
 
@@ -477,7 +485,8 @@ struct macros {
     char port[12], bits[12], sender[600], recipient[600], uptime[24];
 };
 
-static void put(struct macros *x, const char *macro, unsigned stages, struct sp_str value)
+static void put(struct macros *x, const char *macro, unsigned stages,
+                struct sp_str value)
 {
     if (x->n < MACROS_MAX)
         x->v[x->n++] = (struct sp_milter_macro){macro, stages, value};
@@ -507,7 +516,8 @@ static void macros(const struct flt_milter *m, struct macros *x)
     put(x, "v", AT(CONNECT), SP_LIT("Sallyport"));
     put(x, "_", AT(CONNECT), sp_str(c->address[0] ? c->address : "localhost"));
     put(x, "daemon_name", AT(CONNECT), sp_str(c->listener));
-    put(x, "client_addr", AT(CONNECT), sp_str(c->address[0] ? c->address : "127.0.0.1"));
+    put(x, "client_addr", AT(CONNECT),
+        sp_str(c->address[0] ? c->address : "127.0.0.1"));
     put(x, "client_name", AT(CONNECT), sp_str(c->address[0] ? "unknown" : "localhost"));
     put(x, "client_ptr", AT(CONNECT), sp_str(c->address[0] ? "unknown" : "localhost"));
     put(x, "client_port", AT(CONNECT), sp_str(x->port));
@@ -517,7 +527,9 @@ static void macros(const struct flt_milter *m, struct macros *x)
         put(x, "cipher", AT(HELO) | AT(MAIL), sp_str(c->tls->cipher));
         put(x, "cipher_bits", AT(HELO) | AT(MAIL), sp_str(x->bits));
         put(x, "verify", AT(HELO) | AT(MAIL),
-            sp_str(!c->certificate[0] ? "NO" : c->certificate_verified ? "OK" : "FAIL"));
+            sp_str(!c->certificate[0]        ? "NO"
+                   : c->certificate_verified ? "OK"
+                                             : "FAIL"));
         put(x, "cert_subject", AT(HELO) | AT(MAIL), sp_str(c->certificate_subject));
         put(x, "cert_issuer", AT(HELO) | AT(MAIL), sp_str(c->certificate_issuer));
     }
@@ -562,7 +574,8 @@ static enum flt_step tell_connect(struct flt_milter *m)
     const Sp__FilterClient *c = m->s->client;
     char host[80];
     uint8_t raw[16];
-    struct sp_milter_say w = {.port = (uint16_t)c->port, .family = '4', .value = SP_LIT("127.0.0.1")};
+    struct sp_milter_say w = {
+        .port = (uint16_t)c->port, .family = '4', .value = SP_LIT("127.0.0.1")};
 
     snprintf(host, sizeof host, c->address[0] ? "[%.60s]" : "localhost", c->address);
     w.text = sp_str(host);
@@ -591,7 +604,8 @@ static enum flt_step tell_address(struct flt_milter *m, enum sp_milter_stage sta
     struct sp_milter_say w = {.argv = argv};
     char path[700];
 
-    snprintf(path, sizeof path, "<%.*s>", (int)(a->address.len < 690 ? a->address.len : 690),
+    snprintf(path, sizeof path, "<%.*s>",
+             (int)(a->address.len < 690 ? a->address.len : 690),
              a->address.len ? (char *)a->address.data : "");
     w.text = sp_str(path);
     for (; w.argc < a->n_parameter && w.argc < 32; w.argc++)

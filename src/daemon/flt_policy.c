@@ -51,7 +51,8 @@ static void question_free(struct flt_question *q)
             *at = q->next;
             break;
         }
-    for (q->pool->last = &q->pool->first; *q->pool->last; q->pool->last = &(*q->pool->last)->next)
+    for (q->pool->last = &q->pool->first; *q->pool->last;
+         q->pool->last = &(*q->pool->last)->next)
         ;
     sp_timer_stop(&q->timer);
     sp_buf_free(&q->text);
@@ -189,7 +190,8 @@ static void on_deadline(struct sp_conn *c, void *arg)
         link_drop(l);
 }
 
-static const struct sp_conn_ops conn_ops = {.on_read = on_read, .on_end = on_end, .on_deadline = on_deadline};
+static const struct sp_conn_ops conn_ops = {
+    .on_read = on_read, .on_end = on_end, .on_deadline = on_deadline};
 
 static int dial(struct link *l);
 

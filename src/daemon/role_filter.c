@@ -16,7 +16,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { ASK_MAX = 8 << 20, CLIENT_MAX = 1 << 20, TRANSACTION_MAX = 4 << 20, PREPEND_MAX = 64 << 10 };
+enum {
+    ASK_MAX = 8 << 20,
+    CLIENT_MAX = 1 << 20,
+    TRANSACTION_MAX = 4 << 20,
+    PREPEND_MAX = 64 << 10
+};
 
 /* ---- content ---- */
 
@@ -94,14 +99,15 @@ int flt_body_read(const struct flt_body *b, uint64_t at, char *buf, size_t n)
 /* ---- the log ---- */
 
 void flt_log_failure(const struct flt_session *s, const char *kind, const char *name,
-                     const char *stage, const char *reason, const enum sp_conf_failure *then)
+                     const char *stage, const char *reason,
+                     const enum sp_conf_failure *then)
 {
     static const char *const words[] = {[SP_CONF_FAIL_TEMPFAIL] = "451",
                                         [SP_CONF_FAIL_ACCEPT] = "went on without it",
                                         [SP_CONF_FAIL_REJECT] = "550"};
 
-    sp_log(SP_LOG_FILTER_FAILED, s->client->session, SP_KVS("filter", name), SP_KVS("kind", kind),
-           SP_KVS("stage", stage), SP_KVS("reason", reason),
+    sp_log(SP_LOG_FILTER_FAILED, s->client->session, SP_KVS("filter", name),
+           SP_KVS("kind", kind), SP_KVS("stage", stage), SP_KVS("reason", reason),
            SP_KVS("then", then ? words[*then] : "it is asked again at MAIL"));
 }
 
@@ -111,10 +117,12 @@ void flt_log_verdict(const struct flt_session *s, const char *kind, const char *
     char reply[300] = "";
 
     if (r)
-        snprintf(reply, sizeof reply, "%d %d.%d.%d %.*s", r->code, r->enh[0], r->enh[1], r->enh[2],
-                 (int)(r->text.n < 250 ? r->text.n : 250), r->text.n ? r->text.p : "");
-    sp_log(SP_LOG_FILTER_VERDICT, s->client->session, SP_KVS("filter", name), SP_KVS("kind", kind),
-           SP_KVS("stage", stage), SP_KVS("verdict", verdict), SP_KVS("reply", reply));
+        snprintf(reply, sizeof reply, "%d %d.%d.%d %.*s", r->code, r->enh[0], r->enh[1],
+                 r->enh[2], (int)(r->text.n < 250 ? r->text.n : 250),
+                 r->text.n ? r->text.p : "");
+    sp_log(SP_LOG_FILTER_VERDICT, s->client->session, SP_KVS("filter", name),
+           SP_KVS("kind", kind), SP_KVS("stage", stage), SP_KVS("verdict", verdict),
+           SP_KVS("reply", reply));
 }
 
 /* ---- the transaction ---- */
@@ -124,8 +132,8 @@ const char *flt_keep(struct flt_session *s, struct sp_str text)
     return sp_arena_strndup(&s->arena, text.n ? text.p : "", text.n);
 }
 
-bool flt_address_add(struct flt_session *s, struct flt_address **list, struct sp_str text,
-                     struct sp_str params)
+bool flt_address_add(struct flt_session *s, struct flt_address **list,
+                     struct sp_str text, struct sp_str params)
 {
     struct flt_address *a = sp_arena_alloc(&s->arena, sizeof *a);
 
@@ -158,7 +166,8 @@ static void transaction_over(struct flt_session *s)
 
 /* ---- sessions ---- */
 
-static struct flt_session **bucket(struct flt *f, const struct flt_server *v, uint64_t key)
+static struct flt_session **bucket(struct flt *f, const struct flt_server *v,
+                                   uint64_t key)
 {
     uint64_t h = (key ^ key >> 32 ^ v->instance) * 0x9e3779b97f4a7c15u;
 
@@ -229,7 +238,8 @@ static void session_end(struct flt_session *s)
 static struct flt_session *session_new(struct flt_server *v, const Sp__FilterAsk *m)
 {
     struct flt *f = v->f;
-    const struct sp_conf_listener *l = sp_conf_listener_named(f->conf, m->client->listener);
+    const struct sp_conf_listener *l =
+        sp_conf_listener_named(f->conf, m->client->listener);
     struct flt_session *s = l ? sp_alloc(sizeof *s) : NULL, **at;
 
     if (!s)
@@ -272,7 +282,8 @@ static bool take_client(struct flt_session *s, const Sp__FilterClient *c)
     sp_buf_init(&packed, CLIENT_MAX / 4);
     if (sp_pb_pack(&c->base, &packed) == 0) {
         sp_arena_reset(&s->client_arena);
-        s->client = sp_pb_unpack(&sp__filter_client__descriptor, sp_buf_view(&packed), &s->client_arena);
+        s->client = sp_pb_unpack(&sp__filter_client__descriptor, sp_buf_view(&packed),
+                                 &s->client_arena);
     }
     sp_buf_free(&packed);
     return s->client != NULL;
@@ -280,7 +291,8 @@ static bool take_client(struct flt_session *s, const Sp__FilterClient *c)
 
 /* ---- answers ---- */
 
-static void answer(struct flt_session *s, Sp__FilterAnswer *m, const struct sp_raw *raw, int fd)
+static void answer(struct flt_session *s, Sp__FilterAnswer *m, const struct sp_raw *raw,
+                   int fd)
 {
     m->session = s->key;
     m->number = s->now->m->number;
@@ -309,7 +321,8 @@ void flt_refuse(struct flt_session *s, const struct flt_reply *r)
 
     if (!s->now)
         return;
-    snprintf(text, sizeof text, "%.*s", (int)(r->text.n < sizeof text ? r->text.n : sizeof text - 1),
+    snprintf(text, sizeof text, "%.*s",
+             (int)(r->text.n < sizeof text ? r->text.n : sizeof text - 1),
              r->text.n ? r->text.p : "");
     m.code = (uint32_t)r->code;
     m.enhanced = enh;
@@ -325,7 +338,8 @@ void flt_refuse(struct flt_session *s, const struct flt_reply *r)
 void flt_refuse_failure(struct flt_session *s, enum sp_conf_failure how)
 {
     bool message = s->now && s->now->m->stage == SP__FILTER_STAGE__FILTER_MESSAGE;
-    struct flt_reply later = {451, {4, message ? 3 : 7, message ? 0 : 1},
+    struct flt_reply later = {451,
+                              {4, message ? 3 : 7, message ? 0 : 1},
                               SP_LIT("Service unavailable; try again later")},
                      never = {550, {5, 7, 1}, SP_LIT("Service unavailable")};
 
@@ -370,7 +384,8 @@ static int recipients(struct flt_session *s, Sp__FilterAnswer *m)
         return -SP_ENOMEM;
     for (const struct flt_address *a = s->added; a; a = a->next) {
         sp__recipient__init(row);
-        row->address = (ProtobufCBinaryData){a->text.n, (uint8_t *)(uintptr_t)a->text.p};
+        row->address =
+            (ProtobufCBinaryData){a->text.n, (uint8_t *)(uintptr_t)a->text.p};
         parameters(a->params, row);
         m->added[m->n_added++] = row++;
     }
@@ -407,7 +422,8 @@ static void done_message(struct flt_session *s, Sp__FilterAnswer *m)
     if (rc == 0)
         rc = header(s, m, &above, &rest);
     m->new_sender = s->sender_changed;
-    m->sender = (ProtobufCBinaryData){strlen(s->sender), (uint8_t *)(uintptr_t)s->sender};
+    m->sender =
+        (ProtobufCBinaryData){strlen(s->sender), (uint8_t *)(uintptr_t)s->sender};
     if (s->hold)
         m->hold = (char *)(uintptr_t)s->hold;
     m->new_body = s->body_changed;
@@ -482,7 +498,8 @@ static bool apply_policy(struct flt_session *s, const struct sp_policy_action *a
 {
     switch (a->kind) {
     case SP_PA_PREPEND:
-        return sp_buf_str(&s->prepend, a->text) == 0 && sp_buf_puts(&s->prepend, "\r\n") == 0;
+        return sp_buf_str(&s->prepend, a->text) == 0 &&
+               sp_buf_puts(&s->prepend, "\r\n") == 0;
     case SP_PA_HOLD:
         s->hold = flt_keep(s, a->text);
         return s->hold != NULL;
@@ -508,10 +525,11 @@ static bool apply_policy(struct flt_session *s, const struct sp_policy_action *a
 static const char *action_name(enum sp_policy_kind k)
 {
     static const char *const names[] = {
-        [SP_PA_DUNNO] = "dunno",       [SP_PA_OK] = "ok",           [SP_PA_REFUSE] = "refuse",
-        [SP_PA_PREPEND] = "prepend",   [SP_PA_HOLD] = "hold",       [SP_PA_DISCARD] = "discard",
-        [SP_PA_WARN] = "warn",         [SP_PA_REDIRECT] = "redirect", [SP_PA_BCC] = "bcc",
-        [SP_PA_UNKNOWN] = "unknown"};
+        [SP_PA_DUNNO] = "dunno",   [SP_PA_OK] = "ok",
+        [SP_PA_REFUSE] = "refuse", [SP_PA_PREPEND] = "prepend",
+        [SP_PA_HOLD] = "hold",     [SP_PA_DISCARD] = "discard",
+        [SP_PA_WARN] = "warn",     [SP_PA_REDIRECT] = "redirect",
+        [SP_PA_BCC] = "bcc",       [SP_PA_UNKNOWN] = "unknown"};
 
     return names[k];
 }
@@ -522,10 +540,12 @@ void flt_policy_done(struct flt_session *s, const struct sp_policy_action *a)
     struct flt_reply r = {a->code, {a->enh[0], a->enh[1], a->enh[2]}, a->text};
 
     if (a->kind == SP_PA_UNKNOWN) {
-        r = (struct flt_reply){451, {4, 3, 5}, SP_LIT("Server configuration problem; try again later")};
+        r = (struct flt_reply){
+            451, {4, 3, 5}, SP_LIT("Server configuration problem; try again later")};
         static const enum sp_conf_failure later = SP_CONF_FAIL_TEMPFAIL;
 
-        flt_log_failure(s, "policy", name, "rcpt", "an action that is not known here", &later);
+        flt_log_failure(s, "policy", name, "rcpt", "an action that is not known here",
+                        &later);
     } else if (a->kind != SP_PA_DUNNO && a->kind != SP_PA_OK) {
         r.code = a->kind == SP_PA_REFUSE ? a->code : 250;
         flt_log_verdict(s, "policy", name, "rcpt", action_name(a->kind), &r);
@@ -694,11 +714,13 @@ static int on_frame(struct sp_port *p, const struct sp_frame *f, struct sp_err *
     struct flt_session *s;
 
     if (!a)
-        return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "malformed %s", sp_msg_name(f->type));
+        return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "malformed %s",
+                          sp_msg_name(f->type));
     if ((a->m->client == NULL) != (a->m->stage > SP__FILTER_STAGE__FILTER_MAIL) ||
         (f->raw.n && !a->m->body_in_frame)) {
         ask_free(a);
-        return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "a question that makes no sense");
+        return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT,
+                          "a question that makes no sense");
     }
     s = find(v, a->m->session);
     if (!s && a->m->client)
@@ -742,14 +764,16 @@ static void on_gone(struct sp_port *p, const struct sp_err *why)
 
 static const struct sp_port_ops server_ops = {.frame = on_frame, .gone = on_gone};
 
-static int on_peer(struct sp_role *r, Sp__Role peer, unsigned instance, int fd, struct sp_err *err)
+static int on_peer(struct sp_role *r, Sp__Role peer, unsigned instance, int fd,
+                   struct sp_err *err)
 {
     struct flt *f = r->self;
     struct flt_server *v;
 
     if (peer != SP__ROLE__ROLE_SERVER) {
         close(fd);
-        return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "a filter role has no such peer");
+        return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT,
+                          "a filter role has no such peer");
     }
     for (v = f->servers; v && v->instance != instance; v = v->next)
         ;
@@ -765,7 +789,8 @@ static int on_peer(struct sp_role *r, Sp__Role peer, unsigned instance, int fd, 
     }
     v->f = f;
     v->instance = instance;
-    v->port = sp_port_new(&r->loop, fd, SP__ROLE__ROLE_FILTER, peer, instance, &server_ops, v, err);
+    v->port = sp_port_new(&r->loop, fd, SP__ROLE__ROLE_FILTER, peer, instance,
+                          &server_ops, v, err);
     if (!v->port) {
         sp_free(v);
         return -SP_ENOMEM;
@@ -777,7 +802,8 @@ static int on_peer(struct sp_role *r, Sp__Role peer, unsigned instance, int fd, 
 
 /* ---- setup ---- */
 
-static int on_setup(struct sp_role *r, const Sp__Setup *m, struct sp_conf *conf, struct sp_err *err)
+static int on_setup(struct sp_role *r, const Sp__Setup *m, struct sp_conf *conf,
+                    struct sp_err *err)
 {
     struct flt *f = r->self;
 

@@ -52,7 +52,8 @@ static void certificate_facts(struct srv_session *s, struct client *c)
 
 static void client_facts(struct srv_session *s, struct client *c)
 {
-    struct sp_str helo = s->client_helo[0] ? sp_str(s->client_helo) : sp_srv_helo(s->engine);
+    struct sp_str helo =
+        s->client_helo[0] ? sp_str(s->client_helo) : sp_srv_helo(s->engine);
 
     memset(c, 0, sizeof *c);
     sp__filter_client__init(&c->m);
@@ -61,7 +62,8 @@ static void client_facts(struct srv_session *s, struct client *c)
     if (s->listener->policy.kind != SP_SRV_LOCAL)
         c->m.address = s->address;
     c->m.port = s->port;
-    snprintf(c->helo, sizeof c->helo, "%.*s", (int)(helo.n < 256 ? helo.n : 256), helo.n ? helo.p : "");
+    snprintf(c->helo, sizeof c->helo, "%.*s", (int)(helo.n < 256 ? helo.n : 256),
+             helo.n ? helo.p : "");
     c->m.helo = c->helo;
     c->m.extended = sp_srv_extended(s->engine);
     if (s->conn && sp_conn_in_tls(s->conn) && sp_conn_facts(s->conn, &c->facts)) {
@@ -97,7 +99,8 @@ static int ask(struct srv_session *s, Sp__FilterStage stage, Sp__FilterAsk *m,
     return rc;
 }
 
-static bool ask_about_client(struct srv_session *s, Sp__FilterStage stage, struct sp_str helo)
+static bool ask_about_client(struct srv_session *s, Sp__FilterStage stage,
+                             struct sp_str helo)
 {
     Sp__FilterAsk m = SP__FILTER_ASK__INIT;
     struct client c;
@@ -106,7 +109,8 @@ static bool ask_about_client(struct srv_session *s, Sp__FilterStage stage, struc
         return false; /* nobody minds; whoever does is asked again at MAIL */
     client_facts(s, &c);
     if (helo.n)
-        snprintf(c.helo, sizeof c.helo, "%.*s", (int)(helo.n < 256 ? helo.n : 256), helo.p);
+        snprintf(c.helo, sizeof c.helo, "%.*s", (int)(helo.n < 256 ? helo.n : 256),
+                 helo.p);
     m.client = &c.m;
     s->filter.open = true;
     return ask(s, stage, &m, NULL, -1) == 0;
@@ -114,7 +118,8 @@ static bool ask_about_client(struct srv_session *s, Sp__FilterStage stage, struc
 
 bool srv_filter_connect(struct srv_session *s)
 {
-    return ask_about_client(s, SP__FILTER_STAGE__FILTER_CONNECT, (struct sp_str){NULL, 0});
+    return ask_about_client(s, SP__FILTER_STAGE__FILTER_CONNECT,
+                            (struct sp_str){NULL, 0});
 }
 
 bool srv_filter_helo(struct srv_session *s, struct sp_str name)
@@ -137,7 +142,8 @@ static void add(struct parameters *p, const char *name, struct sp_str value)
     p->v[p->n++] = (ProtobufCBinaryData){(size_t)n, (uint8_t *)to};
 }
 
-bool srv_filter_mail(struct srv_session *s, struct sp_str sender, const struct sp_mail *p)
+bool srv_filter_mail(struct srv_session *s, struct sp_str sender,
+                     const struct sp_mail *p)
 {
     Sp__FilterAsk m = SP__FILTER_ASK__INIT;
     struct parameters par = {.n = 0};
@@ -152,9 +158,10 @@ bool srv_filter_mail(struct srv_session *s, struct sp_str sender, const struct s
     if (p->has_size)
         add(&par, "SIZE", sp_str(size));
     if (p->body != SP_BODY_UNSET)
-        add(&par, "BODY", p->body == SP_BODY_8BITMIME     ? SP_LIT("8BITMIME")
-                          : p->body == SP_BODY_BINARYMIME ? SP_LIT("BINARYMIME")
-                                                          : SP_LIT("7BIT"));
+        add(&par, "BODY",
+            p->body == SP_BODY_8BITMIME     ? SP_LIT("8BITMIME")
+            : p->body == SP_BODY_BINARYMIME ? SP_LIT("BINARYMIME")
+                                            : SP_LIT("7BIT"));
     if (p->smtputf8)
         add(&par, "SMTPUTF8", (struct sp_str){NULL, 0});
     if (p->ret != SP_RET_UNSET)
@@ -185,11 +192,12 @@ static void notify_text(unsigned bits, char *out, size_t cap)
     out[0] = '\0';
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if (bits & words[i].bit)
-            n += (size_t)snprintf(out + n, cap - n, "%s%s", n ? "," : "", words[i].word);
+            n +=
+                (size_t)snprintf(out + n, cap - n, "%s%s", n ? "," : "", words[i].word);
 }
 
-bool srv_filter_rcpt(struct srv_session *s, const struct sp_rcpt *r, struct sp_str address,
-                     uint64_t size, size_t accepted)
+bool srv_filter_rcpt(struct srv_session *s, const struct sp_rcpt *r,
+                     struct sp_str address, uint64_t size, size_t accepted)
 {
     Sp__FilterAsk m = SP__FILTER_ASK__INIT;
     struct parameters par = {.n = 0};
@@ -235,8 +243,8 @@ bool srv_filter_message(struct srv_session *s, const struct srv_filter_in *in)
     m.body_size = in->size;
     m.size = in->size + in->header.n;
     /* The octets are copied: they stay ours. */
-    return ask(s, SP__FILTER_STAGE__FILTER_MESSAGE, &m, in->fd < 0 && raw.octets.n ? &raw : NULL,
-               fd) == 0;
+    return ask(s, SP__FILTER_STAGE__FILTER_MESSAGE, &m,
+               in->fd < 0 && raw.octets.n ? &raw : NULL, fd) == 0;
 }
 
 void srv_filter_abort(struct srv_session *s)
@@ -289,7 +297,8 @@ static void refused(struct srv_session *s, const char *stage, const struct sp_re
     (void)sp_srv_reply(s->engine, r);
 }
 
-static void got_one(struct srv_session *s, const Sp__FilterAnswer *m, struct sp_frame_body *body)
+static void got_one(struct srv_session *s, const Sp__FilterAnswer *m,
+                    struct sp_frame_body *body)
 {
     struct sp_reply r = reply_of(m);
 
@@ -300,7 +309,10 @@ static void got_one(struct srv_session *s, const Sp__FilterAnswer *m, struct sp_
         if (r.code == 250)
             (void)sp_srv_accept(s->engine);
         else
-            refused(s, s->filter.stage == SP__FILTER_STAGE__FILTER_CONNECT ? "connect" : "EHLO", &r);
+            refused(s,
+                    s->filter.stage == SP__FILTER_STAGE__FILTER_CONNECT ? "connect"
+                                                                        : "EHLO",
+                    &r);
         break;
     case SP__FILTER_STAGE__FILTER_MAIL:
         if (r.code == 250) {
@@ -323,7 +335,8 @@ static void got_one(struct srv_session *s, const Sp__FilterAnswer *m, struct sp_
             srv_message_filtered(s, m, body);
             break;
         }
-        sp_log(SP_LOG_REJECTED, s->id, SP_KVS("from", s->peer), SP_KVS("reply", m->text));
+        sp_log(SP_LOG_REJECTED, s->id, SP_KVS("from", s->peer),
+               SP_KVS("reply", m->text));
         refused(s, "dot", &r);
         srv_message_forget(s);
         break;
@@ -344,7 +357,8 @@ static void got_rcpt(struct srv_session *s, const Sp__FilterAnswer *m)
     srv_message_rcpts_filtered(s);
 }
 
-void srv_filter_answer(struct srv *srv, const Sp__FilterAnswer *m, struct sp_frame_body *body)
+void srv_filter_answer(struct srv *srv, const Sp__FilterAnswer *m,
+                       struct sp_frame_body *body)
 {
     struct srv_session *s = srv_session_find(srv, m->session);
 
@@ -389,8 +403,9 @@ void srv_filter_gone(struct srv *srv)
             srv_filter_answer(srv, &m, NULL);
             continue;
         }
-        for (m.number = s->filter.first; srv->slot[i] == s && s->wait == SRV_WAIT_FILTER &&
-                                         m.number <= s->filter.number;
+        for (m.number = s->filter.first;
+             srv->slot[i] == s && s->wait == SRV_WAIT_FILTER &&
+             m.number <= s->filter.number;
              m.number++)
             srv_filter_answer(srv, &m, NULL);
     }

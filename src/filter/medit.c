@@ -75,8 +75,9 @@ int sp_medit_load(struct sp_medit *e, struct sp_str header)
             return -SP_ENOMEM;
         if ((f.kind == SP_FIELD_OK || f.kind == SP_FIELD_BLANK_NAME) && colon) {
             x.name = (struct sp_str){x.raw.p, f.name.n};
-            rc = value_of(e, (struct sp_str){colon + 1, (size_t)(x.raw.p + x.raw.n - colon - 1)},
-                          &x.value);
+            rc = value_of(
+                e, (struct sp_str){colon + 1, (size_t)(x.raw.p + x.raw.n - colon - 1)},
+                &x.value);
         }
         if (rc == 0)
             rc = place(e, e->n, &x);
@@ -104,9 +105,11 @@ static int make(struct sp_medit *e, struct sp_str name, struct sp_str value,
         if (sp_str_trim(line).n == 0)
             continue; /* an empty line would end the header */
         if (!first)
-            rc = sp_buf_puts(&b, line.p[0] == ' ' || line.p[0] == '\t' ? "\r\n" : "\r\n\t");
+            rc = sp_buf_puts(&b,
+                             line.p[0] == ' ' || line.p[0] == '\t' ? "\r\n" : "\r\n\t");
         for (size_t i = 0; rc == 0 && i < line.n; i++)
-            rc = sp_buf_put(&b, line.p[i] == '\r' || line.p[i] == '\0' ? " " : line.p + i, 1);
+            rc = sp_buf_put(
+                &b, line.p[i] == '\r' || line.p[i] == '\0' ? " " : line.p + i, 1);
     }
     if (rc == 0)
         rc = sp_buf_puts(&b, "\r\n");
@@ -118,7 +121,8 @@ static int make(struct sp_medit *e, struct sp_str name, struct sp_str value,
     if (rc < 0)
         return rc;
     ret->name = (struct sp_str){ret->raw.p, name.n};
-    return value_of(e, (struct sp_str){ret->raw.p + name.n + 1, ret->raw.n - name.n - 1},
+    return value_of(e,
+                    (struct sp_str){ret->raw.p + name.n + 1, ret->raw.n - name.n - 1},
                     &ret->value);
 }
 
@@ -186,7 +190,8 @@ int sp_medit_change(struct sp_medit *e, uint32_t index, struct sp_str name,
     return value.n ? put(e, at, name, value, leading_space, above) : 0;
 }
 
-int sp_medit_write(const struct sp_medit *e, struct sp_buf *above, struct sp_buf *header)
+int sp_medit_write(const struct sp_medit *e, struct sp_buf *above,
+                   struct sp_buf *header)
 {
     int rc = 0;
 

@@ -54,6 +54,7 @@ int sp_medit_change(struct sp_medit *e, uint32_t index, struct sp_str name,
                     struct sp_str value, bool leading_space);
 
 /* Appends; the header without the empty line. */
-int sp_medit_write(const struct sp_medit *e, struct sp_buf *above, struct sp_buf *header);
+int sp_medit_write(const struct sp_medit *e, struct sp_buf *above,
+                   struct sp_buf *header);
 
 #endif

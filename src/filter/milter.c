@@ -35,10 +35,10 @@ enum {
 
 /* All that exist but RCPT_REJECTED and the two larger packet sizes.  What a milter of an
  * older version may ask for follows from the version. */
-static const uint32_t offered = NO_CONNECT | NO_HELO | NO_MAIL | NO_RCPT | NO_BODY | NO_HEADERS |
-                                NO_EOH | NR_HEADER | NO_UNKNOWN | NO_DATA | CAN_SKIP |
-                                NR_CONNECT | NR_HELO | NR_MAIL | NR_RCPT | NR_DATA |
-                                NR_UNKNOWN | NR_EOH | NR_BODY | LEADING_SPACE;
+static const uint32_t offered = NO_CONNECT | NO_HELO | NO_MAIL | NO_RCPT | NO_BODY |
+                                NO_HEADERS | NO_EOH | NR_HEADER | NO_UNKNOWN | NO_DATA |
+                                CAN_SKIP | NR_CONNECT | NR_HELO | NR_MAIL | NR_RCPT |
+                                NR_DATA | NR_UNKNOWN | NR_EOH | NR_BODY | LEADING_SPACE;
 
 /* clang-format off */
 static const struct stage {
@@ -122,8 +122,8 @@ struct sp_milter {
 struct sp_milter *sp_milter_new(void)
 {
     struct sp_milter *m = sp_alloc(sizeof *m);
-    static const unsigned char head[] = {0, 0, 0, 13, 'O', 0, 0, 0, VERSION,
-                                         0, 0, SP_MA_ALL >> 8, SP_MA_ALL & 255};
+    static const unsigned char head[] = {
+        0, 0, 0, 13, 'O', 0, 0, 0, VERSION, 0, 0, SP_MA_ALL >> 8, SP_MA_ALL & 255};
     unsigned char steps[] = {offered >> 24, offered >> 16 & 255, offered >> 8 & 255,
                              offered & 255};
 
@@ -321,8 +321,9 @@ static void put_stage(struct sp_milter *m, enum sp_milter_stage stage,
 
 bool sp_milter_wants(const struct sp_milter *m, enum sp_milter_stage stage)
 {
-    return m->state != FAILED && m->state != OVER && m->version >= stages[stage].version &&
-           !(m->steps & stages[stage].no) && !m->skip[stage];
+    return m->state != FAILED && m->state != OVER &&
+           m->version >= stages[stage].version && !(m->steps & stages[stage].no) &&
+           !m->skip[stage];
 }
 
 int sp_milter_say(struct sp_milter *m, enum sp_milter_stage stage,
@@ -440,7 +441,8 @@ static int take_symlists(struct sp_milter *m, struct sp_str rest)
     return 0;
 }
 
-static void negotiated(struct sp_milter *m, struct sp_str d, struct sp_milter_event *ret)
+static void negotiated(struct sp_milter *m, struct sp_str d,
+                       struct sp_milter_event *ret)
 {
     /* What older versions know of it: version 2 has 0x7f, 4 and 5 have nearly the same. */
     if (d.n < 12) {
@@ -465,7 +467,8 @@ static void negotiated(struct sp_milter *m, struct sp_str d, struct sp_milter_ev
 static const char *const bad_reply = "its reply is no SMTP reply with code 4xx or 5xx";
 
 /* "550-5.7.1 first CR LF 550 5.7.1 second": one code, one enhanced code, lines. */
-static void reply_text(struct sp_milter *m, struct sp_str d, struct sp_milter_event *ret)
+static void reply_text(struct sp_milter *m, struct sp_str d,
+                       struct sp_milter_event *ret)
 {
     size_t n = 0;
     bool first = true;
@@ -490,7 +493,8 @@ static void reply_text(struct sp_milter *m, struct sp_str d, struct sp_milter_ev
         }
         line.p += line.n > 3 ? 4 : 3;
         line.n -= line.n > 3 ? 4 : 3;
-        memcpy(head, line.n ? line.p : "", line.n < sizeof head - 1 ? line.n : sizeof head - 1);
+        memcpy(head, line.n ? line.p : "",
+               line.n < sizeof head - 1 ? line.n : sizeof head - 1);
         if (sscanf(head, "%1d.%3d.%3d%n", &e[0], &e[1], &e[2], &used) == 3 && used &&
             e[0] == code / 100 && e[1] >= 0 && e[2] >= 0 &&
             ((size_t)used == line.n || line.p[used] == ' ')) {
@@ -550,7 +554,8 @@ static bool name_ok(struct sp_str s)
     return s.n > 0 && s.n < 200;
 }
 
-static bool change_parts(const struct change *c, struct sp_str d, struct sp_milter_change *to)
+static bool change_parts(const struct change *c, struct sp_str d,
+                         struct sp_milter_change *to)
 {
     if (c->form & OCTETS) {
         to->value = d;

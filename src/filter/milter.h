@@ -37,7 +37,7 @@
 struct sp_milter;
 
 enum {
-    SP_MILTER_CHUNK = 65535,          /* of a body: what version 6 allows without MDS_* */
+    SP_MILTER_CHUNK = 65535, /* of a body: what version 6 allows without MDS_* */
     SP_MILTER_PACKET_MAX = 256 << 10, /* of an answer; longer ones are a failure */
     SP_MILTER_OUT_MAX = 4 << 20,
     SP_MILTER_REPLY_MAX = 4096, /* text of a reply with its lines */
@@ -72,8 +72,8 @@ enum sp_milter_stage {
 };
 
 struct sp_milter_macro {
-    const char *name;  /* without braces: "i", "auth_authen" */
-    unsigned stages;   /* bits 1 << SP_MS_*: where it goes unless the milter chose */
+    const char *name;    /* without braces: "i", "auth_authen" */
+    unsigned stages;     /* bits 1 << SP_MS_*: where it goes unless the milter chose */
     struct sp_str value; /* empty: not sent */
 };
 
@@ -81,7 +81,8 @@ struct sp_milter_say {
     /* CONNECT: host name; HELO: its name; MAIL, RCPT: the address in angle brackets;
      * UNKNOWN: the line; HEADER: the name; BODY: at most SP_MILTER_CHUNK octets. */
     struct sp_str text;
-    struct sp_str value; /* CONNECT: address; HEADER: value with its folds, line ends LF,
+    struct sp_str
+        value; /* CONNECT: address; HEADER: value with its folds, line ends LF,
                             from right behind the colon */
     const struct sp_str *argv; /* MAIL, RCPT: parameters, NAME=value */
     size_t argc;
@@ -121,7 +122,7 @@ struct sp_milter_change {
 
 enum sp_milter_event_type {
     SP_MILTER_NONE,
-    SP_MILTER_READY,    /* negotiated: sp_milter_say() may begin */
+    SP_MILTER_READY, /* negotiated: sp_milter_say() may begin */
     SP_MILTER_VERDICT,
     SP_MILTER_CHANGE,
     SP_MILTER_PROGRESS, /* it works on it: the stage's time begins anew */
@@ -143,7 +144,8 @@ void sp_milter_free(struct sp_milter *m);
 
 int sp_milter_say(struct sp_milter *m, enum sp_milter_stage stage,
                   const struct sp_milter_say *what);
-void sp_milter_abort(struct sp_milter *m); /* also while a verdict is awaited: it is forgotten */
+void sp_milter_abort(
+    struct sp_milter *m); /* also while a verdict is awaited: it is forgotten */
 void sp_milter_quit(struct sp_milter *m);
 
 size_t sp_milter_feed(struct sp_milter *m, const char *data, size_t len);

@@ -36,7 +36,8 @@ static void line_done(struct sp_policy_reader *r)
         r->bad = !r->has_action;
         return;
     }
-    if (r->has_action || n < sizeof want - 1 || memcmp(r->line, want, sizeof want - 1) != 0)
+    if (r->has_action || n < sizeof want - 1 ||
+        memcmp(r->line, want, sizeof want - 1) != 0)
         return;
     n -= sizeof want - 1;
     memcpy(r->action, r->line + sizeof want - 1, n);
@@ -100,8 +101,9 @@ static void enhanced(struct sp_policy_action *a)
 
     for (int i = 0; i < 3; i++)
         part[i] = sp_str_cut(&word, '.');
-    if (word.p || sp_str_u64(part[0], 9, &v[0]) < 0 || sp_str_u64(part[1], 999, &v[1]) < 0 ||
-        sp_str_u64(part[2], 999, &v[2]) < 0 || (int)v[0] != a->code / 100)
+    if (word.p || sp_str_u64(part[0], 9, &v[0]) < 0 ||
+        sp_str_u64(part[1], 999, &v[1]) < 0 || sp_str_u64(part[2], 999, &v[2]) < 0 ||
+        (int)v[0] != a->code / 100)
         return;
     for (int i = 0; i < 3; i++)
         a->enh[i] = (int)v[i];
@@ -126,7 +128,8 @@ static bool field_ok(struct sp_str s)
 {
     size_t i = 0;
 
-    while (i < s.n && (unsigned char)s.p[i] > 32 && (unsigned char)s.p[i] < 127 && s.p[i] != ':')
+    while (i < s.n && (unsigned char)s.p[i] > 32 && (unsigned char)s.p[i] < 127 &&
+           s.p[i] != ':')
         i++;
     return i && i < s.n && s.p[i] == ':' && s.n < 900;
 }
@@ -134,7 +137,8 @@ static bool field_ok(struct sp_str s)
 static bool address_ok(struct sp_str s)
 {
     for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] <= 32 || s.p[i] == 127 || s.p[i] == '<' || s.p[i] == '>')
+        if ((unsigned char)s.p[i] <= 32 || s.p[i] == 127 || s.p[i] == '<' ||
+            s.p[i] == '>')
             return false;
     return s.n && memchr(s.p, '@', s.n);
 }
@@ -162,6 +166,7 @@ void sp_policy_action(struct sp_str action, struct sp_policy_action *ret)
     if (ret->kind == SP_PA_REFUSE)
         enhanced(ret);
     if ((ret->kind == SP_PA_PREPEND && !field_ok(ret->text)) ||
-        ((ret->kind == SP_PA_REDIRECT || ret->kind == SP_PA_BCC) && !address_ok(ret->text)))
+        ((ret->kind == SP_PA_REDIRECT || ret->kind == SP_PA_BCC) &&
+         !address_ok(ret->text)))
         ret->kind = SP_PA_UNKNOWN;
 }

@@ -28,7 +28,7 @@ enum sp_policy_kind {
     SP_PA_PREPEND, /* a header field: text */
     SP_PA_HOLD,
     SP_PA_DISCARD,
-    SP_PA_WARN,    /* to the log: text.  INFO likewise */
+    SP_PA_WARN,     /* to the log: text.  INFO likewise */
     SP_PA_REDIRECT, /* all recipients become text */
     SP_PA_BCC,      /* one recipient more: text */
     SP_PA_UNKNOWN,
@@ -36,7 +36,7 @@ enum sp_policy_kind {
 
 struct sp_policy_action {
     enum sp_policy_kind kind;
-    int code, enh[3]; /* REFUSE: 4xx or 5xx, 421 closes */
+    int code, enh[3];   /* REFUSE: 4xx or 5xx, 421 closes */
     struct sp_str text; /* points into what was parsed */
 };
 

@@ -50,13 +50,15 @@ TEST("positions are those of libmilter, 0 and 1 are above our Received")
     CHECK_INT(sp_medit_insert(&e, 5, s("Mid"), s("t"), false), 0);
     CHECK_INT(sp_medit_insert(&e, 99, s("Last"), s("t"), false), 0);
     CHECK_INT(sp_medit_add(&e, s("End"), s("t"), false), 0);
-    CHECK_STR(written(&e, &above), "A: 1\r\nMid: t\r\nB:  x\r\n\ty\r\na: 2\r\nLast: t\r\nEnd: t\r\n");
+    CHECK_STR(written(&e, &above),
+              "A: 1\r\nMid: t\r\nB:  x\r\n\ty\r\na: 2\r\nLast: t\r\nEnd: t\r\n");
     CHECK_STR(above, "Top0: t\r\nSecond: t\r\nTop: t\r\n");
     CHECK(e.changed);
     sp_medit_free(&e);
 }
 
-TEST("the index-th of a name changes in its place, or goes; one that is not there is added")
+TEST("the index-th of a name changes in its place, or goes; one that is not there is "
+     "added")
 {
     struct sp_medit e;
 

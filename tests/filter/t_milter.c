@@ -49,7 +49,7 @@ static struct sp_milter_event fed(struct sp_milter *m, struct sp_str in, size_t 
 }
 
 #define OPTNEG(v, a, s) L("\0\0\0\x0dO\0\0\0" v "\0\0" a s)
-#define V6 OPTNEG("\6", "\1\xff", "\0\0\0\0")
+#define V6              OPTNEG("\6", "\1\xff", "\0\0\0\0")
 
 static struct sp_milter *ready(struct sp_str negotiation)
 {
@@ -60,7 +60,8 @@ static struct sp_milter *ready(struct sp_str negotiation)
     return m;
 }
 
-TEST("version 6 with all actions is offered, and every step but RCPT_REJ and larger packets")
+TEST("version 6 with all actions is offered, and every step but RCPT_REJ and larger "
+     "packets")
 {
     struct sp_milter *m = sp_milter_new();
 
@@ -78,15 +79,29 @@ TEST("each stage stands on the wire as libmilter reads it")
         struct sp_milter_say w;
         struct sp_str wire;
     } rows[] = {
-        {SP_MS_CONNECT, {.text = L("[127.0.0.1]"), .value = L("127.0.0.1"), .family = '4', .port = 258},
-         L("\0\0\0\x1a" "C[127.0.0.1]\0" "4\1\2" "127.0.0.1\0")},
-        {SP_MS_CONNECT, {.text = L("x"), .family = 'U'}, L("\0\0\0\4" "Cx\0U")},
+        {SP_MS_CONNECT,
+         {.text = L("[127.0.0.1]"),
+          .value = L("127.0.0.1"),
+          .family = '4',
+          .port = 258},
+         L("\0\0\0\x1a"
+           "C[127.0.0.1]\0"
+           "4\1\2"
+           "127.0.0.1\0")},
+        {SP_MS_CONNECT,
+         {.text = L("x"), .family = 'U'},
+         L("\0\0\0\4"
+           "Cx\0U")},
         {SP_MS_HELO, {.text = L("me")}, L("\0\0\0\4Hme\0")},
-        {SP_MS_MAIL, {.text = L("<a@b>"), .argv = argv, .argc = 2}, L("\0\0\0\x18M<a@b>\0SIZE=1\0BODY=7BIT\0")},
+        {SP_MS_MAIL,
+         {.text = L("<a@b>"), .argv = argv, .argc = 2},
+         L("\0\0\0\x18M<a@b>\0SIZE=1\0BODY=7BIT\0")},
         {SP_MS_RCPT, {.text = L("<c@d>")}, L("\0\0\0\7R<c@d>\0")},
         {SP_MS_DATA, {.argc = 0}, L("\0\0\0\1T")},
         {SP_MS_UNKNOWN, {.text = L("FOO")}, L("\0\0\0\5UFOO\0")},
-        {SP_MS_HEADER, {.text = L("A"), .value = L("  b\n\tc")}, L("\0\0\0\x09LA\0 b\n\tc\0")},
+        {SP_MS_HEADER,
+         {.text = L("A"), .value = L("  b\n\tc")},
+         L("\0\0\0\x09LA\0 b\n\tc\0")},
         {SP_MS_EOH, {.argc = 0}, L("\0\0\0\1N")},
         {SP_MS_BODY, {.text = L("x\0y")}, L("\0\0\0\4Bx\0y")},
         {SP_MS_EOM, {.argc = 0}, L("\0\0\0\1E")},
@@ -109,11 +124,13 @@ TEST("each stage stands on the wire as libmilter reads it")
 
 TEST("a value with a NUL is one string; a leading blank is the milter's choice")
 {
-    struct sp_milter *m = ready(V6), *lead = ready(OPTNEG("\6", "\1\xff", "\0\x10\0\0"));
+    struct sp_milter *m = ready(V6),
+                     *lead = ready(OPTNEG("\6", "\1\xff", "\0\x10\0\0"));
 
     (void)sp_milter_say(m, SP_MS_HELO, &(struct sp_milter_say){.text = L("a\0b")});
     CHECK(sp_str_eq(taken(m), L("\0\0\0\3Ha\0")));
-    (void)sp_milter_say(lead, SP_MS_HEADER, &(struct sp_milter_say){.text = L("A"), .value = L(" b")});
+    (void)sp_milter_say(lead, SP_MS_HEADER,
+                        &(struct sp_milter_say){.text = L("A"), .value = L(" b")});
     CHECK(sp_str_eq(taken(lead), L("\0\0\0\6LA\0 b\0")));
     CHECK(sp_milter_leading_space(lead) && !sp_milter_leading_space(m));
     sp_milter_free(m);
@@ -128,22 +145,29 @@ TEST("macros go in front of their stage, as the table says or as the milter chos
                                         {"empty", 1u << SP_MS_MAIL, L("")}};
     struct sp_milter_say w = {.text = L("<>"), .macro = v, .macros = 4};
     struct sp_milter *m = ready(V6),
-                     *own = ready(L("\0\0\0\x15O\0\0\0\6\0\0\1\xff\0\0\0\0\0\0\0\2{j}\0"));
+                     *own =
+                         ready(L("\0\0\0\x15O\0\0\0\6\0\0\1\xff\0\0\0\0\0\0\0\2{j}\0"));
 
     (void)sp_milter_say(m, SP_MS_MAIL, &w);
-    CHECK(sp_str_eq(taken(m), L("\0\0\0\x1b" "DMi\0" "42\0{auth_authen}\0alice\0\0\0\0\4M<>\0")));
+    CHECK(sp_str_eq(taken(m), L("\0\0\0\x1b"
+                                "DMi\0"
+                                "42\0{auth_authen}\0alice\0\0\0\0\4M<>\0")));
     (void)sp_milter_say(own, SP_MS_MAIL, &w);
-    CHECK(sp_str_eq(taken(own), L("\0\0\0\x09" "DMj\0host\0\0\0\0\4M<>\0")));
+    CHECK(sp_str_eq(taken(own), L("\0\0\0\x09"
+                                  "DMj\0host\0\0\0\0\4M<>\0")));
     sp_milter_free(m);
     sp_milter_free(own);
 }
 
-TEST("what a milter does not want is not said, and where it does not answer nobody waits")
+TEST("what a milter does not want is not said, and where it does not answer nobody "
+     "waits")
 {
-    struct sp_milter *m = ready(OPTNEG("\6", "\1\xff", "\0\x08\4\x11")); /* NO_CONNECT, NO_BODY, SKIP, NR_BODY */
+    struct sp_milter *m = ready(OPTNEG(
+        "\6", "\1\xff", "\0\x08\4\x11")); /* NO_CONNECT, NO_BODY, SKIP, NR_BODY */
     struct sp_milter *old = ready(OPTNEG("\2", "\0\x1f", "\0\0\0\0"));
 
-    CHECK_INT(sp_milter_say(m, SP_MS_CONNECT, &(struct sp_milter_say){.family = 'U'}), 0);
+    CHECK_INT(sp_milter_say(m, SP_MS_CONNECT, &(struct sp_milter_say){.family = 'U'}),
+              0);
     CHECK_INT(sp_milter_say(m, SP_MS_BODY, &(struct sp_milter_say){.text = L("x")}), 0);
     CHECK_INT(taken(m).n, 0);
     sp_milter_free(m);
@@ -151,14 +175,16 @@ TEST("what a milter does not want is not said, and where it does not answer nobo
     CHECK_INT(sp_milter_say(m, SP_MS_BODY, &(struct sp_milter_say){.text = L("x")}), 0);
     CHECK_INT(taken(m).n, 6);
     CHECK_INT(sp_milter_say(old, SP_MS_DATA, &(struct sp_milter_say){0}), 0);
-    CHECK_INT(sp_milter_say(old, SP_MS_UNKNOWN, &(struct sp_milter_say){.text = L("X")}), 0);
+    CHECK_INT(
+        sp_milter_say(old, SP_MS_UNKNOWN, &(struct sp_milter_say){.text = L("X")}), 0);
     CHECK_INT(taken(old).n, 0);
     sp_milter_free(m);
     m = ready(OPTNEG("\6", "\1\xff", "\0\0\4\0"));
     CHECK_INT(sp_milter_say(m, SP_MS_BODY, &(struct sp_milter_say){.text = L("x")}), 1);
     (void)fed(m, L("\0\0\0\1s"), 1);
     CHECK(!sp_milter_wants(m, SP_MS_BODY));
-    CHECK_INT(sp_milter_say(m, SP_MS_MAIL, &(struct sp_milter_say){.text = L("<>")}), 1);
+    CHECK_INT(sp_milter_say(m, SP_MS_MAIL, &(struct sp_milter_say){.text = L("<>")}),
+              1);
     CHECK(sp_milter_wants(m, SP_MS_BODY));
     sp_milter_free(m);
     sp_milter_free(old);
@@ -179,8 +205,20 @@ TEST("verdicts, in every split")
         {{"\0\0\0\0014", 5}, SP_MV_SHUTDOWN, 0, 0, 0, ""},
         {{"\0\0\0\x0fy550 5.7.26 no\0", 19}, SP_MV_REPLY, 550, 7, 26, "no"},
         {{"\0\0\0\x05y451\0", 9}, SP_MV_REPLY, 451, 0, 0, ""},
-        {{"\0\0\0\x1cy550-5.7.1 a\r\n550 5.7.1 b%c\0", 32}, SP_MV_REPLY, 550, 7, 1, "a\nb%c"},
-        {{"\0\0\0\x0cy451 a\x01\xff" "b\0\0\0", 16}, SP_MV_REPLY, 451, 0, 0, "a??b??"},
+        {{"\0\0\0\x1cy550-5.7.1 a\r\n550 5.7.1 b%c\0", 32},
+         SP_MV_REPLY,
+         550,
+         7,
+         1,
+         "a\nb%c"},
+        {{"\0\0\0\x0cy451 a\x01\xff"
+          "b\0\0\0",
+          16},
+         SP_MV_REPLY,
+         451,
+         0,
+         0,
+         "a??b??"},
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
@@ -191,7 +229,8 @@ TEST("verdicts, in every split")
 
             (void)sp_milter_say(m, SP_MS_EOM, &(struct sp_milter_say){0});
             ev = fed(m, rows[i].wire, step);
-            snprintf(text, sizeof text, "%.*s", (int)ev.text.n, ev.text.n ? ev.text.p : "");
+            snprintf(text, sizeof text, "%.*s", (int)ev.text.n,
+                     ev.text.n ? ev.text.p : "");
             CHECK_INT(ev.type, SP_MILTER_VERDICT);
             CHECK_INT(ev.verdict, rows[i].verdict);
             CHECK_INT(ev.code, rows[i].code);
@@ -212,10 +251,15 @@ TEST("changes between the end of the message and its verdict")
     ev = fed(m, L("\0\0\0\x09i\0\0\0\7A\0b\0"), 3);
     CHECK(ev.change.kind == SP_MC_INSERT_HEADER && ev.change.index == 7);
     ev = fed(m, L("\0\0\0\x08m\0\0\0\2A\0\0"), 3);
-    CHECK(ev.change.kind == SP_MC_CHANGE_HEADER && ev.change.index == 2 && ev.change.value.n == 0);
+    CHECK(ev.change.kind == SP_MC_CHANGE_HEADER && ev.change.index == 2 &&
+          ev.change.value.n == 0);
     CHECK_INT(fed(m, L("\0\0\0\5e<x>\0"), 9).change.kind, SP_MC_CHANGE_FROM);
-    ev = fed(m, L("\0\0\0\x12" "2<x>\0NOTIFY=NEVER\0"), 9);
-    CHECK(ev.change.kind == SP_MC_ADD_RCPT && sp_str_is(ev.change.value, "NOTIFY=NEVER"));
+    ev = fed(m,
+             L("\0\0\0\x12"
+               "2<x>\0NOTIFY=NEVER\0"),
+             9);
+    CHECK(ev.change.kind == SP_MC_ADD_RCPT &&
+          sp_str_is(ev.change.value, "NOTIFY=NEVER"));
     CHECK_INT(fed(m, L("\0\0\0\5+<x>\0"), 9).change.kind, SP_MC_ADD_RCPT);
     CHECK_INT(fed(m, L("\0\0\0\5-<x>\0"), 9).change.kind, SP_MC_DELETE_RCPT);
     ev = fed(m, L("\0\0\0\4bx\0y"), 9);
@@ -226,13 +270,15 @@ TEST("changes between the end of the message and its verdict")
     sp_milter_free(m);
 }
 
-TEST("an abort forgets the verdict under way and its changes; the next message is not answered by them")
+TEST("an abort forgets the verdict under way and its changes; the next message is not "
+     "answered by them")
 {
     struct sp_milter *m = ready(V6);
 
     (void)sp_milter_say(m, SP_MS_EOM, &(struct sp_milter_say){0});
     sp_milter_abort(m);
-    CHECK_INT(sp_milter_say(m, SP_MS_MAIL, &(struct sp_milter_say){.text = L("<>")}), 1);
+    CHECK_INT(sp_milter_say(m, SP_MS_MAIL, &(struct sp_milter_say){.text = L("<>")}),
+              1);
     CHECK_INT(fed(m, L("\0\0\0\x05hA\0b\0\0\0\0\1r"), 4).type, SP_MILTER_PROGRESS);
     CHECK(sp_milter_waits(m));
     CHECK_INT(fed(m, L("\0\0\0\1c"), 4).verdict, SP_MV_CONTINUE);
@@ -271,7 +317,8 @@ TEST("what a milter must not say is a failure, said once, and final")
             struct sp_milter *m = ready(V6);
             struct sp_milter_event ev;
 
-            (void)sp_milter_say(m, rows[i].eom ? SP_MS_EOM : SP_MS_MAIL, &(struct sp_milter_say){.text = L("<>")});
+            (void)sp_milter_say(m, rows[i].eom ? SP_MS_EOM : SP_MS_MAIL,
+                                &(struct sp_milter_say){.text = L("<>")});
             ev = fed(m, rows[i].wire, step);
             if (ev.type != SP_MILTER_FAILED || ev.text.n == 0) {
                 t_bad++;
@@ -287,10 +334,14 @@ TEST("what a milter must not say is a failure, said once, and final")
 TEST("a negotiation for what was not offered is a failure")
 {
     static const struct sp_str rows[] = {
-        {"\0\0\0\x0dO\0\0\0\1\0\0\0\0\0\0\0\0", 17}, {"\0\0\0\x0dO\0\0\0\7\0\0\0\0\0\0\0\0", 17},
-        {"\0\0\0\x0dO\0\0\0\6\0\0\2\0\0\0\0\0", 17}, {"\0\0\0\x0dO\0\0\0\6\0\0\0\0\0\0\x08\0", 17},
-        {"\0\0\0\x0dO\0\0\0\6\0\0\0\0\x10\0\0\0", 17}, {"\0\0\0\x0cO\0\0\0\6\0\0\0\0\0\0\0", 16},
-        {"\0\0\0\x11O\0\0\0\6\0\0\0\0\0\0\0\0\0\0\0\1", 21}, {"\0\0\0\x13O\0\0\0\6\0\0\0\0\0\0\0\0\0\0\0\7i\0", 23},
+        {"\0\0\0\x0dO\0\0\0\1\0\0\0\0\0\0\0\0", 17},
+        {"\0\0\0\x0dO\0\0\0\7\0\0\0\0\0\0\0\0", 17},
+        {"\0\0\0\x0dO\0\0\0\6\0\0\2\0\0\0\0\0", 17},
+        {"\0\0\0\x0dO\0\0\0\6\0\0\0\0\0\0\x08\0", 17},
+        {"\0\0\0\x0dO\0\0\0\6\0\0\0\0\x10\0\0\0", 17},
+        {"\0\0\0\x0cO\0\0\0\6\0\0\0\0\0\0\0", 16},
+        {"\0\0\0\x11O\0\0\0\6\0\0\0\0\0\0\0\0\0\0\0\1", 21},
+        {"\0\0\0\x13O\0\0\0\6\0\0\0\0\0\0\0\0\0\0\0\7i\0", 23},
         {"\0\0\0\1c", 5},
     };
 

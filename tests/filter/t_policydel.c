@@ -3,7 +3,8 @@
 
 #include "policydel.h"
 
-TEST("a question is name=value lines and an empty one; a line end in a value makes no second line")
+TEST("a question is name=value lines and an empty one; a line end in a value makes no "
+     "second line")
 {
     struct sp_buf b;
 
@@ -12,7 +13,9 @@ TEST("a question is name=value lines and an empty one; a line end in a value mak
     CHECK_INT(sp_policy_ask(&b, "helo_name", SP_LIT("x\nsasl_username=root")), 0);
     CHECK_INT(sp_policy_ask(&b, "sender", SP_LIT("")), 0);
     CHECK_INT(sp_policy_ask_end(&b), 0);
-    CHECK_STR(sp_buf_cstr(&b), "request=smtpd_access_policy\nhelo_name=x sasl_username=root\nsender=\n\n");
+    CHECK_STR(
+        sp_buf_cstr(&b),
+        "request=smtpd_access_policy\nhelo_name=x sasl_username=root\nsender=\n\n");
     sp_buf_free(&b);
 }
 
@@ -69,7 +72,8 @@ TEST("what each action means; one that is unknown, or makes no sense, is unknown
         {"REJECT 5.7.26 spf says no", SP_PA_REFUSE, 554, 5, 7, 26, "spf says no"},
         {"REJECT 4.7.26 wrong class", SP_PA_REFUSE, 554, 5, 7, 1, "4.7.26 wrong class"},
         {"DEFER", SP_PA_REFUSE, 450, 4, 7, 1, "Try again later"},
-        {"DEFER_IF_PERMIT Greylisted, see http://x", SP_PA_REFUSE, 450, 4, 7, 1, "Greylisted, see http://x"},
+        {"DEFER_IF_PERMIT Greylisted, see http://x", SP_PA_REFUSE, 450, 4, 7, 1,
+         "Greylisted, see http://x"},
         {"DEFER_IF_REJECT x", SP_PA_DUNNO, 0, 0, 0, 0, "x"},
         {"450 4.3.2 busy", SP_PA_REFUSE, 450, 4, 3, 2, "busy"},
         {"550", SP_PA_REFUSE, 550, 5, 7, 1, "Access denied"},
@@ -88,7 +92,8 @@ TEST("what each action means; one that is unknown, or makes no sense, is unknown
         {"REDIRECT carol", SP_PA_UNKNOWN, 0, 0, 0, 0, "carol"},
         {"REDIRECT a@b c@d", SP_PA_UNKNOWN, 0, 0, 0, 0, "a@b c@d"},
         {"BCC audit@example.org", SP_PA_BCC, 0, 0, 0, 0, "audit@example.org"},
-        {"FILTER smtp:[127.0.0.1]:10024", SP_PA_UNKNOWN, 0, 0, 0, 0, "smtp:[127.0.0.1]:10024"},
+        {"FILTER smtp:[127.0.0.1]:10024", SP_PA_UNKNOWN, 0, 0, 0, 0,
+         "smtp:[127.0.0.1]:10024"},
         {"reject_unauth_destination", SP_PA_UNKNOWN, 0, 0, 0, 0, ""},
         {"", SP_PA_UNKNOWN, 0, 0, 0, 0, ""},
     };
@@ -101,7 +106,8 @@ TEST("what each action means; one that is unknown, or makes no sense, is unknown
         snprintf(text, sizeof text, "%.*s", (int)a.text.n, a.text.n ? a.text.p : "");
         CHECK_INT(a.kind, rows[i].kind);
         CHECK_INT(a.code, rows[i].code);
-        CHECK(a.enh[0] == rows[i].e1 && a.enh[1] == rows[i].e2 && a.enh[2] == rows[i].e3);
+        CHECK(a.enh[0] == rows[i].e1 && a.enh[1] == rows[i].e2 &&
+              a.enh[2] == rows[i].e3);
         CHECK_STR(text, rows[i].text);
     }
 }

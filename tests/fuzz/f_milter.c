@@ -35,7 +35,8 @@ static void check_header(const struct sp_medit *e)
     sp_header_start(&it, sp_buf_view(&b));
     while (sp_header_next(&it, &f))
         n += f.kind == SP_FIELD_OK;
-    FZ_MUST(n == e->n && !it.complete, "each change is one field, and none ends the header");
+    FZ_MUST(n == e->n && !it.complete,
+            "each change is one field, and none ends the header");
     sp_buf_free(&b);
 }
 
@@ -49,8 +50,10 @@ static bool events(struct sp_milter *m, struct sp_medit *e, enum sp_milter_stage
             apply(e, &ev.change, sp_milter_leading_space(m));
         }
         if (ev.type == SP_MILTER_VERDICT) {
-            FZ_MUST(ev.stage == asked && !sp_milter_waits(m), "the verdict on what was asked");
-            FZ_MUST(ev.verdict != SP_MV_REPLY || (ev.code >= 400 && ev.code < 600), "a reply refuses");
+            FZ_MUST(ev.stage == asked && !sp_milter_waits(m),
+                    "the verdict on what was asked");
+            FZ_MUST(ev.verdict != SP_MV_REPLY || (ev.code >= 400 && ev.code < 600),
+                    "a reply refuses");
         }
         if (ev.type == SP_MILTER_FAILED) {
             FZ_MUST(ev.text.n > 0 && sp_milter_failed(m), "a failure has words");

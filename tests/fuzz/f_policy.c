@@ -30,7 +30,8 @@ FZ_TARGET
             "any split gives the same");
     FZ_MUST(!a.done || a.has_action, "a reply has an action");
     sp_policy_action(sp_str(a.action), &x);
-    FZ_MUST(x.kind != SP_PA_REFUSE || (x.code >= 400 && x.code < 600 && x.enh[0] == x.code / 100),
+    FZ_MUST(x.kind != SP_PA_REFUSE ||
+                (x.code >= 400 && x.code < 600 && x.enh[0] == x.code / 100),
             "a refusal refuses");
     for (size_t i = 0; i < x.text.n; i++)
         FZ_MUST(x.text.p[i] != '\n', "what is said is one line");
