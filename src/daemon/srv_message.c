@@ -997,7 +997,7 @@ static bool hand_over(struct srv_session *s, const struct sp_buf *prefix)
 {
     if (!charge(s))
         return false;
-    if (fill_identity(s) < 0 || submit(s, prefix) < 0)
+    if (fill_identity(s) < 0 || add_bcc(s) < 0 || submit(s, prefix) < 0)
         return refuse(s, "dot", 451, 4, 3, 0, "the queue is busy; try again later");
     s->wait = SRV_WAIT_QUEUE;
     if (s->msg->in_file) { /* the queue has its own descriptor of it */
