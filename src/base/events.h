@@ -42,6 +42,7 @@
     X(SP_LOG_DEFERRED, "message.deferred", SP_LEVEL_INFO, "id, to, where, reply, next")               \
     X(SP_LOG_BOUNCED, "message.bounced", SP_LEVEL_WARNING, "id, to, where, reply, notice")            \
     X(SP_LOG_REMOVED, "message.removed", SP_LEVEL_INFO, "by an administrator: id, who")               \
+    X(SP_LOG_COLLECTED, "outbox.collected", SP_LEVEL_INFO, "mail that a user left while the service was down: uid, status (0: all of it)") \
     X(SP_LOG_CONTROL, "control", SP_LEVEL_INFO, "an administrator's command: command, who")
 /* clang-format on */
 

@@ -469,3 +469,29 @@ int sp_accounts_apply(struct sp_accounts *s, const struct sp_args *a,
         return rc;
     return acc ? sp_account_merge(acc, a, ret_merged) : no_account(s, a, path, name);
 }
+
+bool sp_accounts_default(void)
+{
+    const char *const path[2] = {NULL, SYSTEM_FILE};
+    char own[PATH_LEN];
+    bool is = false;
+
+    user_file(own, sizeof own);
+    for (size_t i = 0; !is && i < 2; i++) {
+        const char *p = path[i] ? path[i] : own;
+        struct sp_accounts s;
+        struct sp_buf text;
+        struct sp_err err;
+
+        if (access(p, F_OK) < 0)
+            continue;
+        sp_accounts_init(&s);
+        if (sp_read_file(p, FILE_MAX, &text, &err) < 0)
+            return true;
+        is = sp_accounts_parse(&s, sp_buf_view(&text), p, home_dir()) < 0 ||
+             sp_accounts_find(&s, "default");
+        sp_buf_free(&text);
+        sp_accounts_free(&s);
+    }
+    return is;
+}

@@ -62,6 +62,8 @@ const struct sp_account *sp_accounts_find(const struct sp_accounts *s,
  * 0 or an exit status; errors were said. */
 int sp_accounts_apply(struct sp_accounts *s, const struct sp_args *a,
                       struct sp_args *ret_merged);
+/* Is there an account `default`?  Also true when a file cannot be read: apply says why. */
+bool sp_accounts_default(void);
 /* The same without looking for files. */
 int sp_account_merge(const struct sp_account *acc, const struct sp_args *a,
                      struct sp_args *ret_merged);

@@ -314,11 +314,14 @@ static json_t *settings(const struct ask *q)
         "client-certificates", "client-ca",         "client-crl",
         "client-ca-domains",   "certificate-login", "auth-list-with-certificate",
         "auth-clear",          "auth-tls",          "require-binding",
-        "policies",            "milters"};
+        "policies",            "milters",           "proxies",
+        "proxy-protocol",      "xclient"};
     const size_t always = 9; /* the filters only where there are some */
+    const size_t proxied = 11; /* these with type = proxied */
+    size_t n = q->l->type == SP_CONF_PROXIED ? sizeof names / sizeof names[0] : proxied;
     json_t *j = json_object();
 
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    for (size_t i = 0; i < n; i++) {
         const struct sp_conf_key *k =
             sp_conf_key_named(SP_CONF_LISTENER, sp_str(names[i]));
         struct sp_buf text;

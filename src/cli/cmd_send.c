@@ -8,6 +8,7 @@
 #include "alloc.h"
 #include "compose.h"
 #include "err.h"
+#include "outbox.h"
 #include "send.h"
 #include "sendexit.h"
 #include "target.h"
@@ -88,6 +89,7 @@ struct send {
     int status;
     bool done; /* the outcome is known and was said */
     bool failed;
+    bool later; /* nobody was there, or not now: it may be left for later */
     bool dot; /* the end of the message was given: it may be on its way */
     bool bar, stopped;
     bool header_8bit;  /* of the message: UTF-8 */
@@ -296,6 +298,10 @@ static int compose_options(struct send *s, struct sp_err *err)
     o->attach_n = s->attachments;
     o->dot_ends = s->more->dot_ends;
     o->from = from_address(s);
+    if (s->more->rcpt && s->more->fallback_from) {
+        o->qualify = sp_str(s->more->fallback_from);
+        (void)sp_str_cut(&o->qualify, '@');
+    }
     o->from_name = sp_str(s->more->full_name);
     o->hostname = sp_str(s->t.helo);
     o->now_ms = (uint64_t)now * 1000;
@@ -862,6 +868,15 @@ static void say_login(const struct send *s)
             s->t.talk.cli.have_certificate ? "" : ", or --certificate");
 }
 
+/* Not one recipient was taken or refused for good. */
+static bool all_later(const struct sp_cli_event *ev)
+{
+    for (size_t i = 0; i < ev->u.sent.n; i++)
+        if (ev->u.sent.rcpt[i].accepted || ev->u.sent.rcpt[i].reply.code / 100 != 4)
+            return false;
+    return true;
+}
+
 static void on_sent(struct sp_talk *t, const struct sp_cli_event *ev, void *arg)
 {
     struct send *s = arg;
@@ -873,7 +888,9 @@ static void on_sent(struct sp_talk *t, const struct sp_cli_event *ev, void *arg)
 
         if (r->accepted)
             continue;
-        if (r->reply.code >= 400)
+        if (s->more->outbox && !s->dot && all_later(ev))
+            s->later = true;
+        else if (r->reply.code >= 400)
             refused(s, r, s->rcpt[i].path, ev->u.sent.login_doubt);
         else
             waiting = true;
@@ -934,6 +951,11 @@ static void on_failed(struct sp_talk *t, const struct sp_talk_failure *f, void *
     if (s->done) /* trouble at QUIT changes nothing */
         return;
     s->done = s->failed = true;
+    /* It will pass, nothing was taken, and there is a place to wait in. */
+    s->later = s->more->outbox && !s->dot &&
+               (f->cls == SP_CLASS_TEMPORARY || f->reply.code / 100 == 4);
+    if (s->later)
+        return;
     fprintf(stderr, "sallyport: ");
     sp_say_text(stderr, sp_str(f->words));
     fputc('\n', stderr);
@@ -1024,6 +1046,30 @@ static int talk(struct send *s)
     return s->status;
 }
 
+static struct sp_str nth_rcpt(void *arg, size_t i)
+{
+    struct send *s = arg;
+
+    return i < s->n_rcpt ? s->rcpt[i].path : (struct sp_str){NULL, 0};
+}
+
+static int leave(struct send *s)
+{
+    struct sp_outbox_entry e = {.from = s->mail.path,
+                                .rcpt = nth_rcpt,
+                                .arg = s,
+                                .notify = sp_arg(s->a, "notify"),
+                                .ret = sp_arg(s->a, "ret"),
+                                .envid = sp_arg(s->a, "envid"),
+                                .fd = s->out};
+    struct sp_err err;
+
+    if (sp_outbox_leave(s->more->outbox, &e, &err) == 0)
+        return 0;
+    (void)sp_fail_err(&err);
+    return err.cls == SP_CLASS_TEMPORARY ? EX_TEMPFAIL : EX_DATAERR;
+}
+
 static int prepare(struct send *s)
 {
     struct sp_err err = {.cls = SP_CLASS_PEER, .code = SP_EINPUT, .text = ""};
@@ -1057,6 +1103,20 @@ static void cleanup(struct send *s)
     sp_target_free(&s->t);
 }
 
+static int use_socket(const struct sp_args *given, const char *path, struct sp_args *ret)
+{
+    static const struct sp_option server = {"server", 0, "URL", ""};
+    static char url[200];
+
+    if (given->n_given == SP_ARGS_MAX)
+        return sp_usage_error(given, "too many options");
+    snprintf(url, sizeof url, "local:%s", path);
+    *ret = *given;
+    ret->given[ret->n_given].option = &server;
+    ret->given[ret->n_given++].value = url;
+    return 0;
+}
+
 int sp_send_run(const struct sp_args *given, const struct sp_send_more *more)
 {
     static struct send s;
@@ -1072,7 +1132,8 @@ int sp_send_run(const struct sp_args *given, const struct sp_send_more *more)
                               given->rest[1]);
     sp_accounts_init(&accounts);
     sp_arena_init(&s.names, 64 << 20);
-    rc = sp_accounts_apply(&accounts, given, &a);
+    rc = more->socket ? use_socket(given, more->socket, &a)
+                      : sp_accounts_apply(&accounts, given, &a);
     if (rc == 0)
         rc = sp_target_read(&a, &s.t);
     if (rc == 0)
@@ -1083,6 +1144,8 @@ int sp_send_run(const struct sp_args *given, const struct sp_send_more *more)
         rc = prepare(&s);
     if (rc == 0)
         rc = talk(&s);
+    if (s.later)
+        rc = leave(&s);
     cleanup(&s);
     sp_accounts_free(&accounts);
     return rc;

@@ -19,6 +19,8 @@ struct sp_send_more {
         *rcpt; /* besides --to; lists with commas, names without a domain */
     size_t n_rcpt;
     const char *fallback_from; /* sender when neither an option nor From tells; NULL */
+    const char *socket; /* where to send when no server is named; NULL: that is an error */
+    const char *outbox; /* where to leave it when nobody is there; NULL: nowhere */
 };
 
 /* An exit status of sysexits.h.  The message is the one word that args has left, or

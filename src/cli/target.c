@@ -27,6 +27,8 @@ static const struct {
     {"submissions", SP_CLI_TLS_IMPLICIT, 465, false, false},
     {"srv", SP_CLI_TLS_REQUIRED, 587, false, true},
     {"lmtp", SP_CLI_TLS_NONE, 0, true, false},
+    /* A Unix socket: the system says who we are. */
+    {"local", SP_CLI_TLS_NONE, 0, false, false},
 };
 
 /* "HOST", "HOST:PORT", "[2001:db8::1]:PORT", "[2001:db8::1]" */

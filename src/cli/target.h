@@ -18,7 +18,7 @@
 
 #define SP_OPT_TARGET                                                                  \
     {"server", 's', "URL",                                                             \
-     "smtp://HOST[:587], smtps://HOST[:465], srv://DOMAIN, lmtp:/PATH"},           \
+     "smtp://HOST[:587], smtps://HOST[:465], srv://DOMAIN, lmtp:/PATH, local:/PATH"}, \
         {"user", 'u', "NAME", "log in as this account"},                               \
         {"password-file", 'P', "FILE", "password: first line of FILE"},                \
         {"password-command", 0, "COMMAND", "password: what COMMAND prints"},           \

@@ -43,6 +43,9 @@ enum {
     SP_CONF_KEYS_MAX = 128,             /* keys of one section */
 };
 
+/* Where a service of the whole machine keeps its data: others are somebody's own. */
+#define SP_CONF_DATA_DIRECTORY "/var/lib/sallyport"
+
 /* What every section, and the top of the file, begins with. */
 struct sp_conf_head {
     const char *name; /* NAME of `listener NAME {`; "" for the top of the file */
@@ -362,6 +365,8 @@ struct sp_conf {
     uint64_t delivery_processes;
     const char *admin_group; /* NULL: only root and the service's user */
     const char *control_socket;
+    struct sp_conf_addrs local_socket; /* of the implied listener `local`; may be empty */
+    const char *outbox; /* where sendmail leaves mail while we are down; NULL: nowhere */
     struct sp_conf_addrs metrics; /* for Prometheus; loopback or Unix sockets; empty: none */
     uint64_t queue_lifetime_s;
     uint64_t delay_warning_s;               /* 0: none */

@@ -19,6 +19,8 @@
 
 /* The implied route; a file cannot have one of this name. */
 #define LOCAL_ROUTE "local-domains"
+/* The implied listener for programs of this machine. */
+#define LOCAL_LISTENER "local"
 
 /* ---- looking at a section ---- */
 
@@ -222,6 +224,7 @@ static bool dns_labels(const char *s)
 /* clang-format off */
 ASK(late_warning, sp_conf, l->delay_warning_s && l->delay_warning_s >= l->queue_lifetime_s)
 ASK(idle_keytab, sp_conf, l->gssapi_keytab && !any_ticket_listener(p))
+ASK(net_local, sp_conf, l->local_socket.v[word].kind != SP_CONF_ADDR_UNIX)
 ASK(open_metrics, sp_conf, !loopback(&l->metrics.v[word]))
 ASK(long_socket, sp_conf, !l->control_socket || strlen(l->control_socket) > 107)
 
@@ -353,6 +356,9 @@ static const struct rule rules[] = {
      NULL, "delay-warning = 0s says so on purpose"},
     {SP_CONF_TOP, WARN, "gssapi-keytab", {NULL}, idle_keytab,
      "no listener offers logins by Kerberos ticket", "auth-tls = SCRAM-SHA-256 PLAIN LOGIN GSSAPI", NULL},
+    {SP_CONF_TOP, EACH, "local-socket", {NULL}, net_local,
+     "is no Unix socket; nobody can tell who comes over a network address",
+     "local-socket = unix:/run/sallyport/submit", NULL},
     {SP_CONF_TOP, EACH, "metrics", {NULL}, open_metrics,
      "is not on this machine alone; the metrics are not for everybody, and there is no TLS",
      "metrics = 127.0.0.1:9587", "a proxy of your own can bring them to another machine"},
@@ -779,6 +785,12 @@ static void top_defaults(struct conf_parser *p)
         put(p, p->top, "local-domains", c->hostname);
     if (!c->postmaster)
         put(p, p->top, "postmaster", conf_text(p, "postmaster@%s", c->hostname));
+    if (strcmp(c->data_directory, SP_CONF_DATA_DIRECTORY) == 0) {
+        if (!given(p, p->top, "local-socket"))
+            put(p, p->top, "local-socket", "unix:/run/sallyport/submit");
+        if (!c->outbox)
+            put(p, p->top, "outbox", "/var/spool/sallyport");
+    }
     /* Too long a path is the rule's to say, which can point at data-directory. */
     if (!c->control_socket && strlen(c->data_directory) + strlen("/control") <= 107)
         put(p, p->top, "control-socket", conf_text(p, "%s/control", c->data_directory));
@@ -917,6 +929,38 @@ static void imply_listener(struct conf_parser *p, const char *name, const char *
     put(p, in, "address", address);
     listener_defaults(p, in);
     put(p, in, "tls", tls);
+}
+
+static bool any_local(const struct conf_parser *p)
+{
+    for (const struct conf_inst *in = p->first[SP_CONF_LISTENER]; in; in = in->next)
+        if (LISTENER_OF(in)->type == SP_CONF_LOCAL || strcmp(in->head->name, LOCAL_LISTENER) == 0)
+            return true;
+    return false;
+}
+
+/* Where programs of this machine submit; one of the file's own takes its place. */
+static void imply_local(struct conf_parser *p)
+{
+    const struct sp_conf_addrs *a = &p->conf->local_socket;
+    struct conf_inst *in;
+    struct sp_conf_listener *l;
+
+    if (a->n == 0 || any_local(p))
+        return;
+    for (size_t i = 0; i < a->n; i++)
+        if (a->v[i].kind != SP_CONF_ADDR_UNIX)
+            return; /* the rule says so */
+    in = conf_imply(p, SP_CONF_LISTENER, LOCAL_LISTENER);
+    if (!in)
+        return;
+    for (size_t i = 0; i < a->n; i++)
+        put(p, in, "address", a->v[i].text);
+    table_defaults(p, in);
+    put(p, in, "type", "local");
+    put(p, in, "tls", "none");
+    l = in->data;
+    l->message_size = p->conf->message_size;
 }
 
 static void imply_tls(struct conf_parser *p)
@@ -1082,6 +1126,8 @@ void conf_finish(struct conf_parser *p)
         for (struct conf_inst *in = p->first[SP_CONF_LISTENER]; in && !p->full;
              in = in->next)
             listener_defaults(p, in);
+    if (!p->full)
+        imply_local(p);
     for (struct conf_inst *in = p->first[SP_CONF_TLS]; in && !p->full; in = in->next)
         tls_defaults(p, in);
     for (struct conf_inst *in = p->first[SP_CONF_ROUTE]; in && !p->full; in = in->next)

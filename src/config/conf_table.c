@@ -140,7 +140,7 @@ static const struct sp_conf_key keys[] = {
             "the next server, and in the addresses of returned mail.  It should be a full "
             "domain name that clients can look up."},
     {"data-directory", SP_CONF_TOP,
-     STRING(SP_CONF_PATH, sp_conf, data_directory, "/var/lib/sallyport"), V01,
+     STRING(SP_CONF_PATH, sp_conf, data_directory, SP_CONF_DATA_DIRECTORY), V01,
      .example = "/var/lib/sallyport",
      .doc = "The queue, the users, the certificates that sallyport cert makes and the mail "
             "of local domains are kept below this directory."},
@@ -159,6 +159,18 @@ static const struct sp_conf_key keys[] = {
      .def_doc = "control in the data directory", .example = "/run/sallyport/control",
      .doc = "The Unix socket at which the running service takes administrators' commands.  "
             "The path may have at most 107 octets, a limit of the system."},
+    {"local-socket", SP_CONF_TOP, LIST(SP_CONF_ADDRESSES, sp_conf_addrs, sp_conf, local_socket, NULL), V01,
+     .def_doc = "unix:/run/sallyport/submit where data-directory has its default, else none",
+     .example = "unix:/run/sallyport/submit",
+     .doc = "A Unix socket for programs of this machine, such as our sendmail: who they are is told by the "
+            "system, without TLS and password, and each may send as its own account may.  It is a listener with "
+            "type = local, named local.  Write the key with nothing behind it for none; a listener section with "
+            "type = local takes its place."},
+    {"outbox", SP_CONF_TOP, STRING(SP_CONF_PATH, sp_conf, outbox, NULL), V01,
+     .def_doc = "/var/spool/sallyport where data-directory has its default, else none",
+     .example = "/var/spool/sallyport",
+     .doc = "Where sendmail leaves a message while the service is down, in a folder of the user's own.  The service "
+            "collects them, with that user's rights, when it starts and every few minutes."},
     {"metrics", SP_CONF_TOP, LIST(SP_CONF_ADDRESSES, sp_conf_addrs, sp_conf, metrics, ""), V01,
      .def_doc = "none", .example = "127.0.0.1:9587",
      .doc = "Where Prometheus may fetch what the service counts (http, at /metrics): an address of this machine "

@@ -183,6 +183,28 @@ void sp_renew_own_crl(const struct sp_conf *c)
         sp_log(SP_LOG_WARNING, "", SP_KVS("reason", err.text), SP_KVS("file", crl));
 }
 
+/* What users of this machine use: the folder of the local socket, and the one where they
+ * leave mail while we are down, which is like /tmp.  Mail from the network does not wait
+ * for these: what cannot be made is said, and that is all. */
+static void for_users(const struct sp_conf *c)
+{
+    char path[4096];
+    struct stat st;
+
+    for (size_t i = 0; i < c->local_socket.n; i++) {
+        snprintf(path, sizeof path, "%s", c->local_socket.v[i].host);
+        if (strrchr(path, '/') && strrchr(path, '/') != path) {
+            *strrchr(path, '/') = '\0';
+            (void)mkdir(path, 0755); /* opening the socket says what is wrong */
+        }
+    }
+    if (!c->outbox || lstat(c->outbox, &st) == 0)
+        return;
+    if (mkdir(c->outbox, 0700) < 0 || chmod(c->outbox, 01777) < 0)
+        sp_log(SP_LOG_WARNING, "", SP_KVS("reason", "cannot make the folder where sendmail leaves mail"),
+               SP_KVS("file", c->outbox), SP_KVS("cause", strerror(errno)));
+}
+
 int sp_firstrun(const struct sp_conf *c, uid_t uid, gid_t gid, struct sp_err *err)
 {
     char path[4096];
@@ -206,6 +228,8 @@ int sp_firstrun(const struct sp_conf *c, uid_t uid, gid_t gid, struct sp_err *er
         *strrchr(path, '/') = '\0';
         rc = folder(path, 0755, uid, gid, err);
     }
+    if (rc == 0)
+        for_users(c);
     for (size_t i = 0; rc == 0 && i < c->n_tls; i++)
         if (c->tls[i].self_signed)
             rc = self_signed(c, &c->tls[i], err);

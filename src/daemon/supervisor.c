@@ -2,6 +2,7 @@
 #include "supervisor.h"
 
 #include "alloc.h"
+#include "collect.h"
 #include "err.h"
 #include "firstrun.h"
 #include "gsslogin.h"
@@ -78,6 +79,7 @@ struct sup {
     struct sp_count *count;
     int meters_fd; /* of what all processes count */
     struct sp_meters *meters;
+    struct sp_collect collect;
     uint64_t started_s;
     unsigned servers;
     uid_t uid;
@@ -270,8 +272,8 @@ static int remember(struct sup *s, const char *name, const char *address, const 
     return 0;
 }
 
-static int open_listener(struct sup *s, const struct sp_conf_listener *l,
-                         struct sp_err *err)
+static int open_listener(struct sup *s, const struct sp_conf *c,
+                         const struct sp_conf_listener *l, struct sp_err *err)
 {
     for (size_t i = 0; i < l->address.n; i++) {
         const struct sp_conf_addr *a = &l->address.v[i];
@@ -290,6 +292,12 @@ static int open_listener(struct sup *s, const struct sp_conf_listener *l,
         if (rc == 0)
             rc = remember(s, l->head.name, a->text,
                           a->kind == SP_CONF_ADDR_UNIX ? a->host : NULL, fd, false, err);
+        if (rc < 0 && l->head.implied && l->type == SP_CONF_LOCAL &&
+            !sp_conf_given(&c->head, sp_conf_key_named(SP_CONF_TOP, SP_LIT("local-socket")))) {
+            /* Nobody asked for it: it is no reason not to serve. */
+            sp_log(SP_LOG_WARNING, "", SP_KVS("reason", err->text));
+            continue;
+        }
         if (rc < 0)
             return rc;
         sp_log(SP_LOG_LISTEN, "", SP_KVS("listener", l->head.name),
@@ -383,7 +391,7 @@ static int open_sockets(struct sup *s, const struct sp_conf *c, struct sp_err *e
     for (size_t i = 0; rc == 0 && i < c->metrics.n; i++)
         rc = open_metrics(s, c, i, err);
     for (size_t i = 0; rc == 0 && i < c->n_listeners; i++)
-        rc = open_listener(s, &c->listeners[i], err);
+        rc = open_listener(s, c, &c->listeners[i], err);
     if (rc == 0)
         return 0;
     while (s->socks > before) {
@@ -689,6 +697,7 @@ static void check_ready(struct sup *s)
     s->said_ready = true;
     sp_log(SP_LOG_READY, "", SP_KVS("config", s->o->config),
            SP_KVS("data", s->conf->data_directory));
+    sp_collect_now(&s->collect, s->conf);
 }
 
 static int on_frame(struct sp_port *p, const struct sp_frame *f, struct sp_err *err)
@@ -811,6 +820,8 @@ static void put_in_force(struct sup *s, struct sp_conf *c, struct sp_material *m
     if (filter)
         start(filter);
     sp_log(SP_LOG_RELOAD, "", SP_KVU("generation", s->generation));
+    if (s->said_ready && s->phase == RUNNING)
+        sp_collect_now(&s->collect, s->conf);
 }
 
 static void reload(struct sup *s)
@@ -904,6 +915,7 @@ static void end(struct sup *s)
     uv_close((uv_handle_t *)&s->on_int, NULL);
     uv_close((uv_handle_t *)&s->watch, NULL);
     uv_close((uv_handle_t *)&s->deadline, NULL);
+    sp_collect_stop(&s->collect);
 }
 
 /* Enters the next phase whenever all roles of the present one have ended. */
@@ -1096,6 +1108,7 @@ int sp_supervise(const struct sp_serve_options *o)
     uv_loop_init(&s->loop);
     watch_signals(s);
     make_children(s);
+    sp_collect_start(&s->collect, &s->loop, geteuid() == 0);
     if (share_meters(s) < 0) {
         clean_up(s);
         return s->status;

@@ -273,6 +273,36 @@ static bool is_sent(const struct sp_compose *c, const struct sp_field *f)
            (!is_content_field(f->name) && !sp_field_named(f, "MIME-Version"));
 }
 
+/* "From: root (Cron Daemon)": programs of old leave the domain to us.  False: it is not
+ * one mailbox without a domain. */
+static bool put_qualified(struct sp_compose *c, struct out *o, const struct sp_field *f)
+{
+    struct sp_mbox_iter it;
+    struct sp_mbox m, more;
+    struct sp_addr a;
+    char text[600];
+    int n;
+
+    if (!c->o->qualify.n || !(sp_field_named(f, "From") || sp_field_named(f, "Sender")))
+        return false;
+    sp_mbox_start(&it, f->value, SP_ADDR_UTF8_OK);
+    if (sp_mbox_next(&it, &m) <= 0 || m.verdict != SP_ADDR_UNQUALIFIED ||
+        sp_mbox_next(&it, &more) != 0)
+        return false;
+    n = snprintf(text, sizeof text, "%.*s@%.*s", (int)m.spec.n, m.spec.p, (int)c->o->qualify.n,
+                 c->o->qualify.p);
+    if (n < 0 || n >= (int)sizeof text ||
+        sp_addr_parse((struct sp_str){text, (size_t)n}, SP_ADDR_UTF8_OK, &a) != SP_ADDR_OK)
+        return false;
+    m.addr = a;
+    o->rc = sp_buf_str(o->b, f->name);
+    puts_(o, ": ");
+    if (o->rc == 0)
+        o->rc = put_mailbox(o->b, &m);
+    puts_(o, "\r\n");
+    return true;
+}
+
 static int collect_fields(struct sp_compose *c)
 {
     struct out o = {&c->fields, 0};
@@ -288,7 +318,8 @@ static int collect_fields(struct sp_compose *c)
             (sp_field_named(&f, "Date") || sp_field_named(&f, "From") ||
              sp_field_named(&f, "Message-ID")))
             continue;
-        o.rc = sp_buf_str(o.b, f.raw);
+        if (!put_qualified(c, &o, &f))
+            o.rc = sp_buf_str(o.b, f.raw);
     }
     if (o.rc == 0)
         o.rc = put_added(c, o.b);

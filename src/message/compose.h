@@ -98,6 +98,7 @@ struct sp_compose_opts {
     const struct sp_attachment *attach;
     size_t attach_n;
     struct sp_str from, from_name; /* address and display name for a missing From */
+    struct sp_str qualify;  /* domain for a From or Sender without one; empty: none */
     struct sp_str to;       /* list for a message without To, Cc, Bcc; may be empty */
     struct sp_str hostname; /* for a missing Message-ID */
     uint64_t now_ms;

@@ -16,7 +16,7 @@ TEST("an empty file runs")
     CHECK_INT(c->message_size, 50 << 20);
     CHECK_INT(c->queue_lifetime_s, 5 * 86400);
     CHECK_INT(c->retry_intervals.n, 7);
-    CHECK_INT(c->n_listeners, 2);
+    CHECK_INT(c->n_listeners, 3);
     CHECK_STR(c->listeners[0].address.v[0].text, "*:587");
     CHECK_INT(c->listeners[0].tls, SP_CONF_STARTTLS);
     CHECK_STR(c->listeners[1].address.v[0].text, "*:465");

@@ -160,4 +160,18 @@ def _():
         check(reply(f)[0].startswith("502 "), "taken from anybody")
 
 
+@test("config explain tells of a proxied listener: XCLIENT in the EHLO reply, and who is believed")
+def _():
+    with work() as tmp:
+        conf = tmp / "c.conf"
+        conf.write_text(f"data-directory = {tmp}\nlistener p {{\n address = 127.0.0.1:5870\n type = proxied\n"
+                        " proxies = 192.0.2.10 2001:db8::/64\n xclient = login\n}\n")
+        said = call([SALLYPORT, "config", "explain", "--config", conf])
+        check("XCLIENT" in said and "proxies = 192.0.2.10 2001:db8::/64" in said and "xclient = login" in said
+              and "proxy-protocol = yes" in said, said)
+        conf.write_text(f"data-directory = {tmp}\nlistener p {{\n address = 127.0.0.1:5870\n}}\n")
+        said = call([SALLYPORT, "config", "explain", "--config", conf])
+        check("XCLIENT" not in said and "proxies" not in said, said)
+
+
 run()
