@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sysexits.h>
 
 enum {
     COMMAND_LINE = 512,
@@ -310,6 +311,28 @@ static void no_starttls(struct sp_probe *p, struct sp_pw *w, unsigned from)
     (void)sp_findings_fact(p->f, "tls", sp_str("none"));
 }
 
+static void give_up(struct sp_probe *p, const char *why)
+{
+    p->hopeless = true;
+    (void)snprintf(p->hopeless_why, sizeof p->hopeless_why, "%s", why);
+}
+
+/* Then there is nothing else to ask. */
+static void ehlo_refused(struct sp_probe *p, struct sp_pw *w, unsigned from,
+                         const struct sp_pw_reply *r)
+{
+    bool lmtp = w->n_seen && strstr(w->seen[0].line, "LMTP");
+
+    if (lmtp)
+        sp_findings_failed(p->f, EX_PROTOCOL, "this is an LMTP server: %s",
+                           w->seen[0].line);
+    else
+        sp_probe_found(p, w, from, SP_F_EHLO_REFUSED, r->line, NULL, NULL);
+    if (!lmtp)
+        sp_probe_done(p, SP_C_P49);
+    give_up(p, "EHLO is refused");
+}
+
 void sp_scene_clear(struct sp_probe *p, struct sp_pw *w)
 {
     struct sp_pw_reply r;
@@ -323,9 +346,7 @@ void sp_scene_clear(struct sp_probe *p, struct sp_pw *w)
     from = w->n_lines;
     if (!sp_probe_ehlo(p, w, &p->clear, &r)) {
         if (r.code)
-            sp_probe_found(p, w, from, SP_F_EHLO_REFUSED, r.line, NULL, NULL);
-        if (r.code)
-            sp_probe_done(p, SP_C_P49);
+            ehlo_refused(p, w, from, &r);
         return;
     }
     if (!(p->clear->ext & SP_EXT_STARTTLS))
@@ -355,6 +376,11 @@ void sp_scene_clear_to_tls_port(struct sp_probe *p, struct sp_pw *w)
         if (octets[0] == '2') {
             (void)sp_pw_reply(w, &r);
             sp_probe_found(p, w, from, SP_F_TLS_PORT_SPEAKS_CLEAR, r.line, NULL, NULL);
+            give_up(p, "the server talks in clear: ask it with --starttls");
+        } else if (sp_pw_kind(octets)) {
+            sp_findings_failed(p->f, EX_PROTOCOL, "%s, without TLS",
+                               sp_pw_kind(octets));
+            give_up(p, sp_pw_kind(octets));
         } else {
             sp_pw_note(w, "answer: %s", octets);
             sp_probe_found(p, w, from, SP_F_TLS_PORT_REFUSES_CLEAR, NULL, NULL, NULL);

@@ -89,7 +89,8 @@ static void no_tls(struct sp_probe *p, struct sp_pw *w)
     (void)sp_probe_want(p, SP_C_P30);
     if (w->tls.failure[0])
         sp_probe_found(p, w, 0, SP_F_HANDSHAKE_FAILED, w->tls.failure, NULL, NULL);
-    else if (w->n_seen && w->seen[w->n_seen - 1].code >= 400)
+    else if (w->n_seen && w->seen[w->n_seen - 1].code >= 400 &&
+             strcmp(w->seen[w->n_seen - 1].verb, "STARTTLS") == 0)
         sp_probe_found(p, w, 0, SP_F_STARTTLS_REFUSED, w->seen[w->n_seen - 1].line,
                        NULL, NULL);
     else

@@ -163,7 +163,7 @@ struct grade_conn {
     unsigned no; /* in this case, from 1 */
     bool implicit, tls, greeted, extended, cert;
     bool login, login_refused, silent, closing, eof;
-    bool mail;
+    bool mail, bounce; /* from <> */
     unsigned rcpts, refused_rcpts;
     enum { TALK_COMMAND, TALK_DATA, TALK_BDAT, TALK_AUTH } mode;
     uint64_t chunk_left;

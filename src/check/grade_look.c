@@ -250,6 +250,8 @@ static void look_at_path(struct grade *g, struct grade_conn *c, struct sp_str li
     if (s.n && s.p[0] == ' ')
         grade_found(g, SP_F_BLANK_BEFORE_PATH, NULL, NULL);
     s = sp_str_trim(s);
+    if (begins(line, "MAIL"))
+        c->bounce = s.n > 1 && s.p[0] == '<' && s.p[1] == '>';
     if (s.n == 0 || s.p[0] != '<') {
         grade_found(g, SP_F_NO_ANGLE_BRACKETS, NULL, NULL);
         return;
@@ -414,14 +416,14 @@ static void first_difference(struct sp_str want, struct sp_str got, char *out,
 
 /* The text must be there as it was given: all of it (the last line has the marker), and
  * line by line where the client had no reason to change one. */
-static void compare(struct grade *g, struct sp_str got)
+static void compare(struct grade *g, const struct grade_conn *c, struct sp_str got)
 {
     struct sp_str want = without_end(body_of(sp_buf_view(&g->message)));
     struct sp_str text = without_end(body_of(got));
     enum grade_message kind = g->c->message;
     char end[48], where[120];
 
-    if (reencoded(got))
+    if (reencoded(got) || c->bounce) /* of a relay: that is another message */
         return;
     snprintf(end, sizeof end, "The end %s", g->marker);
     if (!holds(got, end)) {
@@ -465,7 +467,7 @@ void grade_look_message(struct grade *g, struct grade_conn *c)
     sp_buf_init(&lines, 2 * GRADE_IN);
     if (with_crlf(wire, &lines) == 0 && (bdat ? sp_buf_str(&m, sp_buf_view(&lines))
                                               : unstuff(sp_buf_view(&lines), &m)) == 0)
-        compare(g, sp_buf_view(&m));
+        compare(g, c, sp_buf_view(&m));
     sp_buf_free(&lines);
     sp_buf_free(&m);
 }

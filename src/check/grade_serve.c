@@ -440,9 +440,10 @@ static bool command_octets(struct grade *g, struct grade_conn *c)
     size_t n = end ? (size_t)(end - c->in.p) : 0;
     bool crlf = n > 0 && c->in.p[n - 1] == '\r';
 
-    if (!end || n >= sizeof line) {
-        if (c->in.n >= sizeof line ||
-            (c->in.n > 2 && memcmp(c->in.p, "\x16\x03", 2) == 0)) {
+    bool hello = c->in.n > 2 && memcmp(c->in.p, "\x16\x03", 2) == 0; /* of TLS */
+
+    if (!end || n >= sizeof line || hello) {
+        if (c->in.n >= sizeof line || hello) {
             grade_note(g, c, "the client sends what is no command");
             leave(g, c, false);
         }

@@ -523,6 +523,8 @@ static void how_it_ended(struct sp_probe *p)
                                p->wire[i]->number, p->wire[i]->why);
     if (p->hopeless)
         sp_findings_failed(p->f, EX_UNAVAILABLE, "%s", p->hopeless_why);
+    if (p->clear && !(p->clear->ext & SP_EXT_STARTTLS) && !p->implicit)
+        return; /* which was found, and is why there is nothing more */
     if (p->n_wires && !p->tls && !p->cert &&
         ((p->tls_tried && !p->tls_works) || sp_findings_count(p->f) == 0))
         sp_findings_failed(p->f, EX_UNAVAILABLE, "there was no session inside TLS: %s",

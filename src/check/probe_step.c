@@ -119,7 +119,10 @@ static void refused_banner(struct sp_probe *p, struct sp_pw *w,
                            w->end == SP_PW_GARBAGE || w->end == SP_PW_ENDLESS
                                ? EX_PROTOCOL
                                : EX_UNAVAILABLE,
-                           "no SMTP greeting: %s", w->why);
+                           "no SMTP greeting: %s%s", w->why,
+                           w->end == SP_PW_TIMEOUT && !w->tls.up
+                               ? "; a port that speaks TLS first needs --tls"
+                               : "");
     p->hopeless = true;
     (void)snprintf(p->hopeless_why, sizeof p->hopeless_why, "the server did not greet");
 }
@@ -302,13 +305,23 @@ bool sp_probe_mail(struct sp_probe *p, struct sp_pw *w, struct sp_probe_seen *ma
 static const enum sp_mech with_password[] = {SP_MECH_SCRAM_SHA_256, SP_MECH_SCRAM_SHA_1,
                                              SP_MECH_CRAM_MD5, SP_MECH_PLAIN,
                                              SP_MECH_LOGIN};
+/* Where -PLUS is listed the other SCRAMs may be refused (RFC 5802 6; require-binding),
+ * and -PLUS itself may be broken, which is P36's: those that cannot fail so come first. */
+static const enum sp_mech with_plus[] = {SP_MECH_CRAM_MD5, SP_MECH_PLAIN, SP_MECH_LOGIN,
+                                         SP_MECH_SCRAM_SHA_256_PLUS,
+                                         SP_MECH_SCRAM_SHA_1_PLUS};
 static const enum sp_mech with_token[] = {SP_MECH_OAUTHBEARER, SP_MECH_XOAUTH2};
 
 static int choose_mech(const struct sp_probe *p, const struct sp_caps *c)
 {
     const struct sp_cli_options *o = &p->o->talk->cli;
-    const enum sp_mech *list = p->have_token ? with_token : with_password;
+    bool plus = c && c->mechs & (SP_MECH_BIT(SP_MECH_SCRAM_SHA_256_PLUS) |
+                                 SP_MECH_BIT(SP_MECH_SCRAM_SHA_1_PLUS));
+    const enum sp_mech *list = p->have_token ? with_token
+                               : plus        ? with_plus
+                                             : with_password;
     size_t n = p->have_token ? sizeof with_token / sizeof with_token[0]
+               : plus        ? sizeof with_plus / sizeof with_plus[0]
                              : sizeof with_password / sizeof with_password[0];
 
     for (size_t i = 0; c && i < n; i++)
@@ -379,6 +392,11 @@ static int login_steps(struct sp_probe *p, struct sp_pw *w, enum sp_mech m,
     char shown[40], challenge[2048];
     int code = 0, n;
 
+    if (w->tls.exporter_ok && sp_sasl_is_plus(name)) {
+        o.binding.exporter =
+            (struct sp_str){(const char *)w->tls.exporter, sizeof w->tls.exporter};
+        o.plus_listed = true;
+    }
     if (sp_sasl_client_new(name, &o, &s, NULL) < 0)
         return 0;
     (void)snprintf(shown, sizeof shown, "AUTH %s ", sp_mech_name(m));

@@ -274,16 +274,48 @@ static void remember(struct sp_pw *w, const struct sp_pw_reply *r)
     w->seen[w->n_seen++] = *r;
 }
 
+const char *sp_pw_kind(const char *line)
+{
+    static const struct {
+        const char *begin, *kind;
+    } kinds[] = {
+        {"* OK", "this is an IMAP server"},
+        {"* PREAUTH", "this is an IMAP server"},
+        {"* BYE", "this is an IMAP server"},
+        {"+OK", "this is a POP3 server"},
+        {"-ERR", "this is a POP3 server"},
+        {"SSH-", "this is an SSH server"},
+        {"HTTP/", "this is a web server"},
+        {"\"IMPLEMENTATION\"", "this is a ManageSieve server"},
+    };
+
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (strncmp(line, kinds[i].begin, strlen(kinds[i].begin)) == 0)
+            return kinds[i].kind;
+    return NULL;
+}
+
+/* What came first, fit for a sentence. */
+static void first_line(const struct sp_pw *w, char *out, size_t cap)
+{
+    size_t n = 0;
+
+    for (; n < w->in_n && n + 1 < cap && w->in[n] != '\r' && w->in[n] != '\n'; n++)
+        out[n] = w->in[n] >= ' ' && w->in[n] <= '~' ? w->in[n] : '?';
+    out[n] = '\0';
+}
+
 static void broken_reply(struct sp_pw *w, enum sp_reply_status st)
 {
-    char octets[80];
+    char line[80];
+    const char *kind;
 
     switch (st) {
     case SP_REPLY_GARBAGE:
-        w->in_at = 0;
-        sp_pw_leftover(w, octets, sizeof octets);
-        sp_pw_stop(w, SP_PW_GARBAGE, "what the server said is no SMTP reply: %s",
-                   octets);
+        first_line(w, line, sizeof line);
+        kind = sp_pw_kind(line);
+        sp_pw_stop(w, SP_PW_GARBAGE, "%s: %s",
+                   kind ? kind : "what the server said is no SMTP reply", line);
         break;
     case SP_REPLY_ENDLESS:
         sp_pw_stop(w, SP_PW_ENDLESS, "a reply of more than %d lines or a megabyte",
@@ -528,6 +560,10 @@ void sp_pw_end(struct sp_pw *w)
         w->d.reply_ms = usual < QUIT_MS ? usual : QUIT_MS;
         (void)sp_pw_cmd(w, &r, "QUIT");
         w->d.reply_ms = usual;
+        if (w->end == SP_PW_TIMEOUT) { /* nobody has to wait for that one */
+            w->end = SP_PW_BYE;
+            return;
+        }
         until = sp_pw_until(w, GONE_MS);
         while (sp_pw_alive(w) && fill(w, until))
             ;

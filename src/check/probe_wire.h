@@ -163,6 +163,8 @@ int sp_pw_challenge(struct sp_pw *w, char *out, size_t cap);
 /* Are there octets within ms?  Does not read a reply; false also at the end. */
 bool sp_pw_waiting(struct sp_pw *w, unsigned ms);
 /* Octets in clear that the reply did not belong to, escaped; "" when none. */
+/* "this is an IMAP server", by a greeting's first words; NULL: who knows. */
+const char *sp_pw_kind(const char *line);
 void sp_pw_leftover(struct sp_pw *w, char *out, size_t cap);
 
 /* True: TLS is up.  False: w->tls.failure, and w->end is SP_PW_TLS (or what it was). */

@@ -331,7 +331,7 @@ static void worst_first(struct sp_rep *r, unsigned room)
     if (i < n)
         sp_rep_printf(r, "%-*sand %zu more, none of them worse (-v)\n", COLUMN, "...",
                       n - i);
-    if (n == 0 && r->f->n)
+    if (n == 0 && r->f->n && !r->f->status)
         sp_rep_puts(r, "Nothing to change.\n");
 }
 

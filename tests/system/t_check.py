@@ -395,6 +395,54 @@ def _():
             check("\x1b" not in text and "\x9b" not in text, f"{what.__name__}: escapes came through")
 
 
+def imap(c):
+    c.sendall(b"* OK [CAPABILITY IMAP4rev1] ready\r\n")
+    while line := c.recv(1000):
+        c.sendall(line.split(b" ")[0] + b" BAD what\r\n")
+
+
+def pop3(c):
+    c.sendall(b"+OK ready\r\n")
+    c.recv(1000)
+
+
+def ssh(c):
+    c.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+    c.recv(1000)
+
+
+def lmtp(c):
+    c.sendall(b"220 here LMTP ready\r\n")
+    while c.recv(1000):
+        c.sendall(b"500 5.5.1 unknown\r\n")
+
+
+@test("what is no server for mail programs is called what it is, and not broken")
+def _():
+    with work() as tmp:
+        for what, words in ((imap, "IMAP"), (pop3, "POP3"), (ssh, "SSH"), (lmtp, "LMTP")):
+            for implicit in (False, True) if what != lmtp else (False,):
+                srv = Hostile(tmp, what)
+                srv.implicit = implicit
+                report = probe(srv, "--timeout", 3, user=False)
+                srv.socket.close()
+                check(report["exit"] == 76 and words in report["failed"]["text"],
+                      f"{what.__name__} {implicit}: {report['exit']} {report['failed']}")
+                check(srv.connections <= 2, f"{what.__name__}: {srv.connections} connections")
+
+
+@test("a server that falls silent ends a --thorough run as well, with a word")
+def _():
+    with work() as tmp:
+        for what in (silence, drops, no_tls):
+            srv = Hostile(tmp, what)
+            began = time.monotonic()
+            report = probe(srv, "--timeout", 1, "--thorough", "--intrusive", user=False, seconds=100)
+            srv.socket.close()
+            check(time.monotonic() - began < 90, f"{what.__name__}: {time.monotonic() - began:.0f} s")
+            check(report["exit"] and (report["failed"] or ids(report, *BAD)), f"{what.__name__}: {report['exit']}")
+
+
 @test("nobody there, and no such host, are said with their status")
 def _():
     with work() as tmp:

@@ -17,6 +17,17 @@ CONFIGURATIONS = {
     "EXTERNAL alone in the list": ("auth-list-with-certificate = external", BOTH),
     "EXTERNAL hidden": ("auth-list-with-certificate = password", BOTH),
     "certificate required": ("client-certificates = required", BOTH),
+    "names of CAs sent": ("send-ca-names = yes", BOTH),
+    "channel binding": ("auth-tls = SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN", BOTH),
+    "channel binding required": ("auth-tls = SCRAM-SHA-256-PLUS SCRAM-SHA-256\n    require-binding = yes",
+                                 ("password",)),
+    "CRAM-MD5 beside the rest": ("auth-tls = SCRAM-SHA-256 PLAIN LOGIN CRAM-MD5", ("password",)),
+    "SCRAM in clear as well": ("auth-clear = SCRAM-SHA-256", ("password",)),
+    "the old AUTH= line": ("legacy-auth-line = yes", ("password",)),
+    "EHLO forgiven": ("lenient-ehlo = yes", BOTH),
+    "TLS 1.3 only": ("tls-min = TLSv1.3", BOTH),
+    "every extension": ("extensions = PIPELINING SIZE 8BITMIME SMTPUTF8 DSN ENHANCEDSTATUSCODES CHUNKING LIMITS "
+                        "BINARYMIME DELIVERBY FUTURERELEASE MT-PRIORITY REQUIRETLS", ("password",)),
 }
 
 
@@ -48,14 +59,30 @@ def gentle(found):
     check(found["cost"]["failed_logins"] <= 3, str(found["cost"]))
 
 
+def counted(srv, since):
+    """What a run cost, by the server's own log."""
+    lines = srv.log.read_bytes()[since:].decode(errors="replace").splitlines()
+    opened = sum(" session.open " in l for l in lines)
+    failed = {}
+    for l in lines:
+        if " login.failed " in l:
+            session = l.split(" ")[2]
+            failed[session] = failed.get(session, 0) + 1
+    return opened, failed
+
+
 def each(name, listener, what):
     @test(f"nothing above advice: {name}")
     def _():
         need_server()
         with work() as tmp, server(tmp, listener=f"    {listener}\n") as srv:
+            since = srv.log.stat().st_size
             found = probe(srv, srv.port, *held(srv, what))
             nothing_bad(found)
             gentle(found)
+            opened, failed = counted(srv, since)
+            check(opened == found["cost"]["connections"], f"{opened} in the log, {found['cost']} said")
+            check(sum(failed.values()) <= 3 and max(failed.values(), default=0) <= 1, f"failed: {failed}")
             if name == "as it comes":
                 found = probe(srv, srv.tls_port, "--tls", *held(srv, what))
                 nothing_bad(found)
