@@ -1,5 +1,6 @@
 /* login.c - see login.h. */
 #include "login.h"
+#include "acct.h"
 
 #include "alloc.h"
 #include "err.h"
@@ -16,6 +17,7 @@ struct sp_pwlogin {
     bool cached;          /* the cache knew it: proved, no work to do */
     bool worked;
     int answer; /* of sp_password_check() */
+    char words[120]; /* of who was asked; "": nobody */
 };
 
 static void start(struct sp_login_result *ret)
@@ -272,7 +274,7 @@ int sp_pwlogin_new(struct sp_users *u, struct sp_auth_cache *cache,
     rc = sp_users_find(u, t->authentication_identity, &l->user, err);
     if (rc < 0 && rc != -SP_ENOENT)
         goto fail;
-    if (l->user && l->user->enabled && l->user->crypt && cache)
+    if (l->user && l->user->enabled && (l->user->crypt || l->user->checked) && cache)
         l->cached = sp_auth_cache_hit(cache, sp_str(l->user->name), l->user->generation,
                                       t->secret, now_ms);
     l->password = l->cached ? NULL : sp_secret_new(t->secret.p, t->secret.n);
@@ -300,6 +302,38 @@ void sp_pwlogin_work(struct sp_pwlogin *l)
     l->worked = true;
 }
 
+const struct sp_user *sp_pwlogin_asks(const struct sp_pwlogin *l)
+{
+    return !l->cached && l->user && l->user->enabled && l->user->checked ? l->user : NULL;
+}
+
+struct sp_str sp_pwlogin_name(const struct sp_pwlogin *l)
+{
+    return sp_buf_view(&l->authcid);
+}
+
+struct sp_str sp_pwlogin_secret(const struct sp_pwlogin *l)
+{
+    return sp_secret_get(l->password);
+}
+
+void sp_pwlogin_answered(struct sp_pwlogin *l, struct sp_users *u, int st,
+                         const char *words)
+{
+    struct sp_user *now = NULL;
+
+    l->worked = true;
+    l->answer = st == SP_ACCT_OK ? 1 : st == SP_ACCT_NO ? 0 : -1;
+    snprintf(l->words, sizeof l->words, "%s", words);
+    /* The answer may have said more about the account than was known before. */
+    if (l->answer == 1 && sp_users_find(u, sp_buf_view(&l->authcid), &now, NULL) == 0) {
+        sp_user_free(l->user);
+        l->user = now;
+        if (!now->enabled)
+            l->answer = 0;
+    }
+}
+
 int sp_pwlogin_end(struct sp_pwlogin *l, struct sp_users *u,
                    struct sp_auth_cache *cache, uint64_t now_ms,
                    struct sp_login_result *ret, struct sp_err *err)
@@ -315,11 +349,14 @@ int sp_pwlogin_end(struct sp_pwlogin *l, struct sp_users *u,
     if (l->user)
         snprintf(ret->login, sizeof ret->login, "%s", l->user->name);
     if (l->worked && l->answer < 0)
-        (void)end(ret, SP_LOGIN_TEMPORARY, "the password could not be checked");
+        (void)end(ret, SP_LOGIN_TEMPORARY, "%s",
+                  l->words[0] ? l->words : "the password could not be checked");
     else if (!proved)
         (void)end(ret, SP_LOGIN_FAILED, "%s",
                   !l->user            ? "no such account"
                   : !l->user->enabled ? "the account is disabled"
+                  : l->words[0]       ? l->words
+                  : l->user->checked  ? "wrong password"
                   : !l->user->crypt   ? "the account has no password"
                                       : "wrong password");
     else if (l->cached) {

@@ -99,6 +99,13 @@ int sp_pwlogin_new(struct sp_users *u, struct sp_auth_cache *cache,
                    const struct sp_login_try *t, uint64_t now_ms,
                    struct sp_pwlogin **ret_l, struct sp_err *err);
 bool sp_pwlogin_needs_work(const struct sp_pwlogin *l); /* false: the cache knew it */
+/* The account whose accounts section must be asked about the password, instead of
+ * sp_pwlogin_work(); NULL: none.  Then the answer: st OK, NO or AWAY (with words). */
+const struct sp_user *sp_pwlogin_asks(const struct sp_pwlogin *l);
+struct sp_str sp_pwlogin_name(const struct sp_pwlogin *l); /* as typed */
+struct sp_str sp_pwlogin_secret(const struct sp_pwlogin *l);
+void sp_pwlogin_answered(struct sp_pwlogin *l, struct sp_users *u, int st,
+                         const char *words);
 void sp_pwlogin_work(struct sp_pwlogin *l); /* thread-safe: touches only l */
 int sp_pwlogin_end(struct sp_pwlogin *l, struct sp_users *u,
                    struct sp_auth_cache *cache, uint64_t now_ms,

@@ -60,7 +60,11 @@ struct sp_user {
     const char *name;
     bool enabled;
     bool has_password; /* a yescrypt hash or a SCRAM verifier is there */
-    const char *crypt; /* crypt(5) hash; NULL: no password */
+    const char *crypt; /* crypt(5) hash, or {SCHEME} and one; NULL: no password */
+    /* Of an accounts section (acct.h), numbered from 0: */
+    bool checked;    /* the password is judged by asking it, not by crypt */
+    bool blind;      /* it cannot say whether there is such an account: only a password tells */
+    unsigned source;
     bool has_scram[2]; /* by enum sp_scram_hash */
     struct sp_scram_verifier scram[2];
     bool has_cram; /* opted into CRAM-MD5 */

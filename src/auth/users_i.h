@@ -103,7 +103,21 @@ struct sp_users {
     int64_t data_version; /* -1: not read yet */
     sqlite3_stmt *st[Q_COUNT];
     struct sp_users_cache *cache; /* of a handle for reading; NULL: none */
+    struct sp_dir *dir; /* not a file at all but accounts sections (acct_dir.h); else NULL */
 };
+
+/* ---- Accounts sections (acct_dir.c): what users.h says, asked of all of them ---- */
+
+struct sp_dir;
+struct sp_users *sp_dir_db(const struct sp_dir *d); /* users.db beside them */
+int sp_dir_find(struct sp_dir *d, struct sp_str text, struct sp_user **ret_user,
+                struct sp_err *err);
+int sp_dir_get(struct sp_dir *d, struct sp_str name, struct sp_user **ret_user,
+               struct sp_err *err);
+int sp_dir_by(struct sp_dir *d, enum sp_users_key key, struct sp_str value,
+              struct sp_str second, struct sp_users_hit *ret_hits, size_t cap,
+              struct sp_err *err);
+int sp_dir_any_certificate(struct sp_dir *d, struct sp_err *err);
 
 /* A statement, reset and without bindings; NULL with *err set. */
 sqlite3_stmt *sp_users_q(struct sp_users *u, enum sp_users_q q, struct sp_err *err);

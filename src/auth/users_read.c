@@ -247,12 +247,16 @@ static int look(struct sp_users *u, bool any, struct sp_str text,
 int sp_users_get(struct sp_users *u, struct sp_str name, struct sp_user **ret_user,
                  struct sp_err *err)
 {
+    if (u->dir)
+        return sp_dir_get(u->dir, name, ret_user, err);
     return look(u, false, name, ret_user, err);
 }
 
 int sp_users_find(struct sp_users *u, struct sp_str name_or_address,
                   struct sp_user **ret_user, struct sp_err *err)
 {
+    if (u->dir)
+        return sp_dir_find(u->dir, name_or_address, ret_user, err);
     return look(u, true, name_or_address, ret_user, err);
 }
 
@@ -403,7 +407,7 @@ int sp_users_scram_defaults(struct sp_users *u, uint8_t ret_key[32],
 {
     uint64_t generation;
 
-    return meta(u, &generation, ret_key, ret_iterations, err);
+    return meta(u->dir ? sp_dir_db(u->dir) : u, &generation, ret_key, ret_iterations, err);
 }
 
 int sp_users_changes(struct sp_users *u, uint64_t since,
@@ -438,6 +442,8 @@ int sp_users_by(struct sp_users *u, enum sp_users_key key, struct sp_str value,
     sqlite3_stmt *st;
     int rc, n = 0;
 
+    if (u->dir)
+        return sp_dir_by(u->dir, key, value, second, ret_hits, cap, err);
     if (key == SP_USERS_BY_ADDRESS) {
         rc = sp_grant_canonical(value, canonical, sizeof canonical, &pattern);
         if (rc < 0 || pattern)
@@ -504,8 +510,13 @@ int sp_users_certificates(struct sp_users *u,
 
 int sp_users_any_certificate(struct sp_users *u, struct sp_err *err)
 {
-    sqlite3_stmt *st = sp_users_q(u, Q_ANY_CERT, err);
-    int rc = st ? sp_users_row(u, st, err) : -SP_EIO;
+    sqlite3_stmt *st;
+    int rc;
+
+    if (u->dir)
+        return sp_dir_any_certificate(u->dir, err);
+    st = sp_users_q(u, Q_ANY_CERT, err);
+    rc = st ? sp_users_row(u, st, err) : -SP_EIO;
 
     if (rc == 1)
         rc = sqlite3_column_int(st, 0) != 0;

@@ -11,6 +11,7 @@
 #include <sallyport/sasl.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <strings.h>
 
 static atomic_ulong work;
 
@@ -69,14 +70,63 @@ out:
     return rc;
 }
 
+/* Hashes of directories: {SSHA} and kin are a digest of password and salt, base64.  They
+ * cost next to nothing, which is why users.db has none; so that the time does not tell
+ * them from others, the usual work is done besides. */
+static const struct {
+    const char *scheme;
+    const EVP_MD *(*md)(void);
+} digests[] = {
+    {"{SSHA}", EVP_sha1},     {"{SSHA256}", EVP_sha256}, {"{SSHA512}", EVP_sha512},
+    {"{SHA}", EVP_sha1},      {"{SHA256}", EVP_sha256},  {"{SHA512}", EVP_sha512},
+};
+
+static bool digest_is(const EVP_MD *md, struct sp_str text, const char *plain)
+{
+    uint8_t kept[256], got[EVP_MAX_MD_SIZE];
+    int n = sp_base64_decode(text, kept, sizeof kept), len = EVP_MD_get_size(md);
+    EVP_MD_CTX *x = n >= len ? EVP_MD_CTX_new() : NULL;
+    bool same = x && EVP_DigestInit_ex(x, md, NULL) == 1 &&
+                EVP_DigestUpdate(x, plain, strlen(plain)) == 1 &&
+                EVP_DigestUpdate(x, kept + len, (size_t)(n - len)) == 1 &&
+                EVP_DigestFinal_ex(x, got, NULL) == 1 && sp_equal_ct(kept, got, (size_t)len);
+
+    EVP_MD_CTX_free(x);
+    return same;
+}
+
+/* 1, 0, or -1: it is no such text. */
+static int check_digest(const char *hash, const char *plain)
+{
+    for (size_t i = 0; i < sizeof digests / sizeof digests[0]; i++) {
+        size_t n = strlen(digests[i].scheme);
+
+        if (strncasecmp(hash, digests[i].scheme, n) == 0)
+            return digest_is(digests[i].md(), sp_str(hash + n), plain);
+    }
+    return -1;
+}
+
+/* What Dovecot and LDAP write in front of a crypt(5) hash. */
+static const char *without_scheme(const char *hash)
+{
+    static const char *const schemes[] = {"{CRYPT}", "{BLF-CRYPT}", "{SHA512-CRYPT}",
+                                          "{SHA256-CRYPT}", "{MD5-CRYPT}"};
+
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++)
+        if (strncasecmp(hash, schemes[i], strlen(schemes[i])) == 0)
+            return hash + strlen(schemes[i]);
+    return hash;
+}
+
 int sp_password_check(const char *hash, struct sp_str password)
 {
     char plain[SP_PASSWORD_MAX + 1];
     struct crypt_data *d = sp_alloc(sizeof *d);
     bool usable = prepare(password, plain);
-    const char *setting = hash ? hash : NOBODY_SALTED, *got;
+    const char *setting = hash ? without_scheme(hash) : NOBODY_SALTED, *got;
     size_t n = strlen(setting);
-    int rc = 0;
+    int rc = 0, digest = hash && usable ? check_digest(hash, plain) : -1;
 
     if (!d) {
         sp_wipe(plain, sizeof plain);
@@ -84,10 +134,11 @@ int sp_password_check(const char *hash, struct sp_str password)
     }
     got = crypt_in(d, plain, setting);
     /* A stored hash that crypt(3) does not understand must cost the same, too. */
-    if (!got && hash)
+    if (!got && hash) {
         (void)crypt_in(d, plain, NOBODY_SALTED);
-    else if (got && hash && usable)
-        rc = strlen(got) == n && sp_equal_ct(got, hash, n);
+        rc = digest == 1;
+    } else if (got && hash && usable)
+        rc = strlen(got) == n && sp_equal_ct(got, setting, n);
     sp_wipe(plain, sizeof plain);
     sp_wipe(d, sizeof *d);
     sp_free(d);

@@ -19,7 +19,9 @@
 /* A new yescrypt hash with the system's usual cost: 0; -SP_EINPUT for a password that
  * is empty, too long or refused by SASLprep; -SP_ENOMEM. */
 int sp_password_hash(struct sp_str password, char *out, size_t cap);
-/* 1 it is, 0 it is not, -SP_ENOMEM.  hash NULL: always 0, at the same cost. */
+/* 1 it is, 0 it is not, -SP_ENOMEM.  hash NULL: always 0, at the same cost.  hash: as
+ * crypt(5) has it, also behind {CRYPT} and Dovecot's names for it, or {SSHA}, {SSHA256},
+ * {SSHA512} and the same without salt, as directories have them. */
 int sp_password_check(const char *hash, struct sp_str password);
 /* How often crypt(3) ran in this process: tests of the timing class count work. */
 unsigned long sp_password_work(void);

@@ -1,12 +1,15 @@
 /* cmd_user.c - `sallyport user`: accounts. */
+#include "acct.h"
 #include "cli.h"
 #include "err.h"
 #include "users.h"
+#include "verify.h"
 
 #include <jansson.h>
 #include <sallyport/smtp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 
 #define SP_OPT_PASSWORD                                                                \
     {"password-file", 'P', "FILE", "read the password from FILE (- is standard input)"},   \
@@ -53,6 +56,8 @@ static const struct sp_option password_options[] = {
     SP_OPT_CRAM,
     {"no-cram-md5", 0, NULL, "forget what CRAM-MD5 needs; the password stays"},
     SP_OPT_END};
+static const struct sp_option test_options[] = {SP_OPT_CONFIG, SP_OPT_DATA, SP_OPT_PASSWORD,
+                                                SP_OPT_END};
 static const struct sp_option limits_options[] = {
     SP_OPT_CONFIG, SP_OPT_DATA,
     SP_OPT_LIMITS,
@@ -80,6 +85,29 @@ static void ctx_end(struct ctx *x)
     sp_buf_wipe(&x->password);
 }
 
+static const char *const type_names[] = {
+    [SP_CONF_ACCTS_SQLITE] = "sqlite", [SP_CONF_ACCTS_FILE] = "file",
+    [SP_CONF_ACCTS_LDAP] = "ldap",     [SP_CONF_ACCTS_PAM] = "pam",
+    [SP_CONF_ACCTS_POSTGRESQL] = "postgresql", [SP_CONF_ACCTS_DOVECOT] = "dovecot",
+};
+
+/* What is written to users.db when the service does not ask it has no effect. */
+static void say_elsewhere(const struct sp_conf *c)
+{
+    const struct sp_conf_accounts *first = NULL;
+
+    for (size_t i = 0; c && i < c->n_accounts; i++) {
+        if (c->accounts[i].type == SP_CONF_ACCTS_SQLITE || c->accounts[i].local_rights)
+            return;
+        first = first ? first : &c->accounts[i];
+    }
+    if (first)
+        fprintf(stderr,
+                "sallyport: note: this changes users.db, which the service does not ask: accounts are "
+                "kept in accounts %s (%s)%s, and are changed there\n",
+                first->head.name, type_names[first->type], c->n_accounts > 1 ? " and others" : "");
+}
+
 static int open_db(const struct sp_args *a, struct ctx *x, enum sp_users_mode mode)
 {
     char path[4096];
@@ -94,6 +122,8 @@ static int open_db(const struct sp_args *a, struct ctx *x, enum sp_users_mode mo
         x->status = sp_fail_err(&err);
         return x->status;
     }
+    if (mode == SP_USERS_WRITE)
+        say_elsewhere(x->conf);
     return 0;
 }
 
@@ -540,11 +570,173 @@ static void show(const struct sp_user *u)
     show_limits(&u->limits);
 }
 
+/* ---- accounts sections ---- */
+
+static int open_section(const struct sp_conf_accounts *c, struct sp_acct_conn **ret,
+                        struct sp_err *err)
+{
+    struct sp_buf secret;
+    struct sp_str rest;
+    int rc = 0;
+
+    sp_buf_init(&secret, 65536);
+    if (c->password_file)
+        rc = sp_read_file(c->password_file, 65536, &secret, err);
+    rest = sp_buf_view(&secret);
+    if (rc == 0)
+        rc = sp_acct_open(c, sp_str_cut(&rest, '\n'), ret, err);
+    sp_buf_wipe(&secret);
+    return rc;
+}
+
+static enum sp_acct_status ask_section(const struct sp_conf_accounts *c,
+                                       const struct sp_acct_ask *q, struct sp_acct *a,
+                                       struct sp_err *err)
+{
+    struct sp_acct_conn *conn;
+    enum sp_acct_status st;
+
+    if (open_section(c, &conn, err) < 0)
+        return SP_ACCT_AWAY;
+    st = sp_acct_ask(conn, q, a, err);
+    sp_acct_close(conn);
+    return st;
+}
+
+struct found {
+    const struct sp_conf_accounts *in; /* NULL: users.db without any section */
+    struct sp_user *user;
+};
+
+/* As the service does: the first that knows the name.  SP_ACCT_AWAY ends the search. */
+static enum sp_acct_status find_in(struct ctx *x, const struct sp_conf_accounts *c,
+                                   struct sp_str name, struct sp_user **ret, struct sp_err *err)
+{
+    char canonical[SP_ADDRESS_MAX + 1];
+    int n = sp_acct_name(name, canonical, sizeof canonical), rc;
+    struct sp_acct answer;
+    enum sp_acct_status st;
+
+    if (!c || c->type == SP_CONF_ACCTS_SQLITE) {
+        rc = sp_users_find(x->u, name, ret, err);
+        return rc == 0 ? SP_ACCT_OK : rc == -SP_ENOENT ? SP_ACCT_NO : SP_ACCT_AWAY;
+    }
+    if (n < 0) {
+        (void)sp_err_set(err, SP_CLASS_PEER, SP_ENOENT, "no account can have this name");
+        return SP_ACCT_NO;
+    }
+    sp_acct_init(&answer);
+    st = ask_section(c,
+                     &(struct sp_acct_ask){.what = SP_ACCT_FIND,
+                                           .name = {canonical, (size_t)n}},
+                     &answer, err);
+    if (st == SP_ACCT_OK &&
+        sp_acct_user(&answer, (struct sp_str){canonical, (size_t)n}, c->domain, ret, err) < 0)
+        st = SP_ACCT_NO;
+    sp_acct_reset(&answer);
+    return st;
+}
+
+static enum sp_acct_status find(struct ctx *x, struct sp_str name, struct found *f,
+                                struct sp_err *err)
+{
+    size_t n = x->conf ? x->conf->n_accounts : 0;
+    enum sp_acct_status st = SP_ACCT_NO;
+
+    memset(f, 0, sizeof *f);
+    if (n == 0)
+        return find_in(x, NULL, name, &f->user, err);
+    for (size_t i = 0; i < n && st == SP_ACCT_NO; i++) {
+        f->in = &x->conf->accounts[i];
+        st = find_in(x, f->in, name, &f->user, err);
+    }
+    if (st == SP_ACCT_NO)
+        (void)sp_err_set(err, SP_CLASS_PEER, SP_ENOENT, "there is no account %.*s",
+                         (int)name.n, name.p);
+    return st;
+}
+
+struct listing {
+    const struct sp_conf_accounts *in;
+    int (*put)(void *arg, const struct sp_user *u);
+};
+
+static int list_acct(void *arg, const struct sp_acct *a)
+{
+    const struct listing *l = arg;
+    struct sp_user *u;
+
+    if (sp_acct_user(a, (struct sp_str){"", 0}, l->in->domain, &u, NULL) < 0)
+        return 0;
+    (void)l->put(NULL, u);
+    sp_user_free(u);
+    return 0;
+}
+
+static int list_section(struct ctx *x, const struct sp_conf_accounts *c, bool json,
+                        struct sp_err *err)
+{
+    struct listing l = {c, json ? put_json : put_line};
+    struct sp_acct_conn *conn;
+    int rc;
+
+    if (c->type == SP_CONF_ACCTS_SQLITE)
+        return sp_users_list(x->u, l.put, NULL, err);
+    if (!(sp_acct_can(c) & SP_ACCT_CAN_LIST)) {
+        fprintf(stderr,
+                "sallyport: note: accounts %s (%s) cannot be listed; `sallyport user list NAME` "
+                "%s\n",
+                c->head.name, type_names[c->type],
+                sp_acct_can(c) & SP_ACCT_CAN_FIND
+                    ? "looks one up"
+                    : "tells nothing either: it knows passwords only");
+        return 0;
+    }
+    rc = open_section(c, &conn, err);
+    if (rc == 0) {
+        rc = sp_acct_list(conn, list_acct, &l, err);
+        sp_acct_close(conn);
+    }
+    return rc;
+}
+
+static int list_all(struct ctx *x, bool json, struct sp_err *err)
+{
+    size_t n = x->conf ? x->conf->n_accounts : 0;
+    int rc = 0;
+
+    if (n == 0)
+        return sp_users_list(x->u, json ? put_json : put_line, NULL, err);
+    for (size_t i = 0; i < n && rc == 0; i++)
+        rc = list_section(x, &x->conf->accounts[i], json, err);
+    return rc;
+}
+
+static int show_found(struct ctx *x, const struct found *f, bool json, struct sp_err *err)
+{
+    struct of of = {.user = f->user->name};
+    bool db = !f->in || f->in->type == SP_CONF_ACCTS_SQLITE;
+
+    if (json)
+        return put_json(NULL, f->user);
+    if (f->in)
+        printf("kept in     accounts %s (%s)\n", f->in->head.name, type_names[f->in->type]);
+    if (f->user->blind)
+        printf("            which knows passwords only: whether there is such an account, "
+               "nobody can tell\n");
+    show(f->user);
+    for (size_t i = 0; !db && i < f->user->pins; i++)
+        printf("certificate by pin %s\n", f->user->pin[i]);
+    return db || f->in->local_rights ? sp_users_certificates(x->u, put_certificate, &of, err)
+                                     : 0;
+}
+
 static int run_list(const struct sp_args *a)
 {
     struct ctx x;
     struct sp_err err;
-    struct sp_user *u;
+    struct found f = {0};
+    enum sp_acct_status st;
     int rc;
 
     memset(&x, 0, sizeof x);
@@ -553,22 +745,90 @@ static int run_list(const struct sp_args *a)
         return x.status;
     }
     if (a->n_rest == 0)
-        return done(&x, sp_users_list(x.u, sp_arg_given(a, "json") ? put_json : put_line,
-                                      NULL, &err),
-                    &err);
-    rc = sp_users_find(x.u, sp_str(a->rest[0]), &u, &err);
-    if (rc == 0) {
-        struct of of = {.user = u->name};
-
-        if (sp_arg_given(a, "json")) {
-            (void)put_json(NULL, u);
-        } else {
-            show(u);
-            rc = sp_users_certificates(x.u, put_certificate, &of, &err);
-        }
-        sp_user_free(u);
-    }
+        return done(&x, list_all(&x, sp_arg_given(a, "json"), &err), &err);
+    st = find(&x, sp_str(a->rest[0]), &f, &err);
+    rc = st == SP_ACCT_OK ? show_found(&x, &f, sp_arg_given(a, "json"), &err) : -SP_EIO;
+    sp_user_free(f.user);
     return done(&x, rc, &err);
+}
+
+static int run_show(const struct sp_args *a)
+{
+    struct ctx x;
+    int rc = begin(a, &x, 1);
+
+    return rc ? rc : run_list(a);
+}
+
+/* ---- would this password log in? ---- */
+
+static enum sp_acct_status judge_password(struct ctx *x, const struct found *f,
+                                          struct sp_err *err)
+{
+    struct sp_str secret = sp_buf_view(&x->password);
+    char canonical[SP_ADDRESS_MAX + 1];
+    struct sp_acct answer;
+    enum sp_acct_status st;
+    int n;
+
+    if (!f->user->enabled) {
+        (void)sp_err_set(err, SP_CLASS_PEER, SP_EDENIED, "the account is disabled");
+        return SP_ACCT_NO;
+    }
+    (void)sp_err_set(err, SP_CLASS_PEER, SP_EDENIED, "the password is wrong");
+    if (!f->user->checked) {
+        if (f->user->crypt)
+            return sp_password_check(f->user->crypt, secret) == 1 ? SP_ACCT_OK : SP_ACCT_NO;
+        for (int h = 0; h < 2; h++)
+            if (f->user->has_scram[h])
+                return sp_scram_check(&f->user->scram[h], secret) == 1 ? SP_ACCT_OK : SP_ACCT_NO;
+        (void)sp_err_set(err, SP_CLASS_PEER, SP_EDENIED, "the account has no password");
+        return SP_ACCT_NO;
+    }
+    n = sp_acct_name(x->name, canonical, sizeof canonical);
+    sp_acct_init(&answer);
+    st = ask_section(f->in,
+                     &(struct sp_acct_ask){.what = SP_ACCT_CHECK,
+                                           .name = {canonical, n > 0 ? (size_t)n : 0},
+                                           .secret = secret},
+                     &answer, err);
+    sp_acct_reset(&answer);
+    return st;
+}
+
+static int run_test(const struct sp_args *a)
+{
+    static const int status[] = {
+        [SP_ACCT_OK] = 0, [SP_ACCT_NO] = EX_NOPERM, [SP_ACCT_AWAY] = EX_TEMPFAIL};
+    struct ctx x;
+    struct sp_err err = {0};
+    struct found f = {0};
+    enum sp_acct_status st;
+    int rc = begin(a, &x, 1);
+
+    if (rc)
+        return rc;
+    if (sp_read_secret(a, "password-file", "password-command", "SALLYPORT_PASSWORD", "Password",
+                       &x.password, &err) < 0)
+        return done(&x, -1, &err);
+    if (open_db(a, &x, SP_USERS_READ) != 0) {
+        ctx_end(&x);
+        return x.status;
+    }
+    st = find(&x, x.name, &f, &err);
+    rc = st == SP_ACCT_NO ? EX_NOUSER : status[st];
+    if (st == SP_ACCT_OK) {
+        st = judge_password(&x, &f, &err);
+        rc = status[st == SP_ACCT_MORE ? SP_ACCT_AWAY : st];
+    }
+    if (st == SP_ACCT_OK)
+        printf("the password of %s is right%s%s\n", f.user->name, f.in ? ": accounts " : "",
+               f.in ? f.in->head.name : "");
+    else
+        (void)sp_fail_err(&err);
+    sp_user_free(f.user);
+    ctx_end(&x);
+    return rc;
 }
 
 #define USER_SUB(id, n, s, u, o, r)                                                    \
@@ -592,11 +852,16 @@ USER_SUB(c_enable, "enable", "allow its logins again", "NAME", plain_options, ru
 USER_SUB(c_remove, "remove", "forget the account", "NAME", plain_options, run_remove);
 USER_SUB(c_list, "list", "all accounts, or one with all its rights", "[NAME] [--json]",
          list_options, run_list);
+USER_SUB(c_show, "show", "one account with all its rights, and where it is kept", "NAME [--json]",
+         list_options, run_show);
+USER_SUB(c_test, "test", "would this password log in? asks as the service does", "NAME [OPTION ...]",
+         test_options, run_test);
 
 static const struct sp_command *const subs[] = {&c_add,    &c_password, &c_grant,
                                                 &c_revoke, &c_limits,   &c_mechanisms,
                                                 &c_disable, &c_enable,  &c_remove,
-                                                &c_list,   NULL};
+                                                &c_list,   &c_show,    &c_test,
+                                                NULL};
 
 const struct sp_command sp_cmd_user = {
     .name = "user", .summary = "accounts: add, password, rights, list", .sub = subs};

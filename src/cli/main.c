@@ -44,7 +44,7 @@ static int role_main(int argc, char **argv)
 {
     static const struct sp_role_ops *const roles[] = {&sp_role_server, &sp_role_auth,
                                                       &sp_role_queue, &sp_role_delivery,
-                                                      &sp_role_local,
+                                                      &sp_role_local,  &sp_role_auth_helper,
                                                       &sp_role_filter};
     uint64_t instance;
 

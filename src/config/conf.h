@@ -311,6 +311,44 @@ struct sp_conf_oauth {
     const char *openid_configuration; /* told to clients; NULL: nothing */
 };
 
+enum sp_conf_accounts_type {
+    SP_CONF_ACCTS_SQLITE, /* users.db of the data directory */
+    SP_CONF_ACCTS_FILE,
+    SP_CONF_ACCTS_LDAP,
+    SP_CONF_ACCTS_PAM,
+    SP_CONF_ACCTS_POSTGRESQL,
+    SP_CONF_ACCTS_DOVECOT,
+};
+
+enum sp_conf_password_by { SP_CONF_BY_BIND, SP_CONF_BY_ATTRIBUTE };
+
+/* `accounts NAME { ... }`: where accounts are kept; asked in the order of the file. */
+struct sp_conf_accounts {
+    struct sp_conf_head head;
+    enum sp_conf_accounts_type type;
+    const char *domain;      /* NULL: none; of names without one */
+    bool local_rights;       /* users.db adds rights to an account of the same name */
+    uint64_t believe_s;      /* how long what was looked up is taken as true */
+    uint64_t timeout_s;      /* of one look-up or password check */
+    uint64_t connections;    /* at a time */
+    const char *path;        /* file */
+    struct sp_conf_list url; /* ldap: tried in this order */
+    bool starttls;           /* ldap://: before anything else is said */
+    const char *tls_ca;      /* NULL: the system's store */
+    const char *bind_dn;     /* NULL: anonymous */
+    const char *password_file; /* NULL: none; first line */
+    const char *base;
+    const char *filter;             /* with %u %n %d */
+    const char *certificate_filter; /* with %p; NULL: none */
+    const char *bind_template;      /* a DN with %u %n %d; NULL: search */
+    enum sp_conf_password_by password_by;
+    struct sp_conf_list fields; /* FIELD=ATTRIBUTE */
+    const char *service, *service_directory; /* pam; the directory NULL: the system's */
+    const char *connection, *query, *certificate_query; /* postgresql: $1 only */
+    const char *socket, *user_socket; /* dovecot; the second NULL: none */
+    struct sp_conf_list pass_through; /* dovecot: mechanisms it does itself */
+};
+
 enum sp_conf_canon { /* header/body, RFC 6376 3.4 */
     SP_CONF_CANON_RR,
     SP_CONF_CANON_RS,
@@ -397,6 +435,11 @@ struct sp_conf {
     size_t n_routes;
     const struct sp_conf_oauth *oauth; /* in the order of the file; mostly none */
     size_t n_oauth;
+    const struct sp_conf_accounts *accounts; /* none: users.db alone */
+    size_t n_accounts;
+    uint64_t login_cache_s; /* a password that was right is known for so long; 0: off */
+    uint64_t login_cache_size;
+    const char *auth_helper_user, *auth_helper_group; /* NULL: as all roles */
     const struct sp_conf_dkim *dkim; /* in the order of the file; mostly none */
     size_t n_dkim;
     const struct sp_conf_milter *milters; /* likewise */
@@ -482,6 +525,7 @@ enum sp_conf_section_id {
     SP_CONF_DKIM,
     SP_CONF_MILTER,
     SP_CONF_POLICY,
+    SP_CONF_ACCOUNTS,
     SP_CONF_SECTIONS /* how many */
 };
 

@@ -106,6 +106,8 @@ int sp_conf_dump(const struct sp_conf *c, bool all, struct sp_buf *out)
         rc = dump_section(SP_CONF_MILTER, &c->milters[i].head, all, out);
     for (size_t i = 0; rc == 0 && i < c->n_policies; i++)
         rc = dump_section(SP_CONF_POLICY, &c->policies[i].head, all, out);
+    for (size_t i = 0; rc == 0 && i < c->n_accounts; i++)
+        rc = dump_section(SP_CONF_ACCOUNTS, &c->accounts[i].head, all, out);
     return rc;
 }
 

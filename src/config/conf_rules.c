@@ -221,6 +221,72 @@ static bool dns_labels(const char *s)
     }
 }
 
+static bool ldap_url(const char *url)
+{
+    return strncmp(url, "ldap://", 7) == 0 || strncmp(url, "ldaps://", 8) == 0 ||
+           strncmp(url, "ldapi://", 8) == 0;
+}
+
+static bool loopback_url(const char *url)
+{
+    static const char *const hosts[] = {"127.", "[::1]", "localhost/", "localhost:"};
+
+    url = strstr(url, "://") + 3;
+    for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++)
+        if (strncmp(url, hosts[i], strlen(hosts[i])) == 0)
+            return true;
+    return strcmp(url, "localhost") == 0;
+}
+
+/* The fields of an account: the same list as in acct.c, which a test compares. */
+static const char *const account_fields[] = {
+    "name", "password", "scram-sha-256", "scram-sha-1", "address", "grant", "act-as",
+    "enabled", "disabled", "message-size", "recipients", "sessions", "message-rate",
+    "recipient-rate", "pin", "mechanisms", NULL};
+
+static bool known_field(const char *text)
+{
+    const char *eq = strchr(text, '=');
+
+    for (size_t i = 0; eq && eq[1] && account_fields[i]; i++)
+        if (strlen(account_fields[i]) == (size_t)(eq - text) &&
+            strncmp(text, account_fields[i], (size_t)(eq - text)) == 0)
+            return true;
+    return false;
+}
+
+static bool secret_field(const struct sp_conf_list *fields)
+{
+    for (size_t i = 0; i < fields->n; i++)
+        if (strncmp(fields->v[i], "password=", 9) == 0 ||
+            strncmp(fields->v[i], "scram-", 6) == 0)
+            return true;
+    return false;
+}
+
+/* $1 is there, and no other: anything else would not be bound to the name. */
+static bool first_parameter_only(const char *query)
+{
+    bool any = false;
+
+    for (const char *s = strchr(query, '$'); s; s = strchr(s + 1, '$')) {
+        if (s[1] < '0' || s[1] > '9')
+            continue;
+        if (s[1] != '1' || (s[2] >= '0' && s[2] <= '9'))
+            return false;
+        any = true;
+    }
+    return any;
+}
+
+static bool any_sqlite(struct conf_parser *p)
+{
+    for (const struct conf_inst *in = p->first[SP_CONF_ACCOUNTS]; in; in = in->next)
+        if (((const struct sp_conf_accounts *)in->data)->type == SP_CONF_ACCTS_SQLITE)
+            return true;
+    return false;
+}
+
 /* clang-format off */
 ASK(late_warning, sp_conf, l->delay_warning_s && l->delay_warning_s >= l->queue_lifetime_s)
 ASK(idle_keytab, sp_conf, l->gssapi_keytab && !any_ticket_listener(p))
@@ -311,6 +377,22 @@ ASK(milter_port, sp_conf_milter, l->address.v[word].kind != SP_CONF_ADDR_UNIX &&
 ASK(no_policy_address, sp_conf_policy, l->address.n == 0)
 ASK(policy_port, sp_conf_policy, l->address.v[word].kind != SP_CONF_ADDR_UNIX && l->address.v[word].port == 0)
 ASK(one_maildir, sp_conf_route, l->to == SP_CONF_TO_MAILDIR && l->path && !strstr(l->path, "%u"))
+ASK(no_accounts_type, sp_conf_accounts, !given(p, in, "type"))
+ASK(no_path, sp_conf_accounts, l->type == SP_CONF_ACCTS_FILE && !l->path)
+ASK(no_url, sp_conf_accounts, l->type == SP_CONF_ACCTS_LDAP && !l->url.n)
+ASK(odd_url, sp_conf_accounts, !ldap_url(l->url.v[word]))
+ASK(clear_ldap, sp_conf_accounts, !l->starttls && strncmp(l->url.v[word], "ldap://", 7) == 0 && !loopback_url(l->url.v[word]))
+ASK(no_base, sp_conf_accounts, l->type == SP_CONF_ACCTS_LDAP && !l->base && !l->bind_template)
+ASK(odd_field, sp_conf_accounts, !known_field(l->fields.v[word]))
+ASK(template_attribute, sp_conf_accounts, l->bind_template && l->password_by == SP_CONF_BY_ATTRIBUTE)
+ASK(no_secret_field, sp_conf_accounts, l->type == SP_CONF_ACCTS_LDAP && l->password_by == SP_CONF_BY_ATTRIBUTE && !secret_field(&l->fields))
+ASK(no_connection, sp_conf_accounts, l->type == SP_CONF_ACCTS_POSTGRESQL && !l->connection)
+ASK(no_query, sp_conf_accounts, l->type == SP_CONF_ACCTS_POSTGRESQL && !l->query)
+ASK(one_parameter, sp_conf_accounts, l->query && !first_parameter_only(l->query))
+ASK(one_pin, sp_conf_accounts, l->certificate_query && !first_parameter_only(l->certificate_query))
+ASK(no_socket, sp_conf_accounts, l->type == SP_CONF_ACCTS_DOVECOT && !l->socket)
+ASK(blind, sp_conf_accounts, in->next && (l->type == SP_CONF_ACCTS_PAM || (l->type == SP_CONF_ACCTS_DOVECOT && !l->user_socket) || (l->type == SP_CONF_ACCTS_LDAP && l->bind_template)))
+ASK(two_local, sp_conf_accounts, l->local_rights && any_sqlite(p))
 /* clang-format on */
 
 static bool no_plus(struct conf_parser *p, const struct conf_inst *in, size_t word)
@@ -542,6 +624,41 @@ static const struct rule rules[] = {
      "has no port", "address = 127.0.0.1:10023", "policy services have no usual one"},
     {SP_CONF_DKIM, 0, "selector", {NULL}, odd_selector,
      "this is no name for DNS: letters, digits, hyphens, with dots between labels", "selector = s2026", NULL},
+    {SP_CONF_ACCOUNTS, LACK, "type", {NULL}, no_accounts_type,
+     "it does not say what holds the accounts", "type = ldap", NULL},
+    {SP_CONF_ACCOUNTS, LACK, "path", {"type"}, no_path, "a file needs its path", "path = /etc/sallyport/passwd", NULL},
+    {SP_CONF_ACCOUNTS, LACK, "url", {"type"}, no_url,
+     "a directory needs its address", "url = ldaps://ldap.example.org", NULL},
+    {SP_CONF_ACCOUNTS, EACH, "url", {NULL}, odd_url,
+     "is no address of a directory: ldap://, ldaps:// or ldapi://", "url = ldaps://ldap.example.org", NULL},
+    {SP_CONF_ACCOUNTS, EACH | WARN, "url", {"starttls"}, clear_ldap,
+     "is asked without TLS: passwords cross the network in clear", "url = ldaps://ldap.example.org",
+     "starttls = yes, or ldaps://"},
+    {SP_CONF_ACCOUNTS, LACK, "base", {"type", "bind-template"}, no_base,
+     "a search needs to know where it begins", "base = ou=people,dc=example,dc=org", NULL},
+    {SP_CONF_ACCOUNTS, EACH, "fields", {NULL}, odd_field,
+     "is no FIELD=ATTRIBUTE with a field that accounts have", "fields = name=uid address=mail", NULL},
+    {SP_CONF_ACCOUNTS, 0, "password-by", {"bind-template"}, template_attribute,
+     "with bind-template the directory judges the password", NULL, "leave one of them out"},
+    {SP_CONF_ACCOUNTS, 0, "password-by", {"fields", "type"}, no_secret_field,
+     "fields does not say where the password's hash is", "fields = name=uid address=mail password=userPassword", NULL},
+    {SP_CONF_ACCOUNTS, LACK, "connection", {"type"}, no_connection,
+     "a database needs its connection", "connection = \"host=/run/postgresql dbname=mail\"", NULL},
+    {SP_CONF_ACCOUNTS, LACK, "query", {"type"}, no_query,
+     "a database needs the query that finds an account", "query = \"SELECT name, password FROM users WHERE name = $1\"", NULL},
+    {SP_CONF_ACCOUNTS, 0, "query", {NULL}, one_parameter,
+     "the name must come in as $1, and there is no other parameter", "query = \"SELECT name, password FROM users WHERE name = $1\"",
+     "without quotes around it: it is a parameter, not text"},
+    {SP_CONF_ACCOUNTS, 0, "certificate-query", {NULL}, one_pin,
+     "the key must come in as $1, and there is no other parameter", "certificate-query = \"SELECT name FROM pins WHERE spki = $1\"", NULL},
+    {SP_CONF_ACCOUNTS, LACK, "socket", {"type"}, no_socket,
+     "Dovecot needs its socket for logins", "socket = /run/dovecot/auth-client", NULL},
+    {SP_CONF_ACCOUNTS, 0, "type", {"user-socket", "bind-template"}, blind,
+     "this one cannot say whom it knows, only whether a password is right: sections behind it would never be asked", NULL,
+     "put it last; Dovecot with user-socket and LDAP with a search can stand anywhere"},
+    {SP_CONF_ACCOUNTS, WARN, "local-rights", {"type"}, two_local,
+     "users.db decides about its accounts by itself where type = sqlite is asked before", NULL,
+     "take the section with type = sqlite out"},
 };
 
 /* Keys that mean nothing with one value of another key. */
@@ -565,6 +682,18 @@ static const struct {
     {SP_CONF_ROUTE, "to", "unless to = maildir", 1u << SP_CONF_TO_MAILDIR, {"path"}},
     {SP_CONF_ROUTE, "to", "unless to = pipe", 1u << SP_CONF_TO_PIPE, {"command", "command-timeout", "run-as"}},
     {SP_CONF_ROUTE, "to", "unless to = bounce", 1u << SP_CONF_TO_BOUNCE, {"reason"}},
+    {SP_CONF_ACCOUNTS, "type", "with type = sqlite", ~(1u << SP_CONF_ACCTS_SQLITE),
+     {"domain", "local-rights", "believe", "timeout", "connections"}},
+    {SP_CONF_ACCOUNTS, "type", "unless type = file", 1u << SP_CONF_ACCTS_FILE, {"path"}},
+    {SP_CONF_ACCOUNTS, "type", "unless type = ldap", 1u << SP_CONF_ACCTS_LDAP,
+     {"url", "starttls", "tls-ca", "bind-dn", "base", "filter", "certificate-filter", "bind-template", "password-by", "fields"}},
+    {SP_CONF_ACCOUNTS, "type", "unless type = ldap or postgresql",
+     1u << SP_CONF_ACCTS_LDAP | 1u << SP_CONF_ACCTS_POSTGRESQL, {"password-file"}},
+    {SP_CONF_ACCOUNTS, "type", "unless type = pam", 1u << SP_CONF_ACCTS_PAM, {"service", "service-directory"}},
+    {SP_CONF_ACCOUNTS, "type", "unless type = postgresql", 1u << SP_CONF_ACCTS_POSTGRESQL,
+     {"connection", "query", "certificate-query"}},
+    {SP_CONF_ACCOUNTS, "type", "unless type = dovecot", 1u << SP_CONF_ACCTS_DOVECOT,
+     {"socket", "user-socket", "pass-through"}},
 };
 /* clang-format on */
 
@@ -1144,6 +1273,8 @@ void conf_finish(struct conf_parser *p)
         unknown_filters(p, in, "milters", &LISTENER_OF(in)->milters, SP_CONF_MILTER);
         unknown_filters(p, in, "policies", &LISTENER_OF(in)->policies, SP_CONF_POLICY);
     }
+    for (struct conf_inst *in = p->first[SP_CONF_ACCOUNTS]; in && !p->full; in = in->next)
+        table_defaults(p, in);
     for (struct conf_inst *in = p->first[SP_CONF_LISTENER]; in && !p->full;
          in = in->next)
         imply_path_tls(p, in);
@@ -1173,4 +1304,5 @@ void conf_finish(struct conf_parser *p)
     p->conf->dkim = collect(p, SP_CONF_DKIM, &p->conf->n_dkim);
     p->conf->milters = collect(p, SP_CONF_MILTER, &p->conf->n_milters);
     p->conf->policies = collect(p, SP_CONF_POLICY, &p->conf->n_policies);
+    p->conf->accounts = collect(p, SP_CONF_ACCOUNTS, &p->conf->n_accounts);
 }

@@ -59,6 +59,10 @@ WORDS(w_jws, W("RS256"), W("RS384"), W("RS512"), W("PS256"), W("PS384"), W("PS51
 WORDS(w_failure, W("tempfail"), W("accept"), W("reject"));
 WORDS(w_canon, W("relaxed/relaxed"), W("relaxed/simple"), W("simple/relaxed"), W("simple/simple"));
 
+WORDS(w_accounts, W("sqlite"), W("file"), W("ldap"), W("pam"), W("postgresql"), W("dovecot"));
+WORDS(w_password_by, W("bind"), W("attribute"));
+WORDS(w_scram, W("SCRAM-SHA-256"), W("SCRAM-SHA-1"));
+
 /* ---- sections ---- */
 
 static const struct sp_conf_section sections[SP_CONF_SECTIONS] = {
@@ -107,6 +111,12 @@ static const struct sp_conf_section sections[SP_CONF_SECTIONS] = {
         "A service that is asked about each recipient, by Postfix's policy delegation protocol: quotas, "
         "rules of the house, greylisting.  It is asked when our own rules have accepted the "
         "recipient and before milters are."},
+    [SP_CONF_ACCOUNTS] = {"accounts", sizeof(struct sp_conf_accounts),
+        "Where accounts are kept.  A file without any accounts section has them in users.db, which sallyport "
+        "user keeps in the data directory.  Several sections are asked in the order of the file, and the first that "
+        "knows the name decides: a wrong password there is not tried at the next.  While a "
+        "section cannot be asked, the names that the sections before it do not know get a temporary refusal.  "
+        "doc/accounts.md says what each type can do, and gives examples."},
 };
 
 /* ---- keys ---- */
@@ -261,6 +271,21 @@ static const struct sp_conf_key keys[] = {
      .def_doc = "nobody", .example = "archive@example.org",
      .doc = "Gets a copy of every message that is accepted, unseen by the others.  What cannot be delivered there is "
             "not reported to the sender."},
+    {"login-cache", SP_CONF_TOP, DURATION(sp_conf, login_cache_s, "5m", 0, 1 * DAY), V01, .example = "30m",
+     .doc = "A password that was right is not checked again for this long, as long as the account stays as it is: a phone "
+            "that connects often costs little then.  The password itself is not kept, only a keyed digest with a key "
+            "that no other process has.  A password that is changed in users.db, a file, PostgreSQL or an "
+            "LDAP attribute ends it as soon as the change is seen; of PAM, LDAP binds and Dovecot "
+            "the old password works for this long.  0s checks each time."},
+    {"login-cache-size", SP_CONF_TOP, NUM(sp_conf, login_cache_size, "65536", 64, 4194304), V01, .example = "10000",
+     .doc = "How many logins are remembered so."},
+    {"auth-helper-user", SP_CONF_TOP, STRING(SP_CONF_ACCOUNT, sp_conf, auth_helper_user, NULL), V01,
+     .def_doc = "user", .example = "root",
+     .doc = "The system user of the process that asks the accounts sections.  PAM may need more rights than "
+            "the service has; nothing else runs in that process."},
+    {"auth-helper-group", SP_CONF_TOP, STRING(SP_CONF_ACCOUNT, sp_conf, auth_helper_group, NULL), V01,
+     .def_doc = "the group of that user", .example = "shadow",
+     .doc = "Its group.  shadow is enough for pam_unix."},
 
     {"gssapi-keytab", SP_CONF_TOP, STRING(SP_CONF_PATH, sp_conf, gssapi_keytab, NULL), V01,
      .def_doc = "none", .example = "/etc/sallyport/smtp.keytab",
@@ -722,6 +747,100 @@ static const struct sp_conf_key keys[] = {
      .doc = "The longest wait for an answer, waiting for a free connection included."},
     {"connections", SP_CONF_POLICY, NUM(sp_conf_policy, connections, "20", 1, 1000), V01, .example = "5",
      .doc = "The most connections at a time.  They are used again; further questions wait."},
+    /* ---- accounts NAME ---- */
+    {"type", SP_CONF_ACCOUNTS, ENUM(sp_conf_accounts, type, NULL, w_accounts), V01,
+     .def_doc = "none; it must be given", .example = "ldap",
+     .doc = "sqlite: users.db.  file: a file of names and hashes.  ldap: a directory.  pam: the system's PAM.  "
+            "postgresql: a database.  dovecot: Dovecot's own logins."},
+    {"domain", SP_CONF_ACCOUNTS, STRING(SP_CONF_DOMAIN, sp_conf_accounts, domain, NULL), V01,
+     .def_doc = "none", .example = "example.org",
+     .doc = "An account that comes without an address has NAME@ this domain as its own.  With type = pam the "
+            "domain is taken off what the user typed."},
+    {"local-rights", SP_CONF_ACCOUNTS, BOOL(sp_conf_accounts, local_rights, "no"), V01, .example = "yes",
+     .doc = "The account of the same name in users.db, where there is one, adds its addresses, grants, limits and "
+            "certificates, and can disable the login.  For what cannot hold them itself: pam, dovecot, ldap with "
+            "a schema of others.  Its password is not used."},
+    {"believe", SP_CONF_ACCOUNTS, DURATION(sp_conf_accounts, believe_s, "30s", 0, 1 * HOUR), V01, .example = "5s",
+     .doc = "How long an account that was looked up is taken to be as it was.  A change (a new password, "
+            "a disabled account, another address) is seen after this time at the latest, by sessions that are open, too."},
+    {"timeout", SP_CONF_ACCOUNTS, DURATION(sp_conf_accounts, timeout_s, "5s", 1, 60), V01, .example = "10s",
+     .doc = "The longest that one look-up or password check may take.  After it the client gets 454 4.7.0."},
+    {"connections", SP_CONF_ACCOUNTS, NUM(sp_conf_accounts, connections, "4", 1, 32), V01, .example = "8",
+     .doc = "The most questions asked at a time.  Others wait, but never those of another section."},
+    {"path", SP_CONF_ACCOUNTS, STRING(SP_CONF_PATH, sp_conf_accounts, path, NULL), V01,
+     .def_doc = "none; type = file needs it", .example = "/etc/sallyport/passwd",
+     .doc = "The file.  It is read again when it changes.  auth-helper-user must be able to read it."},
+    {"url", SP_CONF_ACCOUNTS, LIST(SP_CONF_TEXTS, sp_conf_list, sp_conf_accounts, url, ""), V01,
+     .def_doc = "none; type = ldap needs it", .example = "ldaps://ldap1.example.org ldaps://ldap2.example.org",
+     .doc = "The LDAP servers, ldap://, ldaps:// or ldapi://: the first that answers is asked."},
+    {"starttls", SP_CONF_ACCOUNTS, BOOL(sp_conf_accounts, starttls, "yes"), V01, .example = "no",
+     .doc = "Over ldap:// TLS is started first, and the server's certificate verified; without it nothing is "
+            "sent.  no is for a directory on this machine."},
+    {"tls-ca", SP_CONF_ACCOUNTS, STRING(SP_CONF_PATH, sp_conf_accounts, tls_ca, NULL), V01,
+     .def_doc = "the system's certificate authorities", .example = "/etc/sallyport/ldap-ca.pem",
+     .doc = "The certificate authorities, in PEM form, that may vouch for the LDAP servers."},
+    {"bind-dn", SP_CONF_ACCOUNTS, STRING(SP_CONF_TEXT, sp_conf_accounts, bind_dn, NULL), V01,
+     .def_doc = "none: anonymous", .example = "cn=sallyport,ou=services,dc=example,dc=org",
+     .doc = "Who we are when we search the directory."},
+    {"password-file", SP_CONF_ACCOUNTS, STRING(SP_CONF_PATH, sp_conf_accounts, password_file, NULL), V01,
+     .def_doc = "none", .example = "/etc/sallyport/ldap.password",
+     .doc = "A file whose first line is our own password at the directory or the database."},
+    {"base", SP_CONF_ACCOUNTS, STRING(SP_CONF_TEXT, sp_conf_accounts, base, NULL), V01,
+     .def_doc = "none; a search needs it", .example = "ou=people,dc=example,dc=org",
+     .doc = "Where the search begins; everything below is searched."},
+    {"filter", SP_CONF_ACCOUNTS,
+     STRING(SP_CONF_TEXT, sp_conf_accounts, filter, "(|(uid=%u)(mail=%u))"), V01,
+     .example = "(&(objectClass=inetOrgPerson)(|(uid=%u)(mail=%u)))",
+     .doc = "Which entry is the account: %u is what the user typed, %n what is before the @, %d what is behind "
+            "it.  What is put in is escaped.  Two entries are none."},
+    {"certificate-filter", SP_CONF_ACCOUNTS,
+     STRING(SP_CONF_TEXT, sp_conf_accounts, certificate_filter, NULL), V01,
+     .def_doc = "none: no pins", .example = "(description=pin:%p)",
+     .doc = "Which entry a client certificate's key stands for: %p is the SHA-256 of its "
+            "SubjectPublicKeyInfo in hexadecimal digits."},
+    {"bind-template", SP_CONF_ACCOUNTS, STRING(SP_CONF_TEXT, sp_conf_accounts, bind_template, NULL), V01,
+     .def_doc = "none: the entry is searched", .example = "uid=%n,ou=people,dc=example,dc=org",
+     .doc = "The DN of an account, when it follows from the name: then nothing is searched, a login is one "
+            "bind, and the account's fields are read as the user."},
+    {"password-by", SP_CONF_ACCOUNTS, ENUM(sp_conf_accounts, password_by, "bind", w_password_by), V01,
+     .example = "attribute",
+     .doc = "bind: the directory judges the password.  attribute: the hash or SCRAM verifier is read (fields) and "
+            "judged here; SCRAM needs this."},
+    {"fields", SP_CONF_ACCOUNTS, LIST(SP_CONF_TEXTS, sp_conf_list, sp_conf_accounts, fields, "name=uid address=mail"),
+     V01, .example = "name=uid address=mail address=mailAlias grant=mailGrant",
+     .doc = "Which attribute of the entry holds which field of the account.  The fields: name, password, "
+            "scram-sha-256, scram-sha-1, address, grant, act-as, enabled, disabled, message-size, recipients, sessions, "
+            "message-rate, recipient-rate, pin, mechanisms."},
+    {"service", SP_CONF_ACCOUNTS, STRING(SP_CONF_TEXT, sp_conf_accounts, service, "sallyport"), V01,
+     .example = "sallyport", .doc = "The PAM service: the file in /etc/pam.d."},
+    {"service-directory", SP_CONF_ACCOUNTS, STRING(SP_CONF_PATH, sp_conf_accounts, service_directory, NULL), V01,
+     .def_doc = "the system's, /etc/pam.d", .example = "/etc/sallyport/pam.d",
+     .doc = "Another directory that the service file is read from."},
+    {"connection", SP_CONF_ACCOUNTS, STRING(SP_CONF_TEXT, sp_conf_accounts, connection, NULL), V01,
+     .def_doc = "none; type = postgresql needs it",
+     .example = "\"host=db.example.org dbname=mail user=sallyport sslmode=verify-full\"",
+     .doc = "How the database is reached, as libpq writes it."},
+    {"query", SP_CONF_ACCOUNTS, STRING(SP_CONF_TEXT, sp_conf_accounts, query, NULL), V01,
+     .def_doc = "none; type = postgresql needs it",
+     .example = "\"SELECT name, password, address FROM users LEFT JOIN addresses USING (id) WHERE name = $1 OR address = $1\"",
+     .doc = "The question: $1 is what the user typed, always as a parameter.  The columns are named like the "
+            "fields of the key fields, with _ for -; several rows are several values.  No row: nobody."},
+    {"certificate-query", SP_CONF_ACCOUNTS, STRING(SP_CONF_TEXT, sp_conf_accounts, certificate_query, NULL), V01,
+     .def_doc = "none: no pins", .example = "\"SELECT name FROM users JOIN pins USING (id) WHERE spki = $1\"",
+     .doc = "The same for a client certificate: $1 is the SHA-256 of its SubjectPublicKeyInfo in hexadecimal "
+            "digits.  The column name is enough."},
+    {"socket", SP_CONF_ACCOUNTS, STRING(SP_CONF_PATH, sp_conf_accounts, socket, NULL), V01,
+     .def_doc = "none; type = dovecot needs it", .example = "/run/dovecot/auth-client",
+     .doc = "Dovecot's socket for logins."},
+    {"user-socket", SP_CONF_ACCOUNTS, STRING(SP_CONF_PATH, sp_conf_accounts, user_socket, NULL), V01,
+     .def_doc = "none", .example = "/run/dovecot/auth-userdb",
+     .doc = "Dovecot's socket for look-ups.  With it Dovecot can say whom it knows: sections may stand behind this "
+            "one, and fields of its user database count."},
+    {"pass-through", SP_CONF_ACCOUNTS,
+     LIST(SP_CONF_WORDS, sp_conf_list, sp_conf_accounts, pass_through, ""), .words = w_scram, V01,
+     .def_doc = "none", .example = "SCRAM-SHA-256",
+     .doc = "Mechanisms of a listener's auth-tls that Dovecot does itself, step by step.  Passwords of PLAIN and LOGIN "
+            "are always given to it."},
 };
 
 /* ---- what these things are called elsewhere ---- */

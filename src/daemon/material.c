@@ -23,7 +23,8 @@ enum {
     ALIASES_MAX = 2 << 20, /* all files: they travel in one message to a role */
 };
 
-enum owner { FOR_SERVER = 1, FOR_DELIVERY = 2, FOR_AUTH = 4, FOR_QUEUE = 8, FOR_LOCAL = 16 };
+enum owner { FOR_SERVER = 1, FOR_DELIVERY = 2, FOR_AUTH = 4, FOR_QUEUE = 8, FOR_LOCAL = 16,
+             FOR_HELPER = 32 };
 
 struct item {
     unsigned owner;   /* who gets it */
@@ -392,6 +393,23 @@ static int add_aliases(struct sp_material *m, const struct sp_conf *c, struct sp
     return rc;
 }
 
+static int add_accounts(struct sp_material *m, const struct sp_conf_accounts *a,
+                        struct sp_buf *problems)
+{
+    const char *const type[] = {"file", "certificate authorities"};
+    const char *const path[] = {a->path, a->tls_ca};
+
+    /* These are opened by the helper, with its own rights: only a hint. */
+    for (size_t i = 0; i < 2; i++)
+        if (path[i] && access(path[i], F_OK) < 0)
+            (void)sp_buf_printf(problems, "warning: accounts %s: the %s %s: %s\n", a->head.name,
+                                type[i], path[i], strerror(errno));
+    return !a->password_file ||
+                   add(m, a->password_file, FOR_HELPER, "accounts", a->head.name, problems) >= 0
+               ? 0
+               : -1;
+}
+
 struct sp_material *sp_material_read(const struct sp_conf *c, struct sp_buf *problems)
 {
     struct sp_material *m = sp_alloc(sizeof *m);
@@ -415,6 +433,9 @@ struct sp_material *sp_material_read(const struct sp_conf *c, struct sp_buf *pro
             rc = -1;
     if (m && add_aliases(m, c, problems) < 0)
         rc = -1;
+    for (size_t i = 0; m && i < c->n_accounts; i++)
+        if (add_accounts(m, &c->accounts[i], problems) < 0)
+            rc = -1;
     if (rc < 0) {
         sp_material_free(m);
         return NULL;
@@ -474,7 +495,8 @@ int sp_material_share(const struct sp_material *m, Sp__Role role, Sp__Setup *s)
                      : role == SP__ROLE__ROLE_AUTH     ? FOR_AUTH
                      : role == SP__ROLE__ROLE_QUEUE    ? FOR_QUEUE
                      : role == SP__ROLE__ROLE_LOCAL    ? FOR_LOCAL
-                                                       : 0;
+                     : role == SP__ROLE__ROLE_AUTH_HELPER ? FOR_HELPER
+                                                          : 0;
     int rc = 0;
 
     s->key = sp_alloc((m->n_pairs + 1) * sizeof *s->key);
@@ -529,5 +551,7 @@ uint64_t sp_material_stamp(const struct sp_conf *c, const struct sp_material *m)
         stamp_file(c->dkim[i].key, &h);
     for (size_t i = 0; i < c->alias_files.n; i++)
         stamp_file(c->alias_files.v[i], &h);
+    for (size_t i = 0; i < c->n_accounts; i++)
+        stamp_file(c->accounts[i].password_file, &h);
     return h;
 }

@@ -58,6 +58,6 @@ struct sp_str sp_setup_file(const Sp__Setup *s, const char *path);
 void sp_role_exit(struct sp_role *r, int status); /* flushes; does not return */
 
 extern const struct sp_role_ops sp_role_server, sp_role_auth, sp_role_queue,
-    sp_role_delivery, sp_role_local, sp_role_filter;
+    sp_role_delivery, sp_role_local, sp_role_filter, sp_role_auth_helper;
 
 #endif

@@ -2,12 +2,16 @@
  * role_auth.c - who is this, and what may they do?
  *
  * It has the users database and no mail, no keys and no network but the introspection
- * endpoints of oauth sections.  Each server has a
+ * endpoints of oauth sections.  Accounts that are kept elsewhere (accounts sections) are
+ * asked of the auth-helper role: what a judgement will look up is asked first, the
+ * judgement waits for that and nothing else does.  Each server has a
  * channel; its sessions are named by numbers of its own.  Password hashing runs in the
  * pool; judgements, good and bad, wait for the throttle's delay, nothing else waits.
  */
 #include "role.h"
 
+#include "acct_dir.h"
+#include "acctask.h"
 #include "aliases.h"
 #include "alloc.h"
 #include "certmap.h"
@@ -27,8 +31,11 @@
 enum {
     CHANGES_MS = 1000,    /* how often the database is asked whether it changed */
     EXCHANGES_MAX = 4096, /* challenge logins under way, of one server */
-    CACHE_ENTRIES = 65536,
     WORKING_MAX = 256,    /* passwords in the pool or waiting for it */
+    ASKING_MAX = 4096,    /* passwords that an accounts section is asked about */
+    WAITS_MAX = 8192,     /* judgements that wait for look-ups */
+    ROUNDS_MAX = 24,      /* look-ups that lead to further look-ups */
+    EVEN_MS = 400,        /* failures are answered at multiples of this, see even_out() */
 };
 
 struct auth;
@@ -42,6 +49,13 @@ struct exchange {
     bool cram; /* CRAM-MD5, not SCRAM */
     enum sp_scram_hash hash;
     uint64_t generation; /* of the verifier */
+    uint64_t elsewhere; /* Dovecot does the exchange; its number at the helper */
+    const struct sp_conf_accounts *section; /* ... and of this section */
+    struct sp_conf *conf;                   /* which lives as long as this */
+    unsigned source;
+    struct sp_buf first; /* the token that named the user */
+    bool asking;
+    char why[200]; /* it ended with "temporary" */
     char address[64];
     char who[SP_ADDRESS_MAX + 1]; /* what the throttle counts by */
     uint32_t delay_ms;
@@ -60,10 +74,28 @@ struct client { /* one server process */
     size_t n;
 };
 
+/* A judgement that waits until what it will look up is known. */
+struct wait {
+    struct wait *next;
+    uint64_t serial, session;
+    int type;           /* of the frame; 0: `resume` goes on */
+    struct sp_buf meta; /* the frame */
+    struct sp_buf name[2];
+    void (*resume)(struct auth *a, struct wait *w);
+    void *arg; /* of resume, which is called in any case */
+    unsigned rounds;
+};
+
 struct auth {
     struct sp_role *role;
     struct sp_conf *conf;
-    struct sp_users *users;
+    struct sp_users *users; /* users.db, or what accounts sections say */
+    struct sp_users *db;    /* users.db */
+    struct sp_dir *dir;
+    struct acctask *helper;
+    struct wait *waits;
+    size_t n_waits, asking;
+    uint64_t exchange; /* numbers them at the helper */
     struct sp_auth_cache *cache;
     struct sp_throttle *throttle;
     struct sp_tokens *tokens;
@@ -322,6 +354,297 @@ static void finish(struct client *c, uint64_t session, struct sp_login_result *r
     r->user = NULL;
 }
 
+/* ---- look-ups of accounts that are kept elsewhere ---- */
+
+static bool is_token(const char *mechanism)
+{
+    return strcmp(mechanism, "OAUTHBEARER") == 0 || strcmp(mechanism, "XOAUTH2") == 0;
+}
+
+/* What a judgement of this name looks up: the account and those it may act for. */
+static void try_name(struct auth *a, struct sp_str name)
+{
+    struct sp_user *u, *o;
+
+    if (!name.n || sp_users_find(a->users, name, &u, NULL) < 0)
+        return;
+    for (size_t i = 0; i < u->act_as_count; i++)
+        if (sp_users_get(a->users, sp_str(u->act_as[i]), &o, NULL) == 0)
+            sp_user_free(o);
+    sp_user_free(u);
+}
+
+static int look_up(struct auth *a, ProtobufCBinaryData leaf, bool chain_ok,
+                   const char *chain_reason, const char *listener_name,
+                   struct sp_cert_result *r);
+
+static void try_certificate(struct auth *a, ProtobufCBinaryData leaf, bool chain_ok,
+                            const char *listener)
+{
+    struct sp_cert_result r;
+
+    (void)look_up(a, leaf, chain_ok, "", listener, &r);
+    try_name(a, sp_str(r.user));
+}
+
+static void try_frame(struct auth *a, int type, const void *message)
+{
+    switch (type) {
+    case SP_MSG_PASSWORD: {
+        const Sp__AuthPassword *m = message;
+
+        try_name(a, text_of(m->authentication_identity));
+        try_name(a, text_of(m->authorization_identity));
+        try_name(a, sp_str(m->certificate_user));
+        break;
+    }
+    case SP_MSG_AUTH_START:
+        try_name(a, sp_str(((const Sp__AuthStart *)message)->certificate_user));
+        break;
+    case SP_MSG_EXTERNAL: {
+        const Sp__AuthExternal *m = message;
+
+        try_certificate(a, m->leaf_der, m->chain_ok, m->listener);
+        try_name(a, sp_str(m->user));
+        try_name(a, text_of(m->authorization_identity));
+        break;
+    }
+    case SP_MSG_CERT_LOOK: {
+        const Sp__CertificateLook *m = message;
+
+        try_certificate(a, m->leaf_der, m->chain_ok, m->listener);
+        break;
+    }
+    case SP_MSG_ID_CHECK: {
+        const Sp__IdentityCheck *m = message;
+
+        try_name(a, sp_str(m->user));
+        try_name(a, sp_str(m->login));
+        break;
+    }
+    case SP_MSG_RCPT_LOOK: {
+        struct sp_alias_result r;
+        struct sp_arena arena;
+
+        sp_arena_init(&arena, 16 << 20);
+        sp_aliases_expand(a->aliases, a->users,
+                          text_of(((const Sp__RecipientLook *)message)->address), &arena, &r);
+        sp_arena_reset(&arena);
+        break;
+    }
+    }
+}
+
+struct looking {
+    struct auth *a;
+    struct sp_conf *conf;
+    struct sp_dir_question q;
+};
+
+static void waits_go(struct auth *a);
+
+static void looked(void *arg, enum sp_acct_status st, const struct sp_acct *answer,
+                   const char *reason)
+{
+    struct looking *l = arg;
+    struct auth *a = l->a;
+    struct sp_err err;
+
+    /* After a reload the number may be another section's. */
+    if (l->conf == a->conf) {
+        sp_dir_now(a->dir, now_ms(a));
+        (void)sp_dir_answer(a->dir, &l->q, st, answer, false, reason, &err);
+    }
+    sp_conf_unref(l->conf);
+    sp_free(l);
+    waits_go(a);
+}
+
+/* Asks what the last look-ups missed.  How many questions there are. */
+static size_t ask_missing(struct auth *a)
+{
+    size_t n = sp_dir_missing(a->dir);
+
+    for (size_t i = 0; i < n; i++) {
+        const struct sp_dir_question *d = sp_dir_question(a->dir, i);
+        struct looking *l;
+        struct acctask_q q = {.ask = {.what = d->what, .name = sp_str(d->name)}};
+        struct sp_err err;
+
+        if (!sp_dir_asking(a->dir, d))
+            continue;
+        l = sp_alloc(sizeof *l);
+        if (l) {
+            l->a = a;
+            l->q = *d;
+            l->conf = sp_conf_ref(a->conf);
+            q.section = &a->conf->accounts[d->source];
+        }
+        if (!l || acctask_ask(a->helper, &q, looked, l) < 0) {
+            if (l)
+                sp_conf_unref(l->conf);
+            sp_free(l);
+            (void)sp_dir_answer(a->dir, d, SP_ACCT_AWAY, NULL, false, "auth is busy", &err);
+        }
+    }
+    return n;
+}
+
+static void looks_begin(struct auth *a)
+{
+    sp_dir_now(a->dir, now_ms(a));
+    sp_dir_begin(a->dir);
+    sp_dir_by_password(a->dir, true);
+}
+
+/* True: not everything is known, and it is being asked. */
+static bool names_missing(struct auth *a, struct sp_str one, struct sp_str other)
+{
+    if (!sp_dir_any(a->dir))
+        return false;
+    looks_begin(a);
+    try_name(a, one);
+    try_name(a, other);
+    return ask_missing(a) > 0;
+}
+
+static bool frame_missing(struct auth *a, int type, const void *message)
+{
+    if (!sp_dir_any(a->dir))
+        return false;
+    looks_begin(a);
+    try_frame(a, type, message);
+    return ask_missing(a) > 0;
+}
+
+static void wait_free(struct wait *w)
+{
+    sp_buf_wipe(&w->meta);
+    sp_buf_wipe(&w->name[0]);
+    sp_buf_wipe(&w->name[1]);
+    sp_free(w);
+}
+
+static struct wait *wait_new(struct auth *a, uint64_t serial, uint64_t session)
+{
+    struct wait *w = a->n_waits < WAITS_MAX ? sp_alloc(sizeof *w) : NULL;
+
+    if (!w)
+        return NULL;
+    w->serial = serial;
+    w->session = session;
+    sp_buf_init(&w->meta, SP_FRAME_META_MAX);
+    sp_buf_init(&w->name[0], SP_SASL_NAME_MAX);
+    sp_buf_init(&w->name[1], SP_SASL_NAME_MAX);
+    w->next = a->waits;
+    a->waits = w;
+    a->n_waits++;
+    return w;
+}
+
+static void wait_take(struct auth *a, struct wait *w)
+{
+    for (struct wait **at = &a->waits; *at; at = &(*at)->next)
+        if (*at == w) {
+            *at = w->next;
+            a->n_waits--;
+            return;
+        }
+}
+
+/* `resume` is called when these names are known, now if they are.  -SP_ENOMEM: never. */
+static int when_known(struct auth *a, uint64_t serial, uint64_t session, struct sp_str one,
+                      struct sp_str other, void (*resume)(struct auth *a, struct wait *w),
+                      void *arg)
+{
+    struct wait now = {.serial = serial, .session = session, .arg = arg}, *w;
+
+    if (!names_missing(a, one, other)) {
+        resume(a, &now);
+        return 0;
+    }
+    w = wait_new(a, serial, session);
+    if (!w)
+        return -SP_ENOMEM;
+    w->resume = resume;
+    w->arg = arg;
+    if (sp_buf_str(&w->name[0], one) == 0 && sp_buf_str(&w->name[1], other) == 0)
+        return 0;
+    wait_take(a, w);
+    wait_free(w);
+    return -SP_ENOMEM;
+}
+
+/* A session that is gone, or began anew: what it asked for before is void. */
+static void waits_drop(struct client *c, uint64_t session)
+{
+    for (struct wait **at = &c->a->waits, *w; (w = *at);) {
+        if (w->type == 0 || w->serial != c->serial || w->session != session) {
+            at = &w->next;
+            continue;
+        }
+        *at = w->next;
+        c->a->n_waits--;
+        wait_free(w);
+    }
+}
+
+static void dispatch(struct client *c, int type, void *m);
+
+/* True: it went on, or is gone. */
+static bool wait_goes(struct auth *a, struct wait *w)
+{
+    struct client *c = find_serial(a, w->serial);
+    struct sp_arena arena;
+    void *m = NULL;
+    bool known;
+
+    sp_arena_init(&arena, 2 * SP_FRAME_META_MAX);
+    if (w->type) {
+        struct sp_frame f = {.type = (enum sp_msg)w->type, .meta = sp_buf_view(&w->meta)};
+
+        m = sp_frame_unpack(&f, &arena);
+    }
+    known = (w->type && (!c || !m)) || ++w->rounds > ROUNDS_MAX ||
+            !(w->type ? frame_missing(a, w->type, m)
+                      : names_missing(a, sp_buf_view(&w->name[0]), sp_buf_view(&w->name[1])));
+    if (known) {
+        wait_take(a, w);
+        if (!w->type)
+            w->resume(a, w);
+        else if (c && m)
+            dispatch(c, w->type, m);
+        wait_free(w);
+    }
+    sp_arena_reset(&arena); /* wipes */
+    return known;
+}
+
+static void waits_go(struct auth *a)
+{
+    struct wait *w = a->waits;
+
+    /* What goes on may add waits in front, and take others out: begin again then. */
+    while (w) {
+        struct wait *next = w->next;
+
+        w = wait_goes(a, w) ? a->waits : next;
+    }
+}
+
+/* Which of several reasons a login failed for must not show in the time: a directory that
+ * binds, a local hash, a name that is nowhere.  With accounts sections every failure waits
+ * for the next multiple of EVEN_MS since the question came. */
+static uint32_t even_out(struct auth *a, uint64_t at_ms, uint32_t delay_ms)
+{
+    uint64_t past = now_ms(a) - at_ms;
+    uint32_t rest = (uint32_t)(EVEN_MS - past % EVEN_MS);
+
+    if (!sp_dir_any(a->dir))
+        return delay_ms;
+    return delay_ms > rest ? delay_ms : rest;
+}
+
 /* ---- passwords ---- */
 
 struct work {
@@ -335,6 +658,9 @@ struct work {
     bool within_certificate;
     char certificate_user[SP_NAME_MAX + 1];
     uint32_t delay_ms;
+    uint64_t at_ms;
+    unsigned source; /* of the section that is asked */
+    struct sp_conf *conf;
 };
 
 static void work_run(uv_work_t *w)
@@ -354,6 +680,8 @@ static void work_end(uv_work_t *w, int status)
     (void)status;
     if (k->req.data && a->working)
         a->working--;
+    sp_dir_now(a->dir, now_ms(a));
+    sp_dir_by_password(a->dir, true);
     if (!c)
         sp_pwlogin_free(k->l);
     else if (sp_pwlogin_end(k->l, a->users, a->cache, now_ms(a), &r, &err) < 0 ||
@@ -361,9 +689,71 @@ static void work_end(uv_work_t *w, int status)
               sp_login_within_certificate(a->users, k->certificate_user, &r, &err) < 0))
         say_result(c, k->session, SP_LOGIN_TEMPORARY, err.text);
     else
-        finish(c, k->session, &r, sp_str(k->who), k->address, k->delay_ms, &p);
+        finish(c, k->session, &r, sp_str(k->who), k->address,
+               r.status == SP_LOGIN_OK ? k->delay_ms : even_out(a, k->at_ms, k->delay_ms), &p);
     sp_free(k->who);
     sp_free(k);
+}
+
+static void work_now(struct work *k)
+{
+    uv_work_t done = {.data = k};
+
+    work_end(&done, 0);
+}
+
+/* ---- passwords that an accounts section judges ---- */
+
+static void password_known(struct auth *a, struct wait *w)
+{
+    (void)a;
+    work_now(w->arg);
+}
+
+static void password_judged(void *arg, enum sp_acct_status st, const struct sp_acct *answer,
+                            const char *reason)
+{
+    struct work *k = arg;
+    struct auth *a = k->a;
+    struct sp_dir_question q = {.what = SP_ACCT_FIND, .source = k->source};
+    struct sp_str name = sp_pwlogin_name(k->l);
+    struct sp_err err;
+
+    a->asking--;
+    sp_dir_now(a->dir, now_ms(a));
+    sp_dir_by_password(a->dir, true);
+    if (st == SP_ACCT_OK && k->conf != a->conf) {
+        st = SP_ACCT_AWAY;
+        reason = "the configuration changed during the login";
+    }
+    if (st == SP_ACCT_OK && sp_acct_name(name, q.name, sizeof q.name) > 0)
+        (void)sp_dir_answer(a->dir, &q, st, answer, true, "", &err);
+    sp_pwlogin_answered(k->l, a->users, st, st == SP_ACCT_OK ? "" : reason);
+    sp_conf_unref(k->conf);
+    /* The answer may name accounts to act for that nobody asked about yet. */
+    if (st != SP_ACCT_OK || when_known(a, k->serial, k->session, name, (struct sp_str){"", 0},
+                                       password_known, k) < 0)
+        work_now(k);
+}
+
+static void password_ask(struct work *k, const struct sp_user *u)
+{
+    struct auth *a = k->a;
+    struct acctask_q q = {.section = &a->conf->accounts[u->source],
+                          .ask = {.what = SP_ACCT_CHECK,
+                                  .name = sp_pwlogin_name(k->l),
+                                  .secret = sp_pwlogin_secret(k->l),
+                                  .client_address = sp_str(k->address)}};
+
+    k->source = u->source;
+    k->conf = sp_conf_ref(a->conf);
+    if (a->asking < ASKING_MAX && acctask_ask(a->helper, &q, password_judged, k) == 0) {
+        a->asking++;
+        return;
+    }
+    sp_conf_unref(k->conf);
+    sp_pwlogin_answered(k->l, a->users, SP_ACCT_AWAY, "auth is busy");
+    work_now(k);
 }
 
 static void password(struct client *c, const Sp__AuthPassword *m)
@@ -389,13 +779,16 @@ static void password(struct client *c, const Sp__AuthPassword *m)
     if (k)
         k->who = sp_strndup(who.p, who.n);
     if (!k || !k->who || sp_pwlogin_new(a->users, a->cache, &t, now_ms(a), &k->l, &err) < 0) {
+        bool known = k && k->who;
+
         if (k)
             sp_free(k->who);
         sp_free(k);
-        say_result(c, m->session, SP_LOGIN_TEMPORARY, "out of memory");
+        say_result(c, m->session, SP_LOGIN_TEMPORARY, known ? err.text : "out of memory");
         return;
     }
     k->a = a;
+    k->at_ms = now_ms(a);
     k->serial = c->serial;
     k->session = m->session;
     k->delay_ms = v.delay_ms;
@@ -405,9 +798,11 @@ static void password(struct client *c, const Sp__AuthPassword *m)
     snprintf(k->address, sizeof k->address, "%s", m->client_address);
     k->req.data = NULL;
     if (!sp_pwlogin_needs_work(k->l)) {
-        uv_work_t done = {.data = k};
-
-        work_end(&done, 0);
+        work_now(k);
+        return;
+    }
+    if (sp_pwlogin_asks(k->l)) {
+        password_ask(k, sp_pwlogin_asks(k->l));
         return;
     }
     k->req.data = k;
@@ -427,10 +822,40 @@ struct token_work {
     uint32_t delay_ms;
     bool within_certificate;
     char certificate_user[SP_NAME_MAX + 1];
+    struct sp_buf user; /* the token's */
+    struct sp_login_result r;
+    int64_t expires_s;
+    bool good;
 };
 
 /* A token says who it is for; what the client said beside it is the authorization
  * identity: empty, the same account, or one that this account may act as. */
+static void token_known(struct auth *a, struct wait *w)
+{
+    struct token_work *k = w->arg;
+    struct client *to = find_serial(a, k->serial);
+    struct sp_login_try t = {.mechanism = k->mechanism,
+                             .authentication_identity = sp_buf_view(&k->user),
+                             .authorization_identity = sp_buf_view(&k->said)};
+    struct proof p = {.login = "", .mechanism = k->mechanism, .certificate = "",
+                      .expires_s = k->expires_s};
+    struct sp_err err;
+
+    sp_dir_by_password(a->dir, false);
+    if (to && k->good &&
+        (sp_login_judge(a->users, &t, &k->r, &err) < 0 ||
+         (k->within_certificate &&
+          sp_login_within_certificate(a->users, k->certificate_user, &k->r, &err) < 0)))
+        k->r.status = SP_LOGIN_TEMPORARY;
+    if (to && k->good && !k->who[0])
+        (void)account_key(a, t.authentication_identity, k->who, sizeof k->who);
+    if (to)
+        finish(to, k->session, &k->r, sp_str(k->who), k->address, k->delay_ms, &p);
+    sp_buf_free(&k->said);
+    sp_buf_free(&k->user);
+    sp_free(k);
+}
+
 static void token_judged(void *arg, enum sp_token_verdict v, const struct sp_token_claims *c,
                          uint64_t leeway_s)
 {
@@ -438,27 +863,22 @@ static void token_judged(void *arg, enum sp_token_verdict v, const struct sp_tok
                                               [SP_TOKEN_BAD] = SP_LOGIN_FAILED,
                                               [SP_TOKEN_TEMPORARY] = SP_LOGIN_TEMPORARY};
     struct token_work *k = arg;
-    struct client *to = find_serial(k->a, k->serial);
-    struct sp_login_try t = {.mechanism = k->mechanism,
-                             .authentication_identity = sp_str(c->user),
-                             .authorization_identity = sp_buf_view(&k->said)};
-    struct sp_login_result r = {.status = as[v]};
-    struct proof p = {.login = "", .mechanism = k->mechanism, .certificate = "",
-                      .expires_s = c->expires_s ? c->expires_s + (int64_t)leeway_s : 0};
-    struct sp_err err;
+    struct wait now = {.arg = k};
 
-    snprintf(r.reason, sizeof r.reason, "%s", c->reason);
-    if (to && v == SP_TOKEN_GOOD &&
-        (sp_login_judge(k->a->users, &t, &r, &err) < 0 ||
-         (k->within_certificate &&
-          sp_login_within_certificate(k->a->users, k->certificate_user, &r, &err) < 0)))
-        r.status = SP_LOGIN_TEMPORARY;
-    if (to && v == SP_TOKEN_GOOD && !k->who[0])
-        (void)account_key(k->a, t.authentication_identity, k->who, sizeof k->who);
-    if (to)
-        finish(to, k->session, &r, sp_str(k->who), k->address, k->delay_ms, &p);
-    sp_buf_free(&k->said);
-    sp_free(k);
+    k->good = v == SP_TOKEN_GOOD;
+    k->r.status = as[v];
+    k->expires_s = c->expires_s ? c->expires_s + (int64_t)leeway_s : 0;
+    snprintf(k->r.reason, sizeof k->r.reason, "%s", c->reason);
+    sp_buf_init(&k->user, SP_SASL_NAME_MAX);
+    if (!k->good) {
+        token_known(k->a, &now);
+    } else if (sp_buf_puts(&k->user, c->user) < 0 ||
+               when_known(k->a, k->serial, k->session, sp_buf_view(&k->user),
+                          sp_buf_view(&k->said), token_known, k) < 0) {
+        k->good = false;
+        k->r.status = SP_LOGIN_TEMPORARY;
+        token_known(k->a, &now);
+    }
 }
 
 static void token(struct client *c, const Sp__AuthPassword *m)
@@ -496,11 +916,6 @@ static void token(struct client *c, const Sp__AuthPassword *m)
     }
 }
 
-static bool is_token(const char *mechanism)
-{
-    return strcmp(mechanism, "OAUTHBEARER") == 0 || strcmp(mechanism, "XOAUTH2") == 0;
-}
-
 /* ---- challenge mechanisms ---- */
 
 static struct exchange **exchange_at(struct client *c, uint64_t session)
@@ -520,6 +935,10 @@ static void exchange_end(struct client *c, uint64_t session)
         return;
     *at = e->next;
     c->n--;
+    if (e->elsewhere)
+        acctask_end(c->a->helper, e->elsewhere);
+    sp_conf_unref(e->conf);
+    sp_buf_wipe(&e->first);
     sp_sasl_free(e->sasl);
     gsslogin_free(e->gss);
     sp_free(e);
@@ -543,14 +962,18 @@ static enum sp_sasl_status give_verifier(struct client *c, struct exchange *e,
         uint8_t context[SP_CRAM_CONTEXT];
         bool has;
 
-        if (sp_login_cram(a->users, user, context, &has, &e->generation, &err) < 0)
+        if (sp_login_cram(a->users, user, context, &has, &e->generation, &err) < 0) {
+            snprintf(e->why, sizeof e->why, "%.190s", err.text);
             return SP_SASL_FAILED;
+        }
         st = sp_sasl_give_cram(e->sasl, has ? context : NULL, out);
         sp_wipe(context, sizeof context);
         return st;
     }
-    if (sp_login_verifier(a->users, e->hash, user, &v, &e->generation, &err) < 0)
+    if (sp_login_verifier(a->users, e->hash, user, &v, &e->generation, &err) < 0) {
+        snprintf(e->why, sizeof e->why, "%.190s", err.text);
         return SP_SASL_FAILED;
+    }
     st = sp_sasl_give_scram(e->sasl, &v, out);
     sp_wipe(&v, sizeof v);
     return st;
@@ -566,8 +989,11 @@ static void exchange_failed(struct client *c, struct exchange *e)
     if (st == SP_LOGIN_FAILED)
         sp_throttle_failed(c->a->throttle, sp_str(e->who), sp_str(e->address),
                            now_ms(c->a));
-    say_no(c, e->session, st, err ? err->text : "the users database cannot be read", e->who,
-           st == SP_LOGIN_FAILED ? e->delay_ms : 0);
+    say_no(c, e->session, st,
+           err          ? err->text
+           : e->why[0] ? e->why
+                        : "the users database cannot be read",
+           e->who, st == SP_LOGIN_FAILED ? e->delay_ms : 0);
 }
 
 static void exchange_done(struct client *c, struct exchange *e, struct sp_str out)
@@ -591,19 +1017,177 @@ static void exchange_done(struct client *c, struct exchange *e, struct sp_str ou
     finish(c, e->session, &r, sp_str(e->who), e->address, e->delay_ms, &p);
 }
 
-static void exchange_step(struct client *c, struct exchange *e, struct sp_str token)
+static void challenge(struct client *c, const struct exchange *e, struct sp_str token)
 {
     Sp__AuthChallenge m = SP__AUTH_CHALLENGE__INIT;
-    struct sp_str out = {NULL, 0};
-    enum sp_sasl_status st = sp_sasl_step(e->sasl, token, &out);
 
-    if (st == SP_SASL_VERIFIER)
-        st = give_verifier(c, e, &out);
+    m.session = e->session;
+    m.token = (ProtobufCBinaryData){token.n, (uint8_t *)(uintptr_t)token.p};
+    (void)sp_port_say(c->port, SP_MSG_CHALLENGE, &m.base);
+}
+
+/* ---- ... that Dovecot does itself (pass-through) ---- */
+
+struct elsewhere {
+    struct auth *a;
+    uint64_t serial, session, exchange;
+};
+
+static void elsewhere_done(struct client *c, struct exchange *e, const struct sp_acct *answer)
+{
+    struct auth *a = c->a;
+    struct sp_dir_question q = {.what = SP_ACCT_FIND, .source = e->source};
+    struct sp_str user = sp_sasl_user(e->sasl);
+    struct sp_login_try t = {
+        .mechanism = sp_sasl_mechanism(e->sasl),
+        .authentication_identity = user,
+        .authorization_identity = sp_sasl_authorization_identity(e->sasl),
+    };
+    struct proof p = {.login = "", .mechanism = t.mechanism, .certificate = "",
+                      .token = sp_buf_view(&answer->token),
+                      .has_token = answer->token.n > 0};
+    struct sp_login_result r = {.status = SP_LOGIN_TEMPORARY};
+    struct sp_err err;
+
+    sp_dir_now(a->dir, now_ms(a));
+    sp_dir_by_password(a->dir, true);
+    if (sp_acct_name(user, q.name, sizeof q.name) > 0)
+        (void)sp_dir_answer(a->dir, &q, SP_ACCT_OK, answer, true, "", &err);
+    if (e->refused || sp_login_judge(a->users, &t, &r, &err) < 0 ||
+        (e->within_certificate &&
+         sp_login_within_certificate(a->users, e->certificate_user, &r, &err) < 0))
+        r.status = SP_LOGIN_TEMPORARY;
+    finish(c, e->session, &r, sp_str(e->who), e->address, e->delay_ms, &p);
+}
+
+static void elsewhere_answered(void *arg, enum sp_acct_status st,
+                               const struct sp_acct *answer, const char *reason)
+{
+    struct elsewhere x = *(struct elsewhere *)arg;
+    struct client *c = find_serial(x.a, x.serial);
+    struct exchange *e = c ? *exchange_at(c, x.session) : NULL;
+
+    sp_free(arg);
+    if (!e || e->elsewhere != x.exchange)
+        return;
+    e->asking = false;
+    if (st == SP_ACCT_OK && e->conf != x.a->conf) {
+        st = SP_ACCT_AWAY;
+        reason = "the configuration changed during the login";
+    }
+    if (st == SP_ACCT_MORE) {
+        challenge(c, e, sp_buf_view(&answer->token));
+        return;
+    }
+    if (st == SP_ACCT_OK) {
+        elsewhere_done(c, e, answer);
+    } else {
+        enum sp_login_status status =
+            st == SP_ACCT_NO ? SP_LOGIN_FAILED : SP_LOGIN_TEMPORARY;
+
+        if (st == SP_ACCT_NO)
+            sp_throttle_failed(x.a->throttle, sp_str(e->who), sp_str(e->address), now_ms(x.a));
+        say_no(c, e->session, status, reason, e->who, st == SP_ACCT_NO ? e->delay_ms : 0);
+    }
+    exchange_end(c, x.session);
+}
+
+static void elsewhere_ask(struct client *c, struct exchange *e, enum sp_acct_what what,
+                          struct sp_str token)
+{
+    struct elsewhere *x = e->asking ? NULL : sp_alloc(sizeof *x);
+    struct acctask_q q = {.section = e->section,
+                          .exchange = e->elsewhere,
+                          .ask = {.what = what,
+                                  .name = sp_sasl_user(e->sasl),
+                                  .secret = token,
+                                  .mechanism = sp_str(sp_sasl_mechanism(e->sasl)),
+                                  .client_address = sp_str(e->address)}};
+
+    if (x)
+        *x = (struct elsewhere){c->a, c->serial, e->session, e->elsewhere};
+    if (x && acctask_ask(c->a->helper, &q, elsewhere_answered, x) == 0) {
+        e->asking = true;
+        return;
+    }
+    sp_free(x);
+    say_result(c, e->session, SP_LOGIN_TEMPORARY, "auth is busy");
+    exchange_end(c, e->session);
+}
+
+/* Is it the section's own business?  Then it got the first token. */
+static bool passed_through(struct client *c, struct exchange *e)
+{
+    struct auth *a = c->a;
+    const struct sp_conf_accounts *s;
+    struct sp_throttle_verdict t;
+    struct sp_user *u;
+    bool pass = false;
+
+    if (!sp_dir_any(a->dir) || e->cram ||
+        sp_users_find(a->users, sp_sasl_user(e->sasl), &u, NULL) < 0)
+        return false;
+    s = &a->conf->accounts[u->source];
+    if (u->checked && u->enabled && s->type == SP_CONF_ACCTS_DOVECOT)
+        for (size_t i = 0; i < s->pass_through.n; i++)
+            pass |= strcmp(s->pass_through.v[i], sp_sasl_mechanism(e->sasl)) == 0;
+    e->source = u->source;
+    sp_user_free(u);
+    if (!pass)
+        return false;
+    (void)account_key(a, sp_sasl_user(e->sasl), e->who, sizeof e->who);
+    t = sp_throttle_ask(a->throttle, sp_str(e->who), sp_str(e->address), now_ms(a));
+    e->refused = t.refuse;
+    e->delay_ms = t.delay_ms;
+    e->section = s;
+    e->conf = sp_conf_ref(a->conf);
+    e->elsewhere = ++a->exchange;
+    elsewhere_ask(c, e, SP_ACCT_SASL, sp_buf_view(&e->first));
+    return true;
+}
+
+static void exchange_on(struct client *c, struct exchange *e, enum sp_sasl_status st,
+                        struct sp_str out);
+
+static void exchange_known(struct auth *a, struct wait *w)
+{
+    struct client *c = find_serial(a, w->serial);
+    struct exchange *e = c ? *exchange_at(c, w->session) : NULL;
+    struct sp_str out = {NULL, 0};
+
+    if (!e || e != w->arg)
+        return; /* it was given up */
+    sp_dir_by_password(a->dir, true);
+    if (!passed_through(c, e))
+        exchange_on(c, e, give_verifier(c, e, &out), out);
+}
+
+static void exchange_step(struct client *c, struct exchange *e, struct sp_str token)
+{
+    struct sp_str out = {NULL, 0};
+    enum sp_sasl_status st;
+
+    if (sp_dir_any(c->a->dir) && e->first.n == 0 && sp_buf_str(&e->first, token) < 0) {
+        say_result(c, e->session, SP_LOGIN_TEMPORARY, "out of memory");
+        exchange_end(c, e->session);
+        return;
+    }
+    st = sp_sasl_step(e->sasl, token, &out);
+    if (st != SP_SASL_VERIFIER) {
+        exchange_on(c, e, st, out);
+    } else if (when_known(c->a, c->serial, e->session, sp_sasl_user(e->sasl),
+                          sp_sasl_authorization_identity(e->sasl), exchange_known, e) < 0) {
+        say_result(c, e->session, SP_LOGIN_TEMPORARY, "auth is busy");
+        exchange_end(c, e->session);
+    }
+}
+
+static void exchange_on(struct client *c, struct exchange *e, enum sp_sasl_status st,
+                        struct sp_str out)
+{
     switch (st) {
     case SP_SASL_CONTINUE:
-        m.session = e->session;
-        m.token = (ProtobufCBinaryData){out.n, (uint8_t *)(uintptr_t)out.p};
-        (void)sp_port_say(c->port, SP_MSG_CHALLENGE, &m.base);
+        challenge(c, e, out);
         return;
     case SP_SASL_DONE:
         exchange_done(c, e, out);
@@ -618,7 +1202,7 @@ static void exchange_step(struct client *c, struct exchange *e, struct sp_str to
 
 /* ---- GSSAPI ---- */
 
-static void gss_done(struct client *c, struct exchange *e)
+static void gss_judge(struct client *c, struct exchange *e)
 {
     const struct sp_gss *g = gsslogin_gss(e->gss);
     const char *realm = c->a->conf->gssapi_realm;
@@ -645,6 +1229,32 @@ static void gss_done(struct client *c, struct exchange *e)
     finish(c, e->session, &r, sp_str(e->who), e->address, v.delay_ms, &p);
 }
 
+static void gss_known(struct auth *a, struct wait *w)
+{
+    struct client *c = find_serial(a, w->serial);
+    struct exchange *e = c ? *exchange_at(c, w->session) : NULL;
+
+    if (!e || e != w->arg)
+        return;
+    sp_dir_by_password(a->dir, false);
+    gss_judge(c, e);
+    exchange_end(c, w->session);
+}
+
+/* Takes the exchange. */
+static void gss_done(struct client *c, struct exchange *e)
+{
+    const struct sp_gss *g = gsslogin_gss(e->gss);
+    const char *realm = c->a->conf->gssapi_realm;
+    char name[SP_GSS_NAME_MAX + 1];
+    int n = sp_gss_account(sp_gss_principal(g), &realm, realm != NULL, name, sizeof name);
+
+    if (when_known(c->a, c->serial, e->session, (struct sp_str){name, n > 0 ? (size_t)n : 0},
+                   sp_gss_authorization_identity(g), gss_known, e) == 0)
+        return;
+    say_result(c, e->session, SP_LOGIN_TEMPORARY, "auth is busy");
+    exchange_end(c, e->session);
+}
 static void gss_failed(struct client *c, struct exchange *e, const struct sp_err *err)
 {
     enum sp_login_status st = err->code == SP_EINPUT    ? SP_LOGIN_SYNTAX
@@ -671,10 +1281,11 @@ static void gss_ended(void *arg, uint64_t serial, uint64_t session, enum sp_sasl
         (void)sp_port_say(c->port, SP_MSG_CHALLENGE, &m.base);
         return;
     }
-    if (st == SP_SASL_DONE)
+    if (st == SP_SASL_DONE) {
         gss_done(c, e);
-    else
-        gss_failed(c, e, err);
+        return;
+    }
+    gss_failed(c, e, err);
     exchange_end(c, session);
 }
 
@@ -719,6 +1330,7 @@ static void start(struct client *c, const Sp__AuthStart *m)
         return;
     }
     e->session = m->session;
+    sp_buf_init(&e->first, SP_SASL_NAME_MAX + 4096);
     snprintf(e->address, sizeof e->address, "%s", m->client_address);
     e->within_certificate = m->certificate_required;
     snprintf(e->certificate_user, sizeof e->certificate_user, "%s", m->certificate_user);
@@ -737,6 +1349,8 @@ static void step(struct client *c, const Sp__AuthStep *m)
 
     if (e && e->gss)
         gss_step(c, e, text_of(m->token));
+    else if (e && e->elsewhere)
+        elsewhere_ask(c, e, SP_ACCT_SASL_STEP, text_of(m->token));
     else if (e)
         exchange_step(c, e, text_of(m->token));
     else
@@ -840,10 +1454,12 @@ static void check(struct client *c, const Sp__IdentityCheck *m)
     struct proof p = {.mechanism = "", .certificate = m->fingerprint};
     struct sp_err err;
 
+    sp_dir_by_password(c->a->dir, basis == SP_LOGIN_BY_SECRET);
     if (sp_login_still_good(c->a->users, sp_str(m->user), sp_str(m->login),
                             basis, m->generation, &r, &err) < 0)
         r.status = SP_LOGIN_TEMPORARY;
     p.login = m->login;
+    /* A directory that is away for a moment ends no session: it is asked again. */
     if (r.status == SP_LOGIN_OK && r.user)
         say_ok(c, m->session, &r, &p, 0);
     else
@@ -925,20 +1541,35 @@ static bool certificates(struct auth *a)
     return sp_users_any_certificate(a->users, NULL) != 0;
 }
 
+static void note_expired(void *arg, struct sp_str name)
+{
+    struct change_list *l = arg;
+
+    if (l->n == 256)
+        l->many = true;
+    else if ((l->name[l->n] = sp_strndup(name.p, name.n)))
+        l->n++;
+}
+
 static void on_changes(uv_timer_t *t)
 {
     struct auth *a = t->data;
     Sp__IdentityChanged m = SP__IDENTITY_CHANGED__INIT;
     struct change_list l = {.a = a};
-    uint64_t now;
+    uint64_t now = a->seen;
 
-    if (sp_users_changed(a->users) <= 0)
-        return;
-    now = sp_users_generation(a->users);
-    if (sp_users_changes(a->users, a->seen, note_change, &l, NULL) < 0 || l.many) {
-        sp_auth_cache_drop(a->cache, (struct sp_str){NULL, 0});
-        l.many = true;
+    if (sp_users_changed(a->db) > 0) {
+        now = sp_users_generation(a->db);
+        if (sp_users_changes(a->db, a->seen, note_change, &l, NULL) < 0 || l.many) {
+            sp_auth_cache_drop(a->cache, (struct sp_str){NULL, 0});
+            l.many = true;
+        }
     }
+    sp_dir_now(a->dir, now_ms(a));
+    if (sp_dir_any(a->dir))
+        sp_dir_expired(a->dir, note_expired, &l);
+    if (!l.many && !l.n && now == a->seen)
+        return;
     m.user = l.name;
     m.n_user = l.many ? 0 : l.n; /* none named: all */
     m.certificates = certificates(a);
@@ -952,15 +1583,11 @@ static void on_changes(uv_timer_t *t)
 
 /* ---- channels ---- */
 
-static int on_frame(struct sp_port *port, const struct sp_frame *f, struct sp_err *err)
+static void dispatch(struct client *c, int type, void *m)
 {
-    struct client *c = sp_port_arg(port);
-    void *m = sp_frame_unpack(f, &c->a->arena);
-
-    if (!m)
-        return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "malformed %s",
-                          sp_msg_name(f->type));
-    switch ((int)f->type) {
+    sp_dir_by_password(c->a->dir, type == SP_MSG_PASSWORD &&
+                                      !is_token(((Sp__AuthPassword *)m)->mechanism));
+    switch (type) {
     case SP_MSG_PASSWORD:
         (is_token(((Sp__AuthPassword *)m)->mechanism) ? token : password)(c, m);
         break;
@@ -971,6 +1598,7 @@ static int on_frame(struct sp_port *port, const struct sp_frame *f, struct sp_er
         step(c, m);
         break;
     case SP_MSG_AUTH_ABORT:
+        waits_drop(c, ((Sp__AuthAbort *)m)->session);
         exchange_end(c, ((Sp__AuthAbort *)m)->session);
         break;
     case SP_MSG_EXTERNAL:
@@ -986,6 +1614,55 @@ static int on_frame(struct sp_port *port, const struct sp_frame *f, struct sp_er
         recipient(c, m);
         break;
     }
+}
+
+/* Every frame that may wait begins with the session's number. */
+static uint64_t session_of(int type, const void *m)
+{
+    switch (type) {
+    case SP_MSG_PASSWORD:
+        return ((const Sp__AuthPassword *)m)->session;
+    case SP_MSG_AUTH_START:
+        return ((const Sp__AuthStart *)m)->session;
+    case SP_MSG_EXTERNAL:
+        return ((const Sp__AuthExternal *)m)->session;
+    case SP_MSG_CERT_LOOK:
+        return ((const Sp__CertificateLook *)m)->session;
+    case SP_MSG_ID_CHECK:
+        return ((const Sp__IdentityCheck *)m)->session;
+    case SP_MSG_RCPT_LOOK:
+        return ((const Sp__RecipientLook *)m)->session;
+    }
+    return 0;
+}
+
+static void wait_for_accounts(struct client *c, const struct sp_frame *f, void *m)
+{
+    struct wait *w = wait_new(c->a, c->serial, session_of((int)f->type, m));
+
+    if (w && sp_buf_str(&w->meta, f->meta) == 0) {
+        w->type = (int)f->type;
+        return;
+    }
+    if (w) {
+        wait_take(c->a, w);
+        wait_free(w);
+    }
+    dispatch(c, (int)f->type, m); /* which says "temporary" */
+}
+
+static int on_frame(struct sp_port *port, const struct sp_frame *f, struct sp_err *err)
+{
+    struct client *c = sp_port_arg(port);
+    void *m = sp_frame_unpack(f, &c->a->arena);
+
+    if (!m)
+        return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "malformed %s",
+                          sp_msg_name(f->type));
+    if (frame_missing(c->a, (int)f->type, m))
+        wait_for_accounts(c, f, m);
+    else
+        dispatch(c, (int)f->type, m);
     sp_arena_reset(&c->a->arena); /* wipes: passwords were in it */
     return 0;
 }
@@ -1021,6 +1698,8 @@ static int on_peer(struct sp_role *r, Sp__Role peer, unsigned instance, int fd,
     Sp__IdentityChanged hello = SP__IDENTITY_CHANGED__INIT;
     static uint64_t serials;
 
+    if (peer == SP__ROLE__ROLE_AUTH_HELPER)
+        return acctask_port(a->helper, fd, instance, err);
     if (peer != SP__ROLE__ROLE_SERVER) {
         close(fd);
         return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "auth has no such peer");
@@ -1061,13 +1740,15 @@ static int open_users(struct auth *a, const struct sp_conf *conf, struct sp_err 
     if (rc < 0)
         return rc;
     sp_users_close(w);
-    rc = sp_users_open(path, SP_USERS_READ, &a->users, err);
+    rc = sp_users_open(path, SP_USERS_READ, &a->db, err);
     if (rc == 0)
-        rc = sp_users_scram_defaults(a->users, a->fake_key, &a->iterations, err);
+        rc = sp_users_scram_defaults(a->db, a->fake_key, &a->iterations, err);
+    if (rc == 0)
+        rc = sp_dir_new(a->db, &a->dir, err);
     if (rc < 0)
         return rc;
-    (void)sp_users_changed(a->users);
-    a->seen = sp_users_generation(a->users);
+    (void)sp_users_changed(a->db);
+    a->seen = sp_users_generation(a->db);
     return 0;
 }
 
@@ -1089,10 +1770,13 @@ static int on_setup(struct sp_role *r, const Sp__Setup *s, struct sp_conf *conf,
             return sp_err_nomem(err);
         a->role = r;
         sp_arena_init(&a->arena, 16 << 20);
-        a->cache = sp_auth_cache_new(CACHE_ENTRIES, 0);
+        a->helper = acctask_new(&r->loop);
+        a->cache = sp_auth_cache_new(conf->login_cache_size,
+                                     conf->login_cache_s ? conf->login_cache_s * 1000
+                                                         : 1 /* ms: off */);
         a->throttle = sp_throttle_new(0, 0);
         a->tokens = sp_tokens_new(&r->loop);
-        rc = a->cache && a->throttle && a->tokens ? open_users(a, conf, err) : sp_err_nomem(err);
+        rc = a->helper && a->cache && a->throttle && a->tokens ? open_users(a, conf, err) : sp_err_nomem(err);
         if (rc < 0)
             return rc;
         uv_timer_init(&r->loop, &a->changes);
@@ -1111,8 +1795,11 @@ static int on_setup(struct sp_role *r, const Sp__Setup *s, struct sp_conf *conf,
     }
     sp_aliases_free(a->aliases);
     a->aliases = aliases;
+    sp_dir_sections(a->dir, conf);
+    a->users = sp_dir_users(a->dir);
     sp_conf_unref(a->conf);
     a->conf = sp_conf_ref(conf);
+    waits_go(a); /* who waits for a section that is gone */
     return 0;
 }
 

@@ -85,6 +85,8 @@ struct sup {
     uid_t uid;
     gid_t gid;
     bool drop; /* we are root: roles become uid:gid */
+    uid_t helper_uid;
+    gid_t helper_gid;
     struct child child[CHILDREN_MAX];
     size_t children;
     struct listening sock[SOCKETS_MAX];
@@ -161,6 +163,25 @@ static struct sp_material *read_material(const struct sp_conf *c, enum sp_log_ev
     return m;
 }
 
+/* PAM may want more rights than the service has: auth-helper-user, auth-helper-group. */
+static int find_helper_account(struct sup *s)
+{
+    const char *user = s->conf->auth_helper_user, *group = s->conf->auth_helper_group;
+    struct passwd *pw = user ? getpwnam(user) : NULL;
+    struct group *gr = group ? getgrnam(group) : NULL;
+    char text[300];
+
+    if ((user && !pw) || (group && !gr)) {
+        snprintf(text, sizeof text, "there is no %s %s (auth-helper-%s)",
+                 user && !pw ? "user" : "group", user && !pw ? user : group,
+                 user && !pw ? "user" : "group");
+        return fail(s, EX_NOUSER, text);
+    }
+    s->helper_uid = pw ? pw->pw_uid : s->uid;
+    s->helper_gid = gr ? gr->gr_gid : pw ? pw->pw_gid : s->gid;
+    return 0;
+}
+
 static int find_account(struct sup *s)
 {
     struct passwd *pw;
@@ -191,7 +212,7 @@ static int find_account(struct sup *s)
         s->gid = gr->gr_gid;
     }
     s->drop = s->uid != 0; /* `user = root` is the administrator's own choice */
-    return 0;
+    return find_helper_account(s);
 }
 
 static int set_config_text(struct sup *s)
@@ -424,6 +445,7 @@ static const struct {
     Sp__Role a, b;
 } links[] = {
     {SP__ROLE__ROLE_SERVER, SP__ROLE__ROLE_AUTH},
+    {SP__ROLE__ROLE_AUTH, SP__ROLE__ROLE_AUTH_HELPER},
     {SP__ROLE__ROLE_SERVER, SP__ROLE__ROLE_QUEUE},
     {SP__ROLE__ROLE_SERVER, SP__ROLE__ROLE_FILTER},
     {SP__ROLE__ROLE_QUEUE, SP__ROLE__ROLE_DELIVERY},
@@ -600,9 +622,11 @@ static int spawn(struct child *c)
     snprintf(role, sizeof role, "%s", sp_role_name(c->role));
     snprintf(instance, sizeof instance, "%u", c->instance);
     if (s->drop && !(c->role == SP__ROLE__ROLE_LOCAL && runs_as_others(s->conf))) {
+        bool helper = c->role == SP__ROLE__ROLE_AUTH_HELPER;
+
         o.flags = UV_PROCESS_SETUID | UV_PROCESS_SETGID; /* and no further groups */
-        o.uid = s->uid;
-        o.gid = s->gid;
+        o.uid = helper ? s->helper_uid : s->uid;
+        o.gid = helper ? s->helper_gid : s->gid;
     }
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd) < 0)
         return -1;
@@ -744,15 +768,30 @@ static unsigned count_servers(const struct sup *s)
 }
 
 /* Only where there is something to ask. */
-static struct child *add_filter(struct sup *s)
+static struct child *add_once(struct sup *s, Sp__Role role, bool wanted)
 {
-    if (s->conf->n_milters + s->conf->n_policies == 0 || s->children == CHILDREN_MAX)
+    if (!wanted || s->children == CHILDREN_MAX)
         return NULL;
     for (size_t i = 0; i < s->children; i++)
-        if (s->child[i].role == SP__ROLE__ROLE_FILTER)
+        if (s->child[i].role == role)
             return NULL;
-    add_child(s, SP__ROLE__ROLE_FILTER, 0);
+    add_child(s, role, 0);
     return &s->child[s->children - 1];
+}
+
+static struct child *add_filter(struct sup *s)
+{
+    return add_once(s, SP__ROLE__ROLE_FILTER, s->conf->n_milters + s->conf->n_policies > 0);
+}
+
+/* Is there an accounts section that auth cannot read by itself? */
+static struct child *add_helper(struct sup *s)
+{
+    bool wanted = false;
+
+    for (size_t i = 0; i < s->conf->n_accounts; i++)
+        wanted |= s->conf->accounts[i].type != SP_CONF_ACCTS_SQLITE;
+    return add_once(s, SP__ROLE__ROLE_AUTH_HELPER, wanted);
 }
 
 static void make_children(struct sup *s)
@@ -761,6 +800,7 @@ static void make_children(struct sup *s)
     add_child(s, SP__ROLE__ROLE_AUTH, 0);
     add_child(s, SP__ROLE__ROLE_LOCAL, 0);
     (void)add_filter(s);
+    (void)add_helper(s);
     for (unsigned i = 0; i < s->conf->delivery_processes && s->children < 60; i++)
         add_child(s, SP__ROLE__ROLE_DELIVERY, i);
     for (unsigned i = 0; i < s->servers && s->children < CHILDREN_MAX; i++)
@@ -770,6 +810,11 @@ static void make_children(struct sup *s)
 /* ---- reload ---- */
 
 /* What this process has already done with the old value cannot be done again. */
+static bool text_differs(const char *a, const char *b)
+{
+    return strcmp(a ? a : "", b ? b : "") != 0;
+}
+
 static void say_restart(const struct sp_conf *old, const struct sp_conf *new)
 {
     const struct {
@@ -780,6 +825,10 @@ static void say_restart(const struct sp_conf *old, const struct sp_conf *new)
         {"group", strcmp(old->group ? old->group : "", new->group ? new->group : "") != 0},
         {"server-processes", old->server_processes != new->server_processes},
         {"delivery-processes", old->delivery_processes != new->delivery_processes},
+        {"auth-helper-user", text_differs(old->auth_helper_user, new->auth_helper_user)},
+        {"auth-helper-group", text_differs(old->auth_helper_group, new->auth_helper_group)},
+        {"login-cache", old->login_cache_s != new->login_cache_s ||
+                            old->login_cache_size != new->login_cache_size},
     };
 
     for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
@@ -793,7 +842,7 @@ static void say_restart(const struct sp_conf *old, const struct sp_conf *new)
 static void put_in_force(struct sup *s, struct sp_conf *c, struct sp_material *m)
 {
     struct sp_conf *old = s->conf;
-    struct child *filter;
+    struct child *added;
 
     s->conf = c;
     if (set_config_text(s) < 0) {
@@ -816,9 +865,12 @@ static void put_in_force(struct sup *s, struct sp_conf *c, struct sp_material *m
             (void)tell_setup(s, &s->child[i], true);
             tell_listeners(s, &s->child[i]);
         }
-    filter = add_filter(s);
-    if (filter)
-        start(filter);
+    added = add_filter(s);
+    if (added)
+        start(added);
+    added = add_helper(s);
+    if (added)
+        start(added);
     sp_log(SP_LOG_RELOAD, "", SP_KVU("generation", s->generation));
     if (s->said_ready && s->phase == RUNNING)
         sp_collect_now(&s->collect, s->conf);
@@ -923,25 +975,25 @@ static void next_phase(struct sup *s)
 {
     static const struct {
         enum phase phase;
-        Sp__Role role[2];
+        Sp__Role role[3]; /* NONE: no more */
     } order[] = {
-        {STOP_SERVERS, {SP__ROLE__ROLE_SERVER, SP__ROLE__ROLE_SERVER}},
+        {STOP_SERVERS, {SP__ROLE__ROLE_SERVER}},
         {STOP_DELIVERY, {SP__ROLE__ROLE_DELIVERY, SP__ROLE__ROLE_LOCAL}},
-        {STOP_QUEUE, {SP__ROLE__ROLE_QUEUE, SP__ROLE__ROLE_QUEUE}},
-        {STOP_REST, {SP__ROLE__ROLE_AUTH, SP__ROLE__ROLE_FILTER}},
+        {STOP_QUEUE, {SP__ROLE__ROLE_QUEUE}},
+        {STOP_REST, {SP__ROLE__ROLE_AUTH, SP__ROLE__ROLE_AUTH_HELPER, SP__ROLE__ROLE_FILTER}},
     };
 
     for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
         if (s->phase != order[i].phase)
             continue;
-        if (any_running(s, order[i].role[0]) || any_running(s, order[i].role[1]))
-            return;
+        for (size_t k = 0; k < 3 && order[i].role[k]; k++)
+            if (any_running(s, order[i].role[k]))
+                return;
         s->phase++;
         if (s->phase == ENDED)
             break;
-        drain(s, order[i + 1].role[0]);
-        if (order[i + 1].role[1] != order[i + 1].role[0])
-            drain(s, order[i + 1].role[1]);
+        for (size_t k = 0; k < 3 && order[i + 1].role[k]; k++)
+            drain(s, order[i + 1].role[k]);
     }
     if (s->phase == ENDED && !uv_is_closing((uv_handle_t *)&s->watch))
         end(s);

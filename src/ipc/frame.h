@@ -60,6 +60,9 @@
     X(SP_MSG_ID_CHECK,   identity_check,     SERVER,     AUTH,       0, 0)             \
     X(SP_MSG_RCPT_LOOK,  recipient_look,     SERVER,     AUTH,       0, 0)             \
     X(SP_MSG_RCPT_RESULT, recipient_result,  AUTH,       SERVER,     0, 0)             \
+    X(SP_MSG_ACCT_ASK,   account_ask,        AUTH,       AUTH_HELPER, 0, 0)            \
+    X(SP_MSG_ACCT_END,   account_end,        AUTH,       AUTH_HELPER, 0, 0)            \
+    X(SP_MSG_ACCT_ANSWER, account_answer,    AUTH_HELPER, AUTH,      0, 0)             \
     X(SP_MSG_SUBMIT,     submit,             SERVER,     QUEUE,      1, 0)             \
     X(SP_MSG_SUBMITTED,  submitted_batch,    QUEUE,      SERVER,     0, 0)             \
     X(SP_MSG_SPARE,      spare_file,         QUEUE,      SERVER,     0, 1)             \

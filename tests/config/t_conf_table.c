@@ -61,6 +61,32 @@ static const struct {
     {"milter", NULL, NULL, "address = unix:/run/m\n"},
     {"policy", "address", NULL, ""},
     {"policy", NULL, NULL, "address = unix:/run/p\n"},
+    {"accounts", "type", "sqlite", ""},
+    {"accounts", "type", "file", "path = /p\n"},
+    {"accounts", "type", "ldap", "url = ldaps://h\nbase = dc=x\n"},
+    {"accounts", "type", "pam", ""},
+    {"accounts", "type", "postgresql", "connection = x\nquery = $1\n"},
+    {"accounts", "type", "dovecot", "socket = /s\n"},
+    {"accounts", "path", NULL, "type = file\n"},
+    {"accounts", "url", NULL, "type = ldap\nbase = dc=x\n"},
+    {"accounts", "base", NULL, "type = ldap\nurl = ldaps://h\n"},
+    {"accounts", "password-by", "attribute",
+     "type = ldap\nurl = ldaps://h\nbase = dc=x\nfields = password=userPassword\n"},
+    {"accounts", "connection", NULL, "type = postgresql\nquery = $1\n"},
+    {"accounts", "query", NULL, "type = postgresql\nconnection = x\n"},
+    {"accounts", "certificate-query", NULL,
+     "type = postgresql\nconnection = x\nquery = $1\n"},
+    {"accounts", "socket", NULL, "type = dovecot\n"},
+    {"accounts", "user-socket", NULL, "type = dovecot\nsocket = /s\n"},
+    {"accounts", "pass-through", NULL, "type = dovecot\nsocket = /s\n"},
+    {"accounts", "domain", NULL, "type = pam\n"},
+    {"accounts", "local-rights", NULL, "type = pam\n"},
+    {"accounts", "believe", NULL, "type = pam\n"},
+    {"accounts", "timeout", NULL, "type = pam\n"},
+    {"accounts", "connections", NULL, "type = pam\n"},
+    {"accounts", "service", NULL, "type = pam\n"},
+    {"accounts", "service-directory", NULL, "type = pam\n"},
+    {"accounts", NULL, NULL, "type = ldap\nurl = ldaps://h\nbase = dc=x\n"},
     {"route", "password-file", NULL,
      "match = *\nto = smarthost\nhost = mx.example.org\nuser = u\n"},
     {"route", "client-key", NULL,
@@ -125,6 +151,8 @@ static const void *section_of(const struct sp_conf *c, enum sp_conf_section_id i
         return &c->milters[c->n_milters - 1];
     case SP_CONF_POLICY:
         return &c->policies[c->n_policies - 1];
+    case SP_CONF_ACCOUNTS:
+        return &c->accounts[0];
     case SP_CONF_SECTIONS:
         break;
     }
@@ -219,7 +247,8 @@ TEST("every key survives dump and parse at its default")
     for (size_t i = 0; i < n; i++)
         /* Without a host their routes mean nothing: errors.txt has that. */
         if (k[i].def && strcmp(k[i].name, "host") != 0 &&
-            strcmp(k[i].name, "lmtp") != 0 && strcmp(k[i].name, "command") != 0)
+            strcmp(k[i].name, "lmtp") != 0 && strcmp(k[i].name, "command") != 0 &&
+            strcmp(k[i].name, "url") != 0)
             takes(&k[i], k[i].def, k[i].def);
 }
 
@@ -392,6 +421,16 @@ static const struct {
     {SP_CONF_OAUTH, "introspection-cache", "1m", 0, 3600},
     {SP_CONF_OAUTH, "algorithms",
      "RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA", 0, 0},
+    {SP_CONF_TOP, "login-cache", "5m", 0, 86400},
+    {SP_CONF_TOP, "login-cache-size", "65536", 64, 4194304},
+    {SP_CONF_ACCOUNTS, "believe", "30s", 0, 3600},
+    {SP_CONF_ACCOUNTS, "timeout", "5s", 1, 60},
+    {SP_CONF_ACCOUNTS, "connections", "4", 1, 32},
+    {SP_CONF_ACCOUNTS, "starttls", "yes", 0, 0},
+    {SP_CONF_ACCOUNTS, "password-by", "bind", 0, 0},
+    {SP_CONF_ACCOUNTS, "local-rights", "no", 0, 0},
+    {SP_CONF_ACCOUNTS, "filter", "(|(uid=%u)(mail=%u))", 0, 0},
+    {SP_CONF_ACCOUNTS, "service", "sallyport", 0, 0},
     {SP_CONF_DKIM, "canonicalization", "relaxed/relaxed", 0, 0},
     {SP_CONF_DKIM, "oversign",
      "From Reply-To Subject Date To Cc Message-ID In-Reply-To References MIME-Version Content-Type "
