@@ -324,6 +324,30 @@ static enum sp_acct_status marked(const struct dovecot *d, struct sp_acct *a,
     return SP_ACCT_OK;
 }
 
+static enum sp_acct_status find(struct dovecot *d, const struct sp_acct_ask *q,
+                                uint64_t until_ms, struct sp_acct *a, struct sp_err *err);
+
+/* A login says who it is; the other fields are in the user database. */
+static enum sp_acct_status completed(struct dovecot *d, const struct sp_acct_ask *q,
+                                     uint64_t until_ms, struct sp_acct *a, struct sp_err *err)
+{
+    struct sp_acct_ask who = {.what = SP_ACCT_FIND, .name = sp_acct_first(a, SP_ACCT_F_NAME)};
+    struct sp_acct more;
+    enum sp_acct_status st;
+
+    if (!d->c->user_socket)
+        return marked(d, a, err);
+    if (!who.name.n)
+        who.name = q->name;
+    sp_acct_init(&more);
+    st = plain(who.name) ? find(d, &who, until_ms, &more, err) : SP_ACCT_NO;
+    for (size_t i = 0; st == SP_ACCT_OK && i < more.n; i++)
+        if (sp_acct_put(a, more.v[i].field, more.v[i].value) < 0)
+            st = sp_acct_away(err, "out of memory");
+    sp_acct_reset(&more);
+    return st;
+}
+
 static enum sp_acct_status check(struct dovecot *d, const struct sp_acct_ask *q,
                                  uint64_t until_ms, struct sp_acct *a, struct sp_err *err)
 {
@@ -356,7 +380,7 @@ static enum sp_acct_status check(struct dovecot *d, const struct sp_acct_ask *q,
         hang_up(w);
         st = sp_acct_away(err, "Dovecot asks for more than a password");
     }
-    return st == SP_ACCT_OK ? marked(d, a, err) : st;
+    return st == SP_ACCT_OK ? completed(d, q, until_ms, a, err) : st;
 }
 
 static enum sp_acct_status find(struct dovecot *d, const struct sp_acct_ask *q,
@@ -406,13 +430,15 @@ static enum sp_acct_status begin(struct dovecot *d, const struct sp_acct_ask *q,
         return st;
     sp_buf_init(&out, OUT_MAX);
     rc = put_auth(&out, ++x->w.id, q->mechanism, q->client_address, q->secret);
-    return say(&x->w, d->c->socket, &out, rc, until_ms, a, err);
+    st = say(&x->w, d->c->socket, &out, rc, until_ms, a, err);
+    return st == SP_ACCT_OK ? completed(d, q, until_ms, a, err) : st;
 }
 
 static enum sp_acct_status step(struct dovecot *d, const struct sp_acct_ask *q,
                                 uint64_t until_ms, struct sp_acct *a, struct sp_err *err)
 {
     struct exchange *x = (struct exchange *)*q->exchange;
+    enum sp_acct_status st;
     struct sp_buf out;
     int rc;
 
@@ -424,7 +450,8 @@ static enum sp_acct_status step(struct dovecot *d, const struct sp_acct_ask *q,
         rc = put_base64(&out, q->secret);
     if (rc == 0)
         rc = sp_buf_puts(&out, "\n");
-    return say(&x->w, d->c->socket, &out, rc, until_ms, a, err);
+    st = say(&x->w, d->c->socket, &out, rc, until_ms, a, err);
+    return st == SP_ACCT_OK ? completed(d, q, until_ms, a, err) : st;
 }
 
 static enum sp_acct_status dovecot_ask(void *self, const struct sp_acct_ask *q,

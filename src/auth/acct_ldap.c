@@ -128,6 +128,10 @@ static int connect_to(struct ldap_acct *l, const char *url, bool as_us, LDAP **r
     bool clear = strncmp(url, "ldap://", 7) == 0;
     LDAP *ld = NULL;
 
+    if (l->c->tls_ca && access(l->c->tls_ca, R_OK) < 0) {
+        (void)sp_err_sys(err, SP_CLASS_TEMPORARY, SP_EIO, "cannot read %s", l->c->tls_ca);
+        return -1;
+    }
     rc = ldap_initialize(&ld, url);
     if (rc == LDAP_SUCCESS)
         rc = ldap_set_option(ld, LDAP_OPT_PROTOCOL_VERSION, &version);

@@ -3,6 +3,7 @@
 
 #include "policy.h"
 
+#include "acct.h"
 #include "alloc.h"
 #include "err.h"
 
@@ -96,6 +97,29 @@ static uint32_t extensions(const struct sp_conf_list *words)
     return set;
 }
 
+/* Mechanisms that can work with where the accounts are: nobody's password could ever be
+ * right by SCRAM where only PAM knows passwords, and clients would choose it first. */
+static uint32_t account_mechs(const struct sp_conf *c)
+{
+    uint32_t scram = SP_MECH_BIT(SP_MECH_SCRAM_SHA_256) | SP_MECH_BIT(SP_MECH_SCRAM_SHA_1),
+             plus = SP_MECH_BIT(SP_MECH_SCRAM_SHA_256_PLUS) |
+                    SP_MECH_BIT(SP_MECH_SCRAM_SHA_1_PLUS),
+             cram = SP_MECH_BIT(SP_MECH_CRAM_MD5), can = 0;
+
+    if (c->n_accounts == 0)
+        return UINT32_MAX;
+    for (size_t i = 0; i < c->n_accounts; i++) {
+        const struct sp_conf_accounts *a = &c->accounts[i];
+
+        if (sp_acct_can(a) & SP_ACCT_CAN_SCRAM)
+            can |= scram | plus;
+        if (a->type == SP_CONF_ACCTS_SQLITE)
+            can |= cram;
+        can |= mechs(&a->pass_through);
+    }
+    return ~(scram | plus | cram) | can;
+}
+
 /* From the configuration's words to the engine's: the one place that does it. */
 void srv_policy(struct sp_srv_policy *p, const struct sp_conf *c,
                 const struct sp_conf_listener *l)
@@ -108,8 +132,8 @@ void srv_policy(struct sp_srv_policy *p, const struct sp_conf *c,
     p->implicit_tls = l->tls == SP_CONF_IMPLICIT;
     p->starttls = l->tls == SP_CONF_STARTTLS;
     p->login_required = p->kind == SP_SRV_SUBMISSION;
-    p->mechs_clear = mechs(&l->auth_clear);
-    p->mechs_tls = mechs(&l->auth_tls);
+    p->mechs_clear = mechs(&l->auth_clear) & account_mechs(c);
+    p->mechs_tls = mechs(&l->auth_tls) & account_mechs(c);
     p->cert_login = cert_login(l->certificate_login);
     p->cert_list = cert_list(l->auth_list_with_certificate);
     p->cert_want = cert_want(l->client_certificates);

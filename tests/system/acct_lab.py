@@ -115,7 +115,7 @@ def crypt(password, method="yescrypt", *more):
     return call(["mkpasswd", "-m", method, *more, password]).strip()
 
 
-def same_for_all(lab, disabled=True, grants=True, address=True):
+def same_for_all(lab, disabled=True, grants=True, address=True, aliases=True):
     """Tests that hold for every type of accounts section."""
 
     @test("the right password logs in, a wrong one does not, nor does none")
@@ -159,10 +159,10 @@ def same_for_all(lab, disabled=True, grants=True, address=True):
     if grants:
         @test("senders: granted patterns, aliases, and accounts to act for")
         def _():
-            for good in ("carol.alias@example.org", "any@lists.example.org"):
+            for good in ("any@lists.example.org", *(["carol.alias@example.org"] if aliases else [])):
                 check(lab().may_send(good), good)
             check(lab().may_send("shared@example.org", authzid="shared"), "acting for shared")
-            check(lab().login("carol", authzid="dora") == FAILED, "acting for somebody else")
+            check(lab().login("carol", authzid="dora")[0] == 535, "acting for somebody else")
 
 
 def with_accounts(hold, sections, **options):
@@ -176,6 +176,8 @@ def with_accounts(hold, sections, **options):
                 run()
             except SystemExit as e:
                 status = e.code
+            if status:
+                print(f"--- log\n{srv.process.tail(60)}")
         # The tests kill the helper; nothing else may die or be damaged.
         log = "\n".join(l for l in srv.process.output().splitlines() if "role=auth-helper" not in l)
         for bad in ("AddressSanitizer", "LeakSanitizer", "runtime error:", "role.died", "role.bad", PASSWORD):

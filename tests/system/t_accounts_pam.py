@@ -1,0 +1,101 @@
+#!/usr/bin/python3
+# sets: default
+# timeout: 240
+"""Passwords that PAM judges (pam_pwdfile, a service file of our own: the machine's users are not
+touched), with rights from users.db; and a module that hangs."""
+import glob, types
+from harness import *
+from wire import *
+from acct_lab import *
+
+HOLD = types.SimpleNamespace()
+MODULE = max(glob.glob("/lib/*/security/pam_pwdfile.so") + glob.glob("/usr/lib/*/security/pam_pwdfile.so"), default="")
+
+
+def lab():
+    return HOLD.lab
+
+
+def service(*lines):
+    HOLD.service.write_text("\n".join(lines) + "\n")
+
+
+def sections(tmp):
+    HOLD.tmp = tmp
+    file = tmp / "pwdfile"
+    sha = "sha-512", "-R", "5000"
+    file.write_text("".join(f"{n}:{crypt(p, *sha)}\n" for n, p in
+                            (("carol", PASSWORD), ("dora", "doras secret"), ("plain", "plain secret"))))
+    os.chmod(file, 0o644)
+    HOLD.lines = [f"auth required {MODULE} pwdfile={file}", "account required pam_permit.so"]
+    (tmp / "pam.d").mkdir(mode=0o755)
+    HOLD.service = tmp / "pam.d" / "sallyport"
+    service(*HOLD.lines)
+    return (f"login-cache = 1s\naccounts system {{\n type = pam\n service-directory = {tmp}/pam.d\n domain = example.org\n"
+            " local-rights = yes\n believe = 1s\n timeout = 1s\n connections = 2\n}\n")
+
+
+@test("rights of users.db come to accounts that PAM knows")
+def _():
+    store = HOLD.srv.store
+    owner = store.stat()
+    for words in (["add", "carol", "--no-password", "--address", "carol@example.org", "--grant", "*@lists.example.org"],
+                  ["add", "shared", "--no-password", "--address", "shared@example.org"],
+                  ["grant", "carol", "shared", "--act-as"], ["grant", "carol", "carol.alias@example.org", "--own"],
+                  ["add", "dora", "--no-password", "--address", "dora@example.org"], ["disable", "dora"]):
+        call([SALLYPORT, "user", words[0], "--data", store, *words[1:]])
+    for path in store.iterdir():
+        os.chown(path, owner.st_uid, owner.st_gid)
+    check(lab().may_send("carol@example.org"), "carol")
+
+
+same_for_all(lab)
+
+
+@test("an account that users.db does not have sends as NAME@domain, and a certificate cannot name it")
+def _():
+    check(lab().may_send("plain@example.org", "plain", "plain secret"), "plain")
+    check(not lab().may_send("carol@example.org", "plain", "plain secret"), "another's address")
+    certificate = HOLD.srv.certificates.client("plain@example.org", "plain")
+    with Wire(HOLD.srv, implicit=True, certificate=certificate) as w:
+        check("EXTERNAL" not in w.ehlo(), "EXTERNAL for an account that nobody knows to be there")
+        w.expect(530, "MAIL FROM:<plain@example.org>")
+
+
+@test("only mechanisms that PAM can judge are listed")
+def _():
+    check(lab().mechanisms() == ["PLAIN", "LOGIN"], f"{lab().mechanisms()}")
+
+
+@test("a login that was right is remembered for login-cache, and not longer")
+def _():
+    check(lab().login("plain", "plain secret")[0] == 235, "plain")
+    service("auth required pam_deny.so", "account required pam_permit.so")
+    wait_until(lambda: lab().login("plain", "plain secret")[0] == 535, 15, "the end of the remembered login")
+    service(*HOLD.lines)
+    wait_until(lambda: lab().login("plain", "plain secret")[0] == 235, 15, "plain again")
+
+
+@test("an account that PAM refuses after the password was right is refused")
+def _():
+    service(HOLD.lines[0], "account required pam_deny.so")
+    wait_until(lambda: lab().login("plain", "plain secret")[0] == 535, 15, "the refusal")
+    service(*HOLD.lines)
+
+
+@test("a module that hangs costs its own logins 454")
+def _():
+    slow = HOLD.tmp / "slow"
+    slow.write_text("#!/bin/sh\nsleep 8\n")
+    os.chmod(slow, 0o755)
+    service(f"auth required pam_exec.so {slow}", *HOLD.lines)
+    time.sleep(1.1)
+    check(lab().login("plain", "plain secret")[0] == 454, "454")
+    service(*HOLD.lines)
+    wait_until(lambda: lab().login("plain", "plain secret")[0] == 235, 30, "plain again")
+
+
+if not MODULE:
+    print("skipped: all of it: needs libpam-pwdfile\n0 passed, 0 failed, 1 skipped")
+    sys.exit(0)
+with_accounts(HOLD, sections)

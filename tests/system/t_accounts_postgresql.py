@@ -1,0 +1,159 @@
+#!/usr/bin/python3
+# sets: default
+# timeout: 240
+"""Accounts in PostgreSQL, a cluster of its own: passwords, SCRAM, grants, pins, injection, and a
+database that is stopped, started again, or slow."""
+import glob, types
+from harness import *
+from wire import *
+from acct_lab import *
+
+HOLD = types.SimpleNamespace()
+BIN = max(glob.glob("/usr/lib/postgresql/*/bin"), default="")
+
+
+def lab():
+    return HOLD.lab
+
+
+class Cluster:
+    def __init__(self, tmp):
+        self.dir, self.process = tmp / "pg", None
+        self.dir.mkdir()
+        self.as_ = ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--clear-groups", "--"] \
+            if os.geteuid() == 0 else []
+        if self.as_:
+            shutil.chown(self.dir, "postgres", "postgres")
+        call([*self.as_, f"{BIN}/initdb", "-D", self.dir / "db", "-A", "trust", "-U", "postgres", "-E", "UTF8",
+              "--no-sync", "--locale=C.UTF-8"])
+        os.chmod(self.dir, 0o711)
+        (self.dir / "run").mkdir(mode=0o777)
+        os.chmod(self.dir / "run", 0o777)
+
+    def start(self):
+        self.process = Process("postgres", [
+            *self.as_, f"{BIN}/postgres", "-D", self.dir / "db", "-k", self.dir / "run", "-c", "listen_addresses=",
+            "-c", "fsync=off", "-c", "shared_buffers=16MB", "-c", "max_connections=20"], self.dir / "log")
+        wait_until(lambda: self.sql("SELECT 1", quiet=True) is not None, 30, "PostgreSQL")
+
+    def stop(self):
+        self.process.stop(signal.SIGINT)  # "fast"
+
+    def sql(self, text, quiet=False):
+        argv = [*self.as_, f"{BIN}/psql", "-h", self.dir / "run", "-U", "postgres", "-d", "postgres", "-qAt",
+                "-v", "ON_ERROR_STOP=1", "-c", text]
+        if quiet:
+            p = subprocess.run([str(a) for a in argv], capture_output=True)
+            return p.stdout if p.returncode == 0 else None
+        return call(argv)
+
+
+SCHEMA = """
+CREATE TABLE users (name text PRIMARY KEY, password text, scram text, active boolean DEFAULT true, size text);
+CREATE TABLE addresses (name text REFERENCES users, address text, own boolean DEFAULT true);
+CREATE TABLE acting (name text REFERENCES users, other text);
+CREATE TABLE pins (name text REFERENCES users, spki text);
+CREATE VIEW accounts AS SELECT u.name, u.password, u.scram AS scram_sha_256, NOT u.active AS disabled, u.size AS message_size,
+    CASE WHEN a.own THEN a.address END AS address, CASE WHEN NOT a.own THEN a.address END AS "grant", c.other AS act_as
+    FROM users u LEFT JOIN addresses a USING (name) LEFT JOIN acting c USING (name);
+"""
+
+
+def sections(tmp):
+    HOLD.db = Cluster(tmp)
+    atexit.register(lambda: HOLD.db.process and HOLD.db.process.stop(signal.SIGQUIT))
+    HOLD.db.start()
+    HOLD.db.sql(SCHEMA)
+    insert = "INSERT INTO users VALUES ('{}', '{}', {}, {}, {});"
+    HOLD.db.sql("".join([
+        insert.format("carol", crypt(PASSWORD), "NULL", "true", "NULL"),
+        insert.format("shared", "", "NULL", "true", "NULL"),
+        insert.format("dora", crypt("doras secret"), "NULL", "false", "NULL"),
+        insert.format("erin", "", "'" + verifier("erins secret") + "'", "true", "'1000'"),
+        "INSERT INTO addresses VALUES ('carol', 'carol@example.org', true), ('carol', 'carol.alias@example.org', true),"
+        " ('carol', '*@lists.example.org', false), ('shared', 'shared@example.org', true), ('erin', 'erin@example.org', true);"
+        "INSERT INTO acting VALUES ('carol', 'shared');"]))
+    return f"""accounts base {{
+        type = postgresql
+        connection = "host={HOLD.db.dir}/run user=postgres dbname=postgres"
+        query = "SELECT * FROM accounts WHERE name = $1 OR name IN (SELECT name FROM addresses WHERE own AND address = $1)"
+        certificate-query = "SELECT accounts.* FROM accounts JOIN pins USING (name) WHERE spki = $1"
+        believe = 1s
+        timeout = 1s
+    }}
+    """
+
+
+same_for_all(lab)
+
+
+@test("a SCRAM verifier in a column logs in by SCRAM")
+def _():
+    check(lab().scram("erin", "erins secret")[0] == 235, "erin")
+    check(lab().scram("erin", "x") == FAILED, "erin with a wrong password")
+
+
+@test("a certificate whose key the certificate-query knows logs in")
+def _():
+    srv = HOLD.srv
+    HOLD.db.sql(f"INSERT INTO pins VALUES ('erin', '{pin_of(srv)}')")
+
+    def pinned():
+        with Wire(srv, implicit=True, certificate=(srv.client_certificate, srv.client_key)) as w:
+            w.ehlo()
+            w.send("AUTH EXTERNAL =\r\n")
+            if w.reply()[0] != 235:
+                return False
+            w.expect(552, "MAIL FROM:<erin@example.org> SIZE=1001")
+            w.expect(250, "MAIL FROM:<erin@example.org>")
+            return True
+    wait_until(pinned, 15, "a login by the pinned certificate")
+
+
+@test("a change of password or state in the table is seen, by open sessions too")
+def _():
+    with lab().in_() as w:
+        HOLD.db.sql("UPDATE users SET active = false WHERE name = 'carol'")
+
+        def ended():
+            w.send("MAIL FROM:<carol@example.org>\r\n")
+            code, text = w.reply()
+            if code == 250:
+                w.expect(250, "RSET")
+            return code == 421
+        wait_until(ended, 15, "the end of the session")
+    check(lab().login("carol") == FAILED, "disabled carol")
+    HOLD.db.sql("UPDATE users SET active = true WHERE name = 'carol'")
+    wait_until(lambda: lab().login("carol")[0] == 235, 15, "carol again")
+
+
+@test("a slow database holds up its own logins for the timeout, and says 454")
+def _():
+    HOLD.db.sql("ALTER VIEW accounts RENAME TO fast; CREATE VIEW accounts AS SELECT fast.* FROM fast, pg_sleep(4)")
+    began = time.monotonic()
+    wait_until(lambda: lab().login("carol")[0] == 454, 20, "454")
+    check(lab().login("carol")[1][:5] == AWAY[1], "the enhanced code")
+    check(time.monotonic() - began < 25, "it waits too long")
+    HOLD.db.sql("DROP VIEW accounts; ALTER VIEW fast RENAME TO accounts")
+    wait_until(lambda: lab().login("carol")[0] == 235, 15, "carol again")
+
+
+@test("a database that is away is 454, and back again without a restart of ours")
+def _():
+    HOLD.db.stop()
+    wait_until(lambda: lab().login("carol")[0] == 454, 15, "454")
+    for _i in range(4):
+        check(lab().login("carol", "a wrong one")[0] == 454, "wrong or right, nobody can tell")
+    HOLD.db.start()
+    wait_until(lambda: lab().login("carol")[0] == 235, 20, "carol again")
+
+
+@test("the mechanisms are those that can work")
+def _():
+    check(lab().mechanisms() == ["SCRAM-SHA-256", "PLAIN", "LOGIN"], f"{lab().mechanisms()}")
+
+
+if not BIN:
+    print("skipped: all of it: needs PostgreSQL\n0 passed, 0 failed, 1 skipped")
+    sys.exit(0)
+with_accounts(HOLD, sections)
