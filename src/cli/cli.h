@@ -90,6 +90,9 @@ const char *sp_data_dir(const struct sp_args *a, struct sp_conf **ret_conf,
  * data directory are the service's: the owner of the users database, or of the directory. */
 int sp_become_owner(const char *data_dir, struct sp_err *err);
 
+/* cmd_trace.c: the control socket of the running service; -1: nobody listens there. */
+int sp_control_connect(const char *path);
+
 /* send.c: called as sendmail, mailq or newaliases. */
 int sp_sendmail_main(const char *name, int argc, char **argv);
 
@@ -113,7 +116,7 @@ int sp_sendmail_main(const char *name, int argc, char **argv);
 
 extern const struct sp_command sp_cmd_main, sp_cmd_serve, sp_cmd_send, sp_cmd_queue,
     sp_cmd_user, sp_cmd_cert, sp_cmd_config, sp_cmd_bench, sp_cmd_completion,
-    sp_cmd_explain, sp_cmd_check, sp_cmd_cert_dkim,
+    sp_cmd_explain, sp_cmd_check, sp_cmd_cert_dkim, sp_cmd_trace,
     sp_cmd_route;
 
 #endif

@@ -15,7 +15,6 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define SP_OPT_FILTER                                                                  \
@@ -183,23 +182,6 @@ static int finish(struct ask *q, int code, const char *text, uint64_t count)
 
 /* ---- over the control socket ---- */
 
-static int connect_control(const char *path)
-{
-    struct sockaddr_un sa = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    if (fd < 0 || strlen(path) >= sizeof sa.sun_path) {
-        if (fd >= 0)
-            close(fd);
-        return -1;
-    }
-    memcpy(sa.sun_path, path, strlen(path) + 1);
-    if (connect(fd, (struct sockaddr *)&sa, sizeof sa) == 0)
-        return fd;
-    close(fd);
-    return -1;
-}
-
 /* 1: done, *ret_status is the answer's; 0: go on; <0: broken. */
 static int take_frames(struct ask *q, struct sp_chan *ch, int *ret_status,
                        struct sp_err *err)
@@ -333,7 +315,7 @@ static int run(const struct sp_args *a, const char *command, bool looking)
         return status;
     }
     snprintf(path, sizeof path, "%s/control", dir);
-    fd = connect_control(c ? c->control_socket : path);
+    fd = sp_control_connect(c ? c->control_socket : path);
     status = fd >= 0 ? over_socket(&q, fd) : direct(&q, dir, looking);
     sp_conf_unref(c);
     return status;

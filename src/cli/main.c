@@ -71,7 +71,7 @@ static int main_run(const struct sp_args *a)
 
 static const struct sp_command *const commands[] = {
     &sp_cmd_serve,  &sp_cmd_send,  &sp_cmd_queue, &sp_cmd_user,       &sp_cmd_cert,
-    &sp_cmd_config, &sp_cmd_bench, &sp_cmd_check, &sp_cmd_route, &sp_cmd_completion, NULL,
+    &sp_cmd_config, &sp_cmd_bench, &sp_cmd_check, &sp_cmd_trace, &sp_cmd_route, &sp_cmd_completion, NULL,
 };
 
 const struct sp_command sp_cmd_main = {

@@ -129,6 +129,9 @@ void q_peer_lost(struct q_peer *p); /* its jobs are nobody's now */
 void q_notices(struct q *q, struct sp_plan *plan, int settle);
 
 /* q_admin.c: a control socket; one of another address takes the place of the one before. */
+/* `sallyport trace`: what is wanted, to a server that is new; a line of one. */
+void q_trace_tell(struct q_peer *p);
+void q_trace_line(const Sp__Traced *m);
 int q_admin_listen(struct sp_role *r, const Sp__ListenerFd *m, int fd, struct sp_err *err);
 
 #endif

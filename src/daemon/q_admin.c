@@ -7,7 +7,10 @@
 #include "qid.h"
 
 #include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -43,6 +46,9 @@ struct admin {
     Sp__ControlRequest *m; /* NULL: none */
     struct sp_qcontrol c;
     bool removes;
+    bool traces; /* follows sessions until it goes; m stays */
+    uint64_t trace, lost;
+    struct admin *next_tracer;
     uint64_t last; /* the message that was logged last: its jobs follow one another */
 };
 
@@ -95,6 +101,119 @@ static void answered(struct admin *a)
     sp_arena_reset(&a->arena);
 }
 
+/* ---- trace ---- */
+
+enum { TRACERS_MAX = 8 }; /* what a server takes */
+
+static struct admin *tracers;
+
+static void wishes(Sp__TraceSet *set, Sp__TraceWish row[TRACERS_MAX],
+                   Sp__TraceWish *ptr[TRACERS_MAX])
+{
+    sp__trace_set__init(set);
+    set->wish = ptr;
+    for (struct admin *a = tracers; a && set->n_wish < TRACERS_MAX; a = a->next_tracer) {
+        Sp__TraceWish *w = &row[set->n_wish];
+
+        sp__trace_wish__init(w);
+        w->id = a->trace;
+        if (strcmp(a->m->argument[0], "user") == 0)
+            w->user = a->m->argument[1];
+        else
+            w->network = a->m->argument[1];
+        ptr[set->n_wish++] = w;
+    }
+}
+
+void q_trace_tell(struct q_peer *p)
+{
+    Sp__TraceWish row[TRACERS_MAX], *ptr[TRACERS_MAX];
+    Sp__TraceSet set;
+
+    wishes(&set, row, ptr);
+    if (p->role == SP__ROLE__ROLE_SERVER && p->port)
+        (void)sp_port_say(p->port, SP_MSG_TRACE_SET, &set.base);
+}
+
+static void tell_all(struct q *q)
+{
+    for (struct q_peer *p = q->peers; p; p = p->next)
+        q_trace_tell(p);
+}
+
+static json_t *escaped(struct sp_str s)
+{
+    struct sp_buf b;
+    json_t *j;
+
+    sp_buf_init(&b, 8 * s.n + 16);
+    (void)sp_put_escaped(&b, s);
+    j = json_stringn(b.n ? b.p : "", b.n);
+    sp_buf_free(&b);
+    return j;
+}
+
+/* Who reads too slowly loses lines, and is told how many. */
+void q_trace_line(const Sp__Traced *m)
+{
+    struct admin *a = tracers;
+    json_t *j;
+    char *text;
+
+    while (a && a->trace != m->id)
+        a = a->next_tracer;
+    if (!a || !a->port)
+        return;
+    a->lost += m->lost;
+    if (sp_port_full(a->port)) {
+        a->lost++;
+        return;
+    }
+    j = json_pack("{s:I,s:o,s:o,s:o,s:o,s:o,s:I}", "at_ms", (json_int_t)m->at_ms, "session",
+                  escaped(sp_str(m->session)), "from", escaped(sp_str(m->from)), "user",
+                  escaped(sp_str(m->user)), "side", escaped(sp_str(m->side)), "text",
+                  escaped(sp_pb_str(m->text)), "lost", (json_int_t)a->lost);
+    text = j ? json_dumps(j, JSON_COMPACT) : NULL;
+    if (text && row_out(a, sp_str(text)) == 0)
+        a->lost = 0;
+    free(text);
+    json_decref(j);
+}
+
+static void trace_begin(struct admin *a)
+{
+    static uint64_t last;
+    size_t n = 0;
+
+    for (struct admin *t = tracers; t; t = t->next_tracer)
+        n++;
+    if (a->m->n_argument != 2 || n == TRACERS_MAX) {
+        a->c.exit_code = n == TRACERS_MAX ? EX_TEMPFAIL : EX_USAGE;
+        snprintf(a->c.text, sizeof a->c.text, "%s",
+                 n == TRACERS_MAX ? "8 others trace already" : "a user or a network");
+        answered(a);
+        return;
+    }
+    sp_log(SP_LOG_CONTROL, "", SP_KVS("command", a->m->command),
+           SP_KVS(a->m->argument[0], a->m->argument[1]), SP_KVU("uid", a->uid));
+    a->traces = true;
+    a->trace = ++last;
+    a->next_tracer = tracers;
+    tracers = a;
+    tell_all(a->q);
+}
+
+static void trace_end(struct admin *a)
+{
+    for (struct admin **at = &tracers; *at; at = &(*at)->next_tracer)
+        if (*at == a) {
+            *at = a->next_tracer;
+            break;
+        }
+    a->traces = false;
+    tell_all(a->q);
+}
+
 static void go_on(uv_timer_t *t)
 {
     struct admin *a = t->data;
@@ -127,7 +246,10 @@ static int on_frame(struct sp_port *port, const struct sp_frame *f, struct sp_er
                                 .row_arg = a,
                                 .change = on_change,
                                 .change_arg = a};
-    go_on(&a->on);
+    if (strcmp(a->m->command, "trace") == 0)
+        trace_begin(a);
+    else
+        go_on(&a->on);
     q_dispatch(a->q);
     return 0;
 }
@@ -158,6 +280,8 @@ static void on_gone(struct sp_port *port, const struct sp_err *why)
 
     (void)why;
     a->port = NULL;
+    if (a->traces)
+        trace_end(a);
     uv_close((uv_handle_t *)&a->on, admin_free);
 }
 

@@ -210,6 +210,9 @@ static int small_frame(struct q_peer *p, const struct sp_frame *f, void *m,
     case SP_MSG_SPARE_DROPPED:
         drop_spare(p, ((Sp__SpareDropped *)m)->spare);
         return 0;
+    case SP_MSG_TRACED:
+        q_trace_line(m);
+        return 0;
     case SP_MSG_HELD:
         return q_held(p, m, err);
     case SP_MSG_OUTCOME:
@@ -286,6 +289,7 @@ static int on_peer(struct sp_role *r, Sp__Role role, unsigned instance, int fd,
     }
     p->next = q->peers;
     q->peers = p;
+    q_trace_tell(p);
     return 0;
 }
 

@@ -98,6 +98,8 @@ static int queue_frame(struct sp_port *p, const struct sp_frame *f, struct sp_er
         return malformed(err, f);
     if (f->type == SP_MSG_SPARE) {
         got_spare(srv, p, m);
+    } else if (f->type == SP_MSG_TRACE_SET) {
+        srv_trace_set(srv, m);
     } else if (f->type == SP_MSG_SUBMITTED) {
         const Sp__SubmittedBatch *b = m;
 
@@ -114,6 +116,7 @@ static void queue_gone(struct sp_port *p, const struct sp_err *why)
 
     sp_log(SP_LOG_WARNING, "", SP_KVS("reason", why->text));
     srv->queue = NULL;
+    srv_trace_set(srv, &(const Sp__TraceSet)SP__TRACE_SET__INIT); /* the next one says anew */
     for (unsigned i = 0; i < srv->spares; i++)
         close(srv->spare[i].fd);
     srv->spares = srv->spares_asked = 0;

@@ -8,6 +8,7 @@
  *     srv_limit.c     how much an account and an address may send
  *     srv_key.c       a submission that is sent again
  *     srv_proxy.c     clients behind a load balancer
+ *     srv_trace.c     live sessions for an administrator who asked
  *     srv_filter.c    what milters and policy services are asked
  *
  * A session waits for one thing at a time (enum srv_wait).  An answer from another role
@@ -38,6 +39,8 @@ enum {
 };
 
 struct srv_message;
+struct srv_trace;
+struct srv_traced;
 
 /* One listener section in force.  Immutable; sessions keep theirs over a reload. */
 struct srv_listener {
@@ -98,6 +101,7 @@ struct srv {
     uv_timer_t drain_timer;
     int zone_minutes;
     uint8_t cookie[SP_COUNT_KEY];
+    struct srv_trace *trace; /* NULL: nobody traces */
     struct sp_count *count; /* of sessions, over all server processes */
 };
 
@@ -175,6 +179,7 @@ struct srv_session {
 
     struct srv_filter filter;
     struct srv_message *msg;
+    struct srv_traced *traced; /* NULL unless somebody traces */
     uint32_t asked_rcpts; /* recipients that auth was asked about, in this session */
     uint64_t dot_ms; /* loop time at the end of the message: all replies count from it */
     uint16_t submits; /* of this session: part of the tag, see srv_message.c */
@@ -293,6 +298,17 @@ bool srv_proxy_admits(const struct srv_listener *l, const char *address);
 /* Octets of the header; *ret_used of them.  False: it is none, close. */
 bool srv_proxy_header(struct srv_session *s, const char *p, size_t n, size_t *ret_used);
 void srv_proxy_xclient(struct srv_session *s, struct sp_str attributes);
+
+/* srv_trace.c */
+void srv_trace_set(struct srv *srv, const Sp__TraceSet *m);
+/* How many of these octets the engine may be shown at once; then what it took. */
+size_t srv_trace_piece(struct srv_session *s, const char *p, size_t n);
+void srv_trace_took(struct srv_session *s, const char *p, size_t n);
+void srv_trace_out(struct srv_session *s, const char *p, size_t n);
+void srv_trace_note(struct srv_session *s, const char *what, const char *more);
+void srv_trace_forget(struct srv_session *s);
+/* A configuration whose first listener's `proxies` is this network; NULL: it is none. */
+struct sp_conf *srv_trace_network(const char *network);
 
 /* role_server.c */
 /* What is in force now, for a session that starts and for judging again; NULL: none. */

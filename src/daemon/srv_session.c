@@ -73,6 +73,7 @@ static void session_free(struct srv_session *s)
     count_no_more(s);
     srv_message_forget(s);
     srv_filter_close(s);
+    srv_trace_forget(s);
     sp_free(s->proxy);
     sp_srv_free(s->engine);
     sp_arena_reset(&s->who_arena);
@@ -114,6 +115,7 @@ static void close_session(struct srv_session *s, const char *reason)
         return;
     s->closing = true;
     tell_auth_abort(s);
+    srv_trace_note(s, "the session ends", reason);
     sp_log(SP_LOG_CLOSE, s->id, SP_KVS("reason", reason), SP_KVU("messages", s->messages),
            SP_KVU("in", s->octets_in), SP_KVU("out", s->octets_out));
     sp_conn_close(s->conn);
@@ -188,6 +190,7 @@ static void on_tls(struct sp_conn *c, const struct sp_err *err, void *arg)
 
     if (err) {
         sp_log(SP_LOG_TLS_FAILED, s->id, SP_KVS("reason", err->text));
+        srv_trace_note(s, "TLS failed", err->text);
         s->tls_clear = s->listener->policy.implicit_tls && sp_conn_plain_after_all(c);
         if (s->tls_clear)
             (void)sp_srv_clear_on_tls(s->engine);
@@ -198,6 +201,7 @@ static void on_tls(struct sp_conn *c, const struct sp_err *err, void *arg)
     }
     (void)sp_conn_facts(c, &f);
     log_tls(s, &f);
+    srv_trace_note(s, f.version, f.cipher);
     t.channel_binding = binding_exists(s);
     if (f.peer_cert) {
         s->wait = SRV_WAIT_CERT;
@@ -470,6 +474,7 @@ static void login_ok(struct srv_session *s, const Sp__AuthResult *r)
         sp_log(SP_LOG_WARNING, s->id,
                SP_KVS("reason", "the password's user is not the certificate's"),
                SP_KVS("user", s->who->login), SP_KV("certificate", s->cert_user));
+    srv_trace_note(s, "logged in as", s->who->user);
     (void)sp_srv_auth_ok(s->engine, sp_str(s->who->user), token);
 }
 
@@ -490,6 +495,7 @@ static void login_failed(struct srv_session *s, const Sp__AuthResult *r)
     sp_log(SP_LOG_LOGIN_FAILED, s->id, SP_KVS("mechanism", s->mechanism),
            SP_KVS("user", r->identity ? r->identity->login : s->login),
            SP_KVS("reason", r->reason), SP_KVS("from", s->peer));
+    srv_trace_note(s, "login failed", r->reason);
     (void)sp_srv_auth_fail(s->engine,
                            st < sizeof as / sizeof as[0] ? as[st] : SP_AUTH_TEMPORARY);
 }
@@ -1015,6 +1021,8 @@ static bool send_out(struct srv_session *s)
     if (n == 0)
         return false;
     s->octets_out += n;
+    if (s->srv->trace)
+        srv_trace_out(s, p, n);
     sp_meter_add(SP_METER_OUT, n);
     (void)sp_conn_write(s->conn, p, n);
     sp_srv_out_ack(s->engine, n);
@@ -1139,7 +1147,10 @@ static size_t on_read(struct sp_conn *c, const char *p, size_t n, void *arg)
         return 0;
     s->in_pump = true;
     do {
-        k = sp_srv_feed(s->engine, p + used, n - used);
+        size_t piece = s->srv->trace ? srv_trace_piece(s, p + used, n - used) : n - used;
+
+        k = sp_srv_feed(s->engine, p + used, piece);
+        srv_trace_took(s, p + used, k);
         used += k;
         run(s);
     } while (k && used < n && !s->closing);
@@ -1329,6 +1340,7 @@ void srv_session_open(struct srv_socket *so, struct sp_conn *conn)
     sp_conn_peer_text(conn, s->peer, sizeof s->peer);
     split_peer(s);
     sp_log(SP_LOG_OPEN, s->id, SP_KVS("listener", so->name), SP_KVS("from", s->peer));
+    srv_trace_note(s, "connected to", so->name);
     sp_conn_start(conn, &conn_ops, s);
     if (!srv_proxy_admits(l, s->address)) {
         sp_log(SP_LOG_WARNING, s->id, SP_KVS("reason", "not one of the listener's proxies"),
