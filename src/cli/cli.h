@@ -116,7 +116,7 @@ int sp_sendmail_main(const char *name, int argc, char **argv);
 
 extern const struct sp_command sp_cmd_main, sp_cmd_serve, sp_cmd_send, sp_cmd_queue,
     sp_cmd_user, sp_cmd_cert, sp_cmd_config, sp_cmd_bench, sp_cmd_completion,
-    sp_cmd_explain, sp_cmd_check, sp_cmd_cert_dkim, sp_cmd_trace,
+    sp_cmd_explain, sp_cmd_check, sp_cmd_cert_dkim, sp_cmd_trace, sp_cmd_user_setup,
     sp_cmd_route;
 
 #endif

@@ -861,7 +861,7 @@ static const struct sp_command *const subs[] = {&c_add,    &c_password, &c_grant
                                                 &c_revoke, &c_limits,   &c_mechanisms,
                                                 &c_disable, &c_enable,  &c_remove,
                                                 &c_list,   &c_show,    &c_test,
-                                                NULL};
+                                                &sp_cmd_user_setup, NULL};
 
 const struct sp_command sp_cmd_user = {
     .name = "user", .summary = "accounts: add, password, rights, list", .sub = subs};

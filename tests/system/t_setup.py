@@ -1,0 +1,78 @@
+#!/usr/bin/python3
+# sets: default
+# timeout: 120
+"""sallyport user setup: what it writes, used by the programs it is for."""
+import stat, xml.etree.ElementTree as ET
+from harness import *
+
+need_server()
+if SALLYPORT == "standin":
+    print("skipped: the stand-in has no accounts\n0 passed, 0 failed, 1 skipped")
+    sys.exit(0)
+
+TEXT = b"From: alice@example.org\nTo: bob@example.org\nSubject: by %s\n\nhello\n"
+
+
+def setup(srv, out, *words, ok=(0,)):
+    return call([SALLYPORT, "user", "setup", srv.user, "--config", srv.config, "--out", out, "--host", "localhost",
+                 "--ca", srv.ca, *words], ok=ok)
+
+
+@test("msmtp, curl, mutt and swaks send with the files as they are, by password")
+def _():
+    with work() as tmp, server(tmp) as srv:
+        out = tmp / "settings"
+        said = setup(srv, out, "--password-file", srv.password_file)
+        check("msmtprc" in said and srv.password not in said, said)
+        for path in out.iterdir():
+            check(stat.S_IMODE(path.stat().st_mode) == 0o600 and srv.password not in path.read_text(), f"{path}")
+        box, sent = srv.mailbox("bob"), 0
+        call(["msmtp", "-C", out / "msmtprc", "bob@example.org"], stdin=TEXT % b"msmtp")
+        (tmp / "m").write_bytes(TEXT.replace(b"\n", b"\r\n") % b"curl")
+        call(["curl", "-sS", "-K", out / "curlrc", "--mail-rcpt", "bob@example.org", "--upload-file", tmp / "m", "--max-time", "60",
+              "--user", f"{srv.user}:{srv.password}"])
+        call(["swaks", "--config", out / "swaksrc", "--to", "bob@example.org", "--auth-password", srv.password,
+              "--header", "Subject: by swaks"])
+        want = [b"msmtp", b"curl", b"swaks"]
+        if shutil.which("mutt"):
+            call(["mutt", "-F", out / "muttrc", "-e", "set record=''; set copy=no", "-s", "by mutt", "bob@example.org"], stdin=b"hello\n")
+            want.append(b"mutt")
+        got = b"".join(box.wait(len(want)))
+        for name in want:
+            check(b"Subject: by " + name in got, f"nothing came by {name}")
+
+
+@test("by certificate: msmtp and curl log in with it, and no password is asked for")
+def _():
+    with work() as tmp, server(tmp) as srv:
+        both = tmp / "client.pem"
+        both.write_bytes(Path(srv.client_certificate).read_bytes() + Path(srv.client_key).read_bytes())
+        out = tmp / "settings"
+        setup(srv, out, "--certificate", both)
+        call(["msmtp", "-C", out / "msmtprc", "bob@example.org"], stdin=TEXT % b"msmtp")
+        (tmp / "m").write_bytes(TEXT.replace(b"\n", b"\r\n") % b"curl")
+        call(["curl", "-sS", "-K", out / "curlrc", "--mail-rcpt", "bob@example.org", "--upload-file", tmp / "m", "--max-time", "60"])
+        srv.mailbox("bob").wait(2)
+        check(srv.process.output().count("login.ok mechanism=EXTERNAL") == 2, srv.process.tail())
+
+
+@test("Thunderbird's file has what its format wants: both ports, socket types, names; nothing is overwritten")
+def _():
+    with work() as tmp:
+        srv = Sallyport(tmp)
+        out = tmp / "settings"
+        setup(srv, out)
+        root = ET.parse(out / "config-v1.1.xml").getroot()
+        check(root.tag == "clientConfig" and root.get("version") == "1.1", root.tag)
+        check(root.find("emailProvider").get("id") == "example.org" and root.findtext("emailProvider/domain") == "example.org", "domain")
+        got = [{c.tag: c.text for c in s} | {"type": s.get("type")} for s in root.iter("outgoingServer")]
+        check(got == [{"hostname": "localhost", "port": str(port), "socketType": kind, "username": "alice",
+                       "authentication": "password-cleartext", "type": "smtp"}
+                      for port, kind in ((srv.tls_port, "SSL"), (srv.port, "STARTTLS"))], f"{got}")
+        check("cannot make config-v1.1.xml" in setup(srv, out, ok=range(1, 256)), "it was overwritten")
+        check(str(srv.tls_port) in (out / "phone.txt").read_text(), "phone.txt")
+        said = call([SALLYPORT, "user", "setup", "nobody-here", "--config", srv.config, "--out", tmp / "x"], ok=range(1, 256))
+        check("no such account" in said and not (tmp / "x").exists(), said)
+
+
+run()
