@@ -53,9 +53,9 @@ def _():
         srv.start()
         try:
             # Also tells that the hook came so far.
-            (tmp / "sallyport").write_text(f'#!/bin/sh\necho "$RENEWED_DOMAINS $*" >>{tmp}/ran\nexec {SALLYPORT} "$@"\n')
-            os.chmod(tmp / "sallyport", 0o755)
-            env = {"SALLYPORT_CONF": str(srv.config), "SALLYPORT": str(tmp / "sallyport")}
+            (tmp / "wrapper").write_text(f'#!/bin/sh\necho "$RENEWED_DOMAINS $*" >>{tmp}/ran\nexec {SALLYPORT} "$@"\n')
+            os.chmod(tmp / "wrapper", 0o755)
+            env = {"SALLYPORT_CONF": str(srv.config), "SALLYPORT": str(tmp / "wrapper")}
             first = served(srv)
             renew(2, *srv.certificates.server("second"))
             said = certbot(live, env)
