@@ -50,8 +50,8 @@ static const char style[] =
 ".talk .where{color:var(--soft);padding-left:0;text-indent:0;font-family:system-ui,sans-serif}"
 ".talk b{display:inline-block;width:1.6rem;text-indent:0}.talk .client b{color:var(--client)}.talk .server b{color:var(--server)}"
 ".talk .note{color:var(--soft);font-style:italic}\n"
-".list,.card.list{padding:.3rem 1rem;margin:0;list-style:none}.list li{padding:.4rem 0 .4rem 1.6rem;border-top:1px solid var(--line);position:relative}"
-".list li:first-child{border-top:0}.tick::before{content:\"\\2713\";position:absolute;left:.2rem;color:var(--good);font-weight:700}"
+".list,.card.list{padding:.3rem 1rem;margin:0;list-style:none}.list>li{padding:.4rem 0 .4rem 1.6rem;border-top:1px solid var(--line);position:relative}"
+".list>li:first-child{border-top:0}.tick::before{content:\"\\2713\";position:absolute;left:.2rem;color:var(--good);font-weight:700}"
 ".wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.9rem}"
 "th,td{text-align:left;padding:.35rem .6rem;border-top:1px solid var(--line);vertical-align:top}"
 "thead th{border-top:0;color:var(--soft);font-weight:600;font-size:.8rem}"
@@ -64,7 +64,7 @@ static const char style[] =
 "@media print{:root{color-scheme:light;--bg:#fff;--card:#fff;--ink:#000;--soft:#444;--line:#bbb;--code:#f3f3f3;"
 "--insecure:#b42318;--broken:#6d1fb5;--interop:#7d4a00;--advice:#095a75;--good:#17602d;--client:#0b5cad;--server:#6b4e00}"
 "body{font-size:10.5pt}main{max-width:none;padding:0}.finding,.talk li,tr,pre{break-inside:avoid}h2,h3,h4{break-after:avoid}"
-"details::details-content{content-visibility:visible;block-size:auto}details>*{display:block}summary{list-style:none}.wide{overflow:visible}}\n";
+"details::details-content{content-visibility:visible;block-size:auto}details>*{display:block}summary{list-style:none}.list details{display:none}.wide{overflow:visible}}\n";
 /* clang-format on */
 
 /* ---- escaping ---- */
