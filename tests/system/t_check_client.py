@@ -265,6 +265,8 @@ def _():
         wait_until(lambda: not p.running(), 30, "the end")
         report = json.loads(out.read_text())
         check("ehlo-after-starttls" in [f["id"] for f in report["findings"]], f"{report}")
+        check("message-cut" not in [f["id"] for f in report["findings"]],
+              "what a person writes is held against the message of the run")
 
 
 # ---- programs of others ----
