@@ -319,6 +319,8 @@ TEST("a message is compared without its stuffing, and what is wrong with it is n
         "A: b\r\n\r\n.\r\n..x\r\nThe end markermarkermarkermarker\r\n";
 #define END "The end markermarkermarkermarker\r\n"
 
+    char name[] = "mail", *command[] = {name, NULL};
+
     sp_buf_init(&g->message, 1000);
     CHECK_INT(sp_buf_puts(&g->message, given), 0);
     MESSAGE(g, "A: b\r\nC: d\r\n\r\n..\r\n...x\r\n" END);
@@ -326,8 +328,18 @@ TEST("a message is compared without its stuffing, and what is wrong with it is n
     MESSAGE(g, "A: b\r\n\r\n..\r\n..x\r\n" END);
     CHECK(finds(g, SP_F_MESSAGE_CHANGED) && !sees(g, SEEN_FAITHFUL));
     CHECK_STR(g->pending[0].fact[1], "line 2 of the body is `.x`, not `..x`");
+    options.argv = command;
     MESSAGE(g, "A: b\r\n\r\n..\r\n...x\r\n");
     CHECK(finds(g, SP_F_MESSAGE_CUT));
+    MESSAGE(g, "A: b\r\nContent-Type: text/plain; Charset=ISO-8859-1\r\n\r\nx\r\n");
+    CHECK_INT(g->n_pending, 0);
+    options.queues = true; /* an earlier message, or its bounce */
+    MESSAGE(g, "A: b\r\n\r\nMarker anotheranother\r\n");
+    CHECK_INT(g->n_pending, 0);
+    options.queues = false;
+    options.argv = NULL; /* a person wrote it */
+    MESSAGE(g, "A: b\r\n\r\nhello\r\n");
+    CHECK_INT(g->n_pending, 0);
     MESSAGE(g, "A: b\r\nContent-Transfer-Encoding: base64\r\n\r\nAAAA\r\n");
     CHECK_INT(g->n_pending, 0);
     MESSAGE(g, "A: b\n\n..\n...x\n" END);
