@@ -2,7 +2,7 @@
  * cmd_route.c - `sallyport route`: where mail for an address would go, and why.
  *
  * What an address becomes is answered by what the auth role answers servers with, the
- * route by what the queue role asks.  Nothing is sent, and nobody is connected to.
+ * route by what the queue role asks.  Nothing is sent, and nobody but DNS is asked.
  */
 #include "addr.h"
 #include "aliases.h"
@@ -10,6 +10,8 @@
 #include "cli.h"
 #include "err.h"
 #include "maildir.h"
+#include "mxlook.h"
+#include "netaddr.h"
 
 #include <jansson.h>
 #include <string.h>
@@ -136,6 +138,94 @@ static void tls_policy(json_t *o, const struct sp_conf_route *r)
     set(o, "client-certificate", r->client_certificate);
 }
 
+/* ---- mail exchanges ---- */
+
+struct looking {
+    json_t *o;
+    bool done, required;
+};
+
+static const char *exchange_policy(const struct sp_mx_host *h, bool required)
+{
+    switch (h->dane) {
+    case SP_DANE_USABLE:
+        return "DANE: TLS that agrees with its TLSA records";
+    case SP_DANE_UNUSABLE:
+        return required ? "TLS, verified"
+                        : "DANE: TLS (none of its TLSA records is for SMTP)";
+    case SP_DANE_FAILED:
+        return "DANE: not used now, the look-up of its TLSA records failed";
+    case SP_DANE_NONE:
+        break;
+    }
+    return required ? "TLS, verified" : "TLS where it can be had";
+}
+
+static void on_looked(const struct sp_mxlook_answer *a, void *arg)
+{
+    struct looking *k = arg;
+    char text[600], address[SP_ADDR_TEXT];
+    json_t *v = json_array();
+
+    k->done = true;
+    if (a->code) {
+        snprintf(text, sizeof text, "%d %s %s", a->code, a->enhanced, a->words);
+        set(k->o, "reason", text);
+    }
+    for (size_t i = 0; i < a->n && !a->code; i++) {
+        const struct sp_mx_host *h = &a->host[i];
+        size_t n = (size_t)snprintf(text, sizeof text, "%s", h->name);
+
+        for (size_t j = 0; j < h->addresses && n < sizeof text; j++) {
+            sp_addr_ip((const struct sockaddr *)&h->address[j], address,
+                       sizeof address);
+            n += (size_t)snprintf(text + n, sizeof text - n, " [%s]", address);
+        }
+        if (n < sizeof text)
+            snprintf(text + n, sizeof text - n, ": %s",
+                     exchange_policy(h, k->required));
+        (void)json_array_append_new(v, json_string(text));
+    }
+    set(k->o, "dnssec", a->secure ? "proven" : "not proven");
+    (void)json_object_set_new(k->o, "next-hops", v);
+}
+
+/* Asks DNS, and nobody else. */
+static void exchanges(json_t *o, const struct sp_conf *conf,
+                      const struct sp_conf_route *r, struct sp_str address)
+{
+    struct looking k = {.o = o, .required = r->tls == SP_CONF_RTLS_REQUIRED};
+    char domain[300];
+    struct sp_mxlook_opts m = {.domain = domain,
+                               .port = (uint16_t)r->mx_port,
+                               .literals = r->address_literals,
+                               .self = {conf->hostname, r->ehlo_name}};
+    struct sp_mxlook *look = NULL;
+    struct sp_dns_opts d;
+    struct sp_net *net;
+    struct sp_err err;
+    uv_loop_t loop;
+
+    snprintf(domain, sizeof domain, "%.*s", (int)address.n, address.p);
+    for (size_t i = 0; i < address.n && i < sizeof domain; i++)
+        if (address.p[i] == '@')
+            snprintf(domain, sizeof domain, "%.*s", (int)(address.n - i - 1),
+                     address.p + i + 1);
+    sp_mxlook_dns(conf, &d);
+    if (uv_loop_init(&loop) < 0 || !(net = sp_net_new(&loop)))
+        return;
+    if (sp_dns_new(net, &d, &m.dns, &err) < 0)
+        set(o, "reason", err.text);
+    else
+        look = sp_mxlook(&m, on_looked, &k);
+    while (look && !k.done && uv_run(&loop, UV_RUN_ONCE))
+        ;
+    sp_dns_free(m.dns);
+    sp_net_free(net);
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+    (void)uv_loop_close(&loop);
+}
+
 static void words_of(json_t *o, const char *key, const struct sp_conf_list *l)
 {
     struct sp_buf b;
@@ -147,7 +237,8 @@ static void words_of(json_t *o, const char *key, const struct sp_conf_list *l)
     sp_buf_free(&b);
 }
 
-static void by_route(json_t *o, const struct sp_conf_route *r, struct sp_str address)
+static void by_route(json_t *o, const struct sp_conf *conf,
+                     const struct sp_conf_route *r, struct sp_str address)
 {
     char path[SP_MAILDIR_PATH_MAX];
     struct sp_err err;
@@ -176,8 +267,10 @@ static void by_route(json_t *o, const struct sp_conf_route *r, struct sp_str add
     case SP_CONF_TO_BOUNCE:
         set(o, "reason", r->reason ? r->reason : "refused by configuration");
         break;
-    case SP_CONF_TO_DISCARD:
     case SP_CONF_TO_MX:
+        exchanges(o, conf, r, address);
+        break;
+    case SP_CONF_TO_DISCARD:
         break;
     }
 }
@@ -204,7 +297,7 @@ static void one(struct ask *q, struct sp_str said, struct sp_str address,
                 deliver.p[0] == '/' ? deliver
                                     : (struct sp_str){deliver.p + 1, deliver.n - 1});
     } else if (r)
-        by_route(o, r, address);
+        by_route(o, q->conf, r, address);
     else {
         set(o, "to", "refused");
         set(o, "reason", "550 5.1.2 no route to this domain is configured here");
@@ -328,7 +421,8 @@ const struct sp_command sp_cmd_route = {
     .name = "route",
     .summary = "say where mail for an address would go, and why",
     .usage = "ADDRESS [--sender ADDRESS] [--user ACCOUNT]",
-    .more = "Aliases, route, next hops and what they must prove are those of the\n"
-            "configuration as it is on disk.  Nothing is sent.\n",
+    .more =
+        "Aliases, route, next hops and what they must prove are those of the\n"
+        "configuration as it is on disk; for to = mx DNS is asked.  Nothing is sent.\n",
     .options = options,
     .run = run_route};

@@ -265,10 +265,12 @@ struct sp_conf_listener {
 struct sp_conf_route {
     struct sp_conf_head head;
     struct sp_conf_matches match; /* any one of them is enough; never empty */
-    enum sp_conf_to to;           /* not MX in this version */
+    enum sp_conf_to to;
     struct sp_conf_addrs host; /* smarthost: in order of preference, port filled in */
     struct sp_conf_addrs lmtp; /* lmtp: the same */
     struct sp_conf_list host_weights; /* empty, or one number from 1 to 1000 a host */
+    uint64_t mx_port;
+    bool address_literals;
     const char *ehlo_name;            /* NULL: hostname */
     const char *source_address;       /* NULL or an address literal */
     enum sp_conf_route_tls tls;
@@ -423,6 +425,9 @@ struct sp_conf {
     struct sp_conf_list recipient_delimiter; /* one octet each */
     enum sp_conf_recipients local_recipients;
     const char *always_bcc; /* NULL: none */
+    const char *dns_server;       /* NULL: from the root; "system": resolv.conf */
+    const char *dns_trust_anchor; /* NULL: the root's */
+    uint64_t dns_timeout_s;
     const char *gssapi_keytab;    /* NULL: no GSSAPI */
     const char *gssapi_principal; /* NULL: any key of it */
     const char *gssapi_realm;     /* NULL: principals keep their realm */

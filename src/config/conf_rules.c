@@ -123,6 +123,21 @@ static bool literal_ok(const char *s)
     return inet_pton(AF_INET, s, a) == 1 || inet_pton(AF_INET6, s, a) == 1;
 }
 
+static bool dns_server_ok(const char *s)
+{
+    struct sp_str rest = sp_str(s), host = sp_str_cut(&rest, '@');
+    char text[64];
+    uint64_t port;
+
+    if (strcmp(s, "system") == 0)
+        return true;
+    if (host.n == 0 || host.n >= sizeof text)
+        return false;
+    memcpy(text, host.p, host.n);
+    text[host.n] = '\0';
+    return literal_ok(text) && (!rest.p || (sp_str_u64(rest, 65535, &port) == 0 && port > 0));
+}
+
 /* It becomes part of a reply and of a notice. */
 static bool printable_ok(const char *s)
 {
@@ -350,6 +365,8 @@ ASK(no_command, sp_conf_route, given(p, in, "to") && l->to == SP_CONF_TO_PIPE &&
 ASK(relative_program, sp_conf_route, l->command.n && l->command.v[0][0] != '/')
 ASK(odd_run_as, sp_conf_route, l->run_as && strcmp(l->run_as, "%u") != 0 && !account_ok(l->run_as))
 ASK(root_run_as, sp_conf_route, l->run_as && strcmp(l->run_as, "root") == 0)
+ASK(mx_tls, sp_conf_route, l->to == SP_CONF_TO_MX && given(p, in, "tls") && l->tls != SP_CONF_RTLS_REQUIRED && l->tls != SP_CONF_RTLS_OPPORTUNISTIC)
+ASK(odd_dns, sp_conf, l->dns_server && !dns_server_ok(l->dns_server))
 ASK(odd_weight, sp_conf_route, !weight_ok(l->host_weights.v[word]))
 ASK(few_weights, sp_conf_route, l->host_weights.n && l->host_weights.n != l->host.n)
 ASK(odd_source, sp_conf_route, l->source_address && !literal_ok(l->source_address))
@@ -452,6 +469,9 @@ static const struct rule rules[] = {
      "is no absolute path", "alias-files = /etc/aliases", NULL},
     {SP_CONF_TOP, EACH, "recipient-delimiter", {NULL}, odd_delimiter,
      "is not one of + - = _ . # ! ~", "recipient-delimiter = +", NULL},
+
+    {SP_CONF_TOP, 0, "dns-server", {NULL}, odd_dns,
+     "this is no address of a resolver", "dns-server = 127.0.0.1@53", NULL},
 
     {SP_CONF_TLS, LACK, "certificate", {NULL}, tls_no_cert,
      "there is no certificate", "certificate = /etc/letsencrypt/live/mail.example.org/fullchain.pem", NULL},
@@ -571,6 +591,8 @@ static const struct rule rules[] = {
      "this is not the name of a system user", "run-as = vmail", NULL},
     {SP_CONF_ROUTE, 0, "run-as", {NULL}, root_run_as,
      "no command is ever run as root", "run-as = vmail", NULL},
+    {SP_CONF_ROUTE, 0, "tls", {"to"}, mx_tls,
+     "mail exchanges are asked for STARTTLS, required or opportunistic", "tls = opportunistic", NULL},
     {SP_CONF_ROUTE, EACH, "host-weights", {NULL}, odd_weight,
      "is not a number from 1 to 1000", "host-weights = 3 1", NULL},
     {SP_CONF_ROUTE, 0, "host-weights", {"host"}, few_weights,
@@ -677,8 +699,11 @@ static const struct {
       "certificate-login"}},
     {SP_CONF_ROUTE, "to", "unless to = lmtp", 1u << SP_CONF_TO_LMTP, {"lmtp"}},
     {SP_CONF_ROUTE, "to", "unless to = smarthost or lmtp",
-     1u << SP_CONF_TO_SMARTHOST | 1u << SP_CONF_TO_LMTP,
-     {"tls", "tls-ca", "tls-name", "server-pin", "connection-reuse", "ehlo-name", "source-address"}},
+     1u << SP_CONF_TO_SMARTHOST | 1u << SP_CONF_TO_LMTP, {"tls-name", "server-pin"}},
+    {SP_CONF_ROUTE, "to", "unless to = smarthost, lmtp or mx",
+     1u << SP_CONF_TO_SMARTHOST | 1u << SP_CONF_TO_LMTP | 1u << SP_CONF_TO_MX,
+     {"tls", "tls-ca", "connection-reuse", "ehlo-name", "source-address"}},
+    {SP_CONF_ROUTE, "to", "unless to = mx", 1u << SP_CONF_TO_MX, {"mx-port", "address-literals"}},
     {SP_CONF_ROUTE, "to", "unless to = maildir", 1u << SP_CONF_TO_MAILDIR, {"path"}},
     {SP_CONF_ROUTE, "to", "unless to = pipe", 1u << SP_CONF_TO_PIPE, {"command", "command-timeout", "run-as"}},
     {SP_CONF_ROUTE, "to", "unless to = bounce", 1u << SP_CONF_TO_BOUNCE, {"reason"}},
@@ -1037,7 +1062,8 @@ static void route_defaults(struct conf_parser *p, struct conf_inst *in)
         r->tls = r->to == SP_CONF_TO_SMARTHOST ||
                          (r->to == SP_CONF_TO_LMTP && !all_loopback(&r->lmtp))
                      ? SP_CONF_RTLS_REQUIRED
-                     : SP_CONF_RTLS_NONE;
+                 : r->to == SP_CONF_TO_MX ? SP_CONF_RTLS_OPPORTUNISTIC
+                                          : SP_CONF_RTLS_NONE;
     fill_ports(p, &r->host, r->tls == SP_CONF_RTLS_IMPLICIT ? 465 : 587);
     fill_ports(p, &r->lmtp, 24);
     if (!r->client_key)

@@ -39,7 +39,7 @@ WORDS(w_cert_list, W("all"), W("external"), W("password"));
 WORDS(w_tls_min, W("TLSv1.2"), W("TLSv1.3"));
 WORDS(w_sender_check, W("envelope+header"), W("envelope"), W("off"));
 WORDS(w_to, W("smarthost"), W("lmtp"), W("maildir"), W("discard"), W("bounce"),
-      LATER("mx"), W("pipe"));
+      W("mx"), W("pipe"));
 WORDS(w_recipients, W("known"), W("any"));
 WORDS(w_route_tls, W("required"), W("opportunistic"), W("implicit"), W("none"));
 WORDS(w_cli_login, W("auto"), W("explicit"), W("implicit"));
@@ -287,6 +287,17 @@ static const struct sp_conf_key keys[] = {
      .def_doc = "the group of that user", .example = "shadow",
      .doc = "Its group.  shadow is enough for pam_unix."},
 
+    {"dns-server", SP_CONF_TOP, STRING(SP_CONF_TEXT, sp_conf, dns_server, NULL), V01,
+     .def_doc = "none: DNS is asked from its root", .example = "127.0.0.1",
+     .doc = "The resolver that delivery to mail exchanges (to = mx) asks: an address, with @ and a port where it is not "
+            "53, or system for those of /etc/resolv.conf.  It must pass DNSSEC records on; answers are validated here."},
+    {"dns-trust-anchor", SP_CONF_TOP, STRING(SP_CONF_PATH, sp_conf, dns_trust_anchor, NULL), V01,
+     .def_doc = "the root's key, /usr/share/dns/root.key", .example = "/etc/sallyport/anchor.key",
+     .doc = "The DNSSEC trust anchors: DS or DNSKEY records as text.  What they do not prove is delivered to all "
+            "the same, but without DANE."},
+    {"dns-timeout", SP_CONF_TOP, DURATION(sp_conf, dns_timeout_s, "15s", 1, 5 * MIN), V01, .example = "10s",
+     .doc = "The longest wait for one answer of DNS; then the mail is tried again later."},
+
     {"gssapi-keytab", SP_CONF_TOP, STRING(SP_CONF_PATH, sp_conf, gssapi_keytab, NULL), V01,
      .def_doc = "none", .example = "/etc/sallyport/smtp.keytab",
      .doc = "The key table with which clients' Kerberos tickets are judged, for the mechanism "
@@ -529,8 +540,8 @@ static const struct sp_conf_key keys[] = {
      .doc = "What happens to the mail.  smarthost: it is given to another server (host).  lmtp: "
             "to a mail store such as Dovecot (lmtp).  maildir: it is written to Maildirs (path).  "
             "pipe: to a program (command).  "
-            "discard: it is thrown away.  bounce: it is returned to the sender (reason).  mx (direct "
-            "delivery to the Internet) is not in this version."},
+            "discard: it is thrown away.  bounce: it is returned to the sender (reason).  mx: to the "
+            "mail exchanges that DNS names for the recipient's domain."},
     {"host", SP_CONF_ROUTE, LIST(SP_CONF_HOSTS, sp_conf_addrs, sp_conf_route, host, ""), V01,
      .def_doc = "none; to = smarthost needs it", .example = "mx.example.org:587",
      .doc = "The smart hosts, in order of preference: a name or an address, and a port where "
@@ -546,16 +557,21 @@ static const struct sp_conf_key keys[] = {
      .def_doc = "what the system chooses", .example = "192.0.2.25",
      .doc = "The address of this machine that connections come from.  Only next hops with an address of the same family "
             "can be reached."},
+    {"mx-port", SP_CONF_ROUTE, NUM(sp_conf_route, mx_port, "25", 1, 65535), V01, .example = "25",
+     .doc = "The port of the mail exchanges; another than 25 is for networks of one's own."},
+    {"address-literals", SP_CONF_ROUTE, BOOL(sp_conf_route, address_literals, "no"), V01, .example = "yes",
+     .doc = "Whether mail for bob@[192.0.2.1] is sent there.  Otherwise it is returned."},
     {"lmtp", SP_CONF_ROUTE, LIST(SP_CONF_HOSTS, sp_conf_addrs, sp_conf_route, lmtp, ""), V01,
      .def_doc = "none; to = lmtp needs it", .example = "unix:/run/dovecot/lmtp",
      .doc = "Where the mail store takes LMTP: a Unix socket, or a host and a port (24 where "
             "none is written)."},
     {"tls", SP_CONF_ROUTE, ENUM(sp_conf_route, tls, NULL, w_route_tls), V01,
-     .def_doc = "required; none where every address is on this machine and to = lmtp",
+     .def_doc = "required; none where every address is on this machine and to = lmtp; opportunistic with to = mx",
      .example = "implicit",
      .doc = "required: STARTTLS with a verified certificate, or the mail waits.  implicit: the "
             "same, TLS from the first octet.  opportunistic: TLS where it can be had, nothing verified, "
-            "and no login unless it was.  none: in clear, only to addresses of this machine."},
+            "and no login unless it was.  none: in clear, only to addresses of this machine.  With to = mx "
+            "only required and opportunistic are possible, and what a domain publishes by DANE (RFC 7672) is asked for in any case."},
     {"tls-ca", SP_CONF_ROUTE, STRING(SP_CONF_PATH, sp_conf_route, tls_ca, NULL), V01,
      .def_doc = "the system's certificate authorities", .example = "/etc/sallyport/provider-ca.pem",
      .doc = "The certificate authorities, in PEM form, that may vouch for the next server."},

@@ -1,5 +1,5 @@
 /*
- * role_delivery.c - mail on to smart hosts and LMTP servers.
+ * role_delivery.c - mail on to smart hosts, LMTP servers and mail exchanges.
  *
  * It sees the messages it is given, one descriptor each, and no spool; it has the
  * credentials of routes and no users' secrets.  Jobs of one route wait in one line;
@@ -13,10 +13,12 @@
 #include "err.h"
 #include "fetch.h"
 #include "held.h"
+#include "mxlook.h"
 #include "outcome.h"
 #include "secret.h"
 #include "stored.h"
 #include "talk.h"
+#include "tlspolicy.h"
 #include "text.h"
 #include "wallclock.h"
 
@@ -54,11 +56,15 @@ struct link { /* one connection */
     uint64_t sent;
     bool ready, quitting;
     bool wants_token; /* it waits for the route's token-command */
+    enum sp_dane dane; /* of the mail exchange; its name is what `where` begins with */
+    struct sp_tls_ctx *tls; /* with its TLSA records; NULL: the destination's */
+    bool clear;        /* the handshake failed before: this one is without TLS */
     struct sp_timer idle;
     char where[300];
 };
 
-/* One route in force. */
+/* One route in force; of a route to mail exchanges, one for each domain that there is
+ * mail for, and one without a domain that they are made from. */
 struct dest {
     struct dest *next;
     struct dlv *d;
@@ -73,6 +79,11 @@ struct dest {
     size_t n_links;
     bool old;   /* of a configuration that is no longer in force */
     bool fresh; /* of the one that is being put in force */
+    char *domain; /* to = mx */
+    bool clear_next; /* the connection that is being opened shall be without TLS */
+    struct sp_mxlook *look;
+    struct sp_mxlook_answer *mx; /* NULL: not looked up yet */
+    uint64_t mx_until_ms;        /* loop time */
     uint64_t failed_ms; /* when a connection could not be made; loop time */
 };
 
@@ -81,6 +92,7 @@ struct dlv {
     struct sp_net *net;
     struct sp_held held;
     struct sp_conf *conf;
+    struct sp_dns *dns; /* NULL: no route needs it */
     struct dest *dests;
     struct sp_arena arena;
     uv_timer_t drain;
@@ -126,6 +138,25 @@ static void job_failed(struct job *j, enum sp_cli_stage stage, const struct sp_r
 
     for (size_t i = j->from; i < j->h.m->n_index; i++)
         (void)add_outcome(j, i, row, reply, words, stage, where);
+    job_done(j);
+}
+
+/* DNS says what is to be done with it: a 4xx or 5xx code. */
+static void job_no_host(struct job *j, const struct sp_mxlook_answer *a)
+{
+    struct sp_reply reply = {.code = a->code};
+    struct sp_outcome_row row = {.action = a->code >= 500 ? SP__ACTION__ACTION_BOUNCE
+                                                          : SP__ACTION__ACTION_RETRY,
+                                 .host = true,
+                                 .enhanced = a->enhanced};
+
+    for (size_t i = j->from; i < j->h.m->n_index; i++) {
+        Sp__RcptOutcome *o = add_outcome(j, i, &row, &reply, sp_str(a->words),
+                                         SP_STAGE_CONNECT, j->dest->domain);
+
+        if (o)
+            o->attempt->stage = (char *)(uintptr_t) "dns";
+    }
     job_done(j);
 }
 
@@ -207,6 +238,30 @@ static void mail_of(const struct link *l, const Sp__Envelope *e, struct sp_mail 
     ret->by_seconds = by_left(e);
     ret->by_notify = e->by_mode == SP__BY_MODE__BY_NOTIFY;
     ret->by_trace = e->by_trace;
+}
+
+/* What the table of TLS policy says about this message on this connection. */
+static const struct sp_tls_row *policy(const struct link *l, const struct job *j,
+                                       enum sp_tls_happened happened)
+{
+    struct sp_tls_case c = {.dane = l->dane,
+                            .setting = l->dest->route->tls == SP_CONF_RTLS_REQUIRED
+                                           ? SP_TLS_VERIFY
+                                           : SP_TLS_MAY,
+                            .requiretls = j && j->h.m->envelope->requiretls,
+                            .tls_required_no = j && j->h.m->envelope->tls_required_no,
+                            .happened = happened};
+
+    return sp_tls_policy(&c);
+}
+
+static enum sp_tls_happened happened(const struct link *l)
+{
+    struct sp_tls_facts f;
+
+    return !sp_talk_facts(l->talk, &f) ? SP_TLS_NOT_OFFERED
+           : f.verified                ? SP_TLS_VERIFIED
+                                       : SP_TLS_UNVERIFIED;
 }
 
 /* RFC 8689 4.2.1: TLS, with a certificate that was verified. */
@@ -337,6 +392,7 @@ static void give(struct link *l, struct job *j)
 {
     const Sp__Envelope *e = j->h.m->envelope;
     uint64_t size = sp_stored_size(e, j->h.m->prefix.len);
+    const struct sp_tls_row *row;
     struct sp_mail mail;
     struct sp_err err;
     const char *code;
@@ -349,6 +405,10 @@ static void give(struct link *l, struct job *j)
     if (e->by_mode == SP__BY_MODE__BY_RETURN && by_left(e) <= 0)
         cannot_give(l, j, "5.4.7", SP_CLASS_PEER,
                     "the time that the sender allowed for delivery (BY) is over");
+    else if (l->dest->domain && (row = policy(l, j, happened(l)))->action != SP_TLS_DELIVER)
+        cannot_give(l, j, row->action == SP_TLS_BOUNCE ? row->enhanced : NULL,
+                    row->action == SP_TLS_BOUNCE ? SP_CLASS_PEER : SP_CLASS_INSECURE,
+                    row->words);
     else if (e->requiretls && !is_protected(l))
         cannot_give(l, j, "5.7.30", SP_CLASS_PEER,
                     "REQUIRETLS: the connection to the next server is not protected by "
@@ -412,6 +472,24 @@ static void on_sent(struct sp_talk *t, const struct sp_cli_event *ev, void *arg)
 
 /* ---- connections ---- */
 
+static int open_link(struct dest *x, size_t host, size_t left, struct sp_err *err);
+static bool next_host(const struct link *l);
+static bool others_work(const struct link *l);
+
+static size_t hosts_of(const struct dest *x)
+{
+    return x->domain                         ? (x->mx ? x->mx->n : 0)
+           : x->route->to == SP_CONF_TO_LMTP ? x->route->lmtp.n
+                                             : x->route->host.n;
+}
+
+static const char *host_name(const struct dest *x, size_t host)
+{
+    return x->domain                         ? x->mx->host[host].name
+           : x->route->to == SP_CONF_TO_LMTP ? x->route->lmtp.v[host].text
+                                             : x->route->host.v[host].text;
+}
+
 static void on_idle(void *arg)
 {
     struct link *l = arg;
@@ -429,21 +507,54 @@ static bool used_up(const struct link *l)
     return l->sent >= l->dest->route->connection_reuse || (most && l->sent >= most);
 }
 
+/* The whole line waits in the queue: nobody would connect for it again and again. */
+static void line_failed(struct dest *x, enum sp_cli_stage stage, const struct sp_reply *reply,
+                        enum sp_class cls, struct sp_str words, const char *where)
+{
+    while (x->first) {
+        struct job *j = x->first;
+
+        line_remove(x, j);
+        job_failed(j, stage, reply, cls, words, where);
+    }
+}
+
+/* Judged by the first message that waits; the others are judged when it is their turn. */
+static bool refused_by_policy(struct link *l)
+{
+    struct dest *x = l->dest;
+    const struct sp_tls_row *row = policy(l, x->first, happened(l));
+
+    if (row->action != SP_TLS_NEXT)
+        return false;
+    l->ready = false;
+    l->quitting = true;
+    x->failed_ms = uv_now(&x->d->role->loop);
+    if (!others_work(l) && !next_host(l)) {
+        sp_log(SP_LOG_WARNING, "", SP_KVS("route", x->route->head.name),
+               SP_KVS("host", l->where), SP_KVS("reason", row->words));
+        line_failed(x, SP_STAGE_HANDSHAKE, &(struct sp_reply){0}, SP_CLASS_INSECURE,
+                    sp_str(row->words), l->where);
+    }
+    sp_talk_quit(l->talk);
+    return true;
+}
+
 static void on_ready(struct sp_talk *t, enum sp_cli_login login, enum sp_mech mech,
                      struct sp_str words, struct sp_str pin, void *arg)
 {
     struct link *l = arg;
-    const struct sp_conf_addr *a;
     char peer[80];
 
     (void)login;
     (void)mech;
     (void)words;
     (void)pin;
-    a = l->dest->route->to == SP_CONF_TO_LMTP ? &l->dest->route->lmtp.v[l->host]
-                                              : &l->dest->route->host.v[l->host];
     sp_talk_peer(t, peer, sizeof peer);
-    snprintf(l->where, sizeof l->where, "%s [%s]", a->text, peer);
+    if (!strchr(l->where, ' '))
+        snprintf(l->where + strlen(l->where), sizeof l->where - strlen(l->where), " [%s]", peer);
+    if (l->dest->domain && !l->sent && !l->job && refused_by_policy(l))
+        return;
     if (l->job &&
         !used_up(l)) { /* its other recipients; or a new connection in the middle
                                     of it: from the beginning */
@@ -467,16 +578,10 @@ static void on_ready(struct sp_talk *t, enum sp_cli_login login, enum sp_mech me
     serve(l->dest);
 }
 
-static int open_link(struct dest *x, size_t host, size_t left, struct sp_err *err);
-
-static size_t hosts_of(const struct sp_conf_route *r)
-{
-    return r->to == SP_CONF_TO_LMTP ? r->lmtp.n : r->host.n;
-}
-
 /* Where a new connection goes first: by the order of the list, or by weights. */
-static size_t first_host(const struct sp_conf_route *r)
+static size_t first_host(const struct dest *x)
 {
+    const struct sp_conf_route *r = x->route;
     uint64_t weight[64], sum = 0;
     uint32_t at = 0;
     size_t n = r->host_weights.n < 64 ? r->host_weights.n : 64, i = 0;
@@ -493,6 +598,24 @@ static size_t first_host(const struct sp_conf_route *r)
     return i;
 }
 
+/* The next host of the list, if there is one that was not tried for this. */
+static bool next_host(const struct link *l)
+{
+    struct sp_err err;
+    size_t n = hosts_of(l->dest);
+
+    return l->left && n && open_link(l->dest, (l->host + 1) % n, l->left - 1, &err) == 0;
+}
+
+/* The same host without TLS, where nothing asks for more: RFC 7435. */
+static int open_clear(const struct link *l, struct sp_err *err)
+{
+    struct dest *x = l->dest;
+
+    x->clear_next = true;
+    return open_link(x, l->host, l->left, err);
+}
+
 /* Another connection shows that the host can be talked to. */
 static bool others_work(const struct link *l)
 {
@@ -507,6 +630,7 @@ static void on_failed(struct sp_talk *t, const struct sp_talk_failure *f, void *
     struct link *l = arg;
     struct dest *x = l->dest;
     struct sp_str words = sp_str(f->words);
+    const struct sp_tls_row *row;
     /* MAIL refused for want of a login is about us, not about this mail. */
     enum sp_cli_stage stage = f->need_login ? SP_STAGE_AUTH : f->stage;
     struct sp_err err;
@@ -526,17 +650,15 @@ static void on_failed(struct sp_talk *t, const struct sp_talk_failure *f, void *
     x->failed_ms = uv_now(&x->d->role->loop);
     if (others_work(l))
         return;
-    if (l->left && open_link(x, (l->host + 1) % hosts_of(x->route), l->left - 1, &err) == 0)
+    if (f->stage == SP_STAGE_HANDSHAKE && x->domain && !l->clear && l->host < hosts_of(x) &&
+        (row = policy(l, x->first, SP_TLS_HANDSHAKE))->action == SP_TLS_CLEAR &&
+        open_clear(l, &err) == 0)
+        return;
+    if (next_host(l))
         return;
     sp_log(SP_LOG_WARNING, "", SP_KVS("route", x->route->head.name),
            SP_KVS("reason", f->words));
-    /* The whole line waits in the queue: nobody would connect for it again and again. */
-    while (x->first) {
-        struct job *j = x->first;
-
-        line_remove(x, j);
-        job_failed(j, stage, &f->reply, f->cls, words, l->where);
-    }
+    line_failed(x, stage, &f->reply, f->cls, words, l->where);
 }
 
 static void dest_free(struct dest *x);
@@ -553,8 +675,9 @@ static void on_closed(void *arg)
             break;
         }
     x->n_links--;
+    sp_tls_unref(l->tls);
     sp_free(l);
-    if (x->old && !x->links && !x->first)
+    if ((x->old || x->domain) && !x->links && !x->first && !x->look)
         dest_free(x);
     else
         serve(x);
@@ -630,6 +753,31 @@ static int ask_secret(void *arg, enum sp_talk_secret what, bool fresh, struct sp
     return sp_buf_str(out, sp_secret_get(x->password));
 }
 
+/* RFC 7672: the exchange is known by its name in the MX record, and verified by that. */
+static int exchange_options(struct dest *x, struct link *l, const struct sp_mx_host *h,
+                            struct sp_talk_opts *o, struct sp_err *err)
+{
+    struct sp_tls_client_opts t = {.dane = h->tlsa, .n_dane = h->tlsas};
+    int rc;
+
+    memset(o, 0, sizeof *o);
+    o->dial.host = h->name;
+    o->dial.port = (uint16_t)x->route->mx_port;
+    o->dial.addresses = h->address;
+    o->dial.n_addresses = h->addresses;
+    o->dial.source = x->route->source_address;
+    o->tls_name = h->name;
+    o->cli.helo = x->route->ehlo_name ? x->route->ehlo_name : x->conf->hostname;
+    o->cli.tls = l->clear ? SP_CLI_TLS_NONE : SP_CLI_TLS_OPPORTUNISTIC;
+    if (h->dane != SP_DANE_USABLE) {
+        o->tls = x->tls;
+        return 0;
+    }
+    rc = sp_tls_client(&t, &l->tls, err);
+    o->tls = l->tls;
+    return rc;
+}
+
 static void talk_options(struct dest *x, struct link *l, size_t host, struct sp_talk_opts *o)
 {
     const struct sp_conf_route *r = x->route;
@@ -668,20 +816,29 @@ static void talk_options(struct dest *x, struct link *l, size_t host, struct sp_
 static int open_link(struct dest *x, size_t host, size_t left, struct sp_err *err)
 {
     struct link *l = sp_alloc(sizeof *l);
+    bool clear = x->clear_next;
     struct sp_talk_opts o;
+    int rc = 0;
 
+    x->clear_next = false;
     if (!l)
         return sp_err_nomem(err);
     l->dest = x;
     l->host = host;
     l->left = left;
-    snprintf(l->where, sizeof l->where, "%s",
-             x->route->to == SP_CONF_TO_LMTP ? x->route->lmtp.v[host].text
-                                             : x->route->host.v[host].text);
+    l->clear = clear;
+    snprintf(l->where, sizeof l->where, "%s", host_name(x, host));
     sp_timer_init(&l->idle, x->d->net, on_idle, l);
-    talk_options(x, l, host, &o);
-    l->talk = sp_talk_new(x->d->net, &o, &talk_ops, l, err);
+    if (x->domain) {
+        l->dane = x->mx->host[host].dane;
+        rc = exchange_options(x, l, &x->mx->host[host], &o, err);
+    } else {
+        talk_options(x, l, host, &o);
+    }
+    if (rc == 0)
+        l->talk = sp_talk_new(x->d->net, &o, &talk_ops, l, err);
     if (!l->talk) {
+        sp_tls_unref(l->tls);
         sp_free(l);
         return -(int)err->code;
     }
@@ -689,6 +846,48 @@ static int open_link(struct dest *x, size_t host, size_t left, struct sp_err *er
     x->links = l;
     x->n_links++;
     return 0;
+}
+
+static void on_looked(const struct sp_mxlook_answer *a, void *arg)
+{
+    enum { SECONDS_MIN = 30 };
+    struct dest *x = arg;
+    unsigned seconds = a->ttl < SECONDS_MIN ? SECONDS_MIN : a->ttl;
+    struct sp_mxlook_answer *keep = a->code ? NULL : sp_mxlook_keep(a);
+
+    x->look = NULL;
+    sp_free(x->mx);
+    x->mx = keep;
+    x->mx_until_ms = uv_now(&x->d->role->loop) + seconds * (uint64_t)1000;
+    while (!keep && x->first) {
+        struct sp_mxlook_answer lost = {
+            .code = 451, .enhanced = "4.3.0", .words = "out of memory"};
+        struct job *j = x->first;
+
+        line_remove(x, j);
+        job_no_host(j, a->code ? a : &lost);
+    }
+    if (keep)
+        serve(x);
+    else if (!x->links)
+        dest_free(x);
+}
+
+/* Are the domain's exchanges known?  False: they are being looked up. */
+static bool looked_up(struct dest *x)
+{
+    const struct sp_conf_route *r = x->route;
+    struct sp_mxlook_opts o = {.dns = x->d->dns,
+                               .domain = x->domain,
+                               .port = (uint16_t)r->mx_port,
+                               .literals = r->address_literals,
+                               .self = {x->conf->hostname, r->ehlo_name}};
+
+    if (x->mx && uv_now(&x->d->role->loop) < x->mx_until_ms)
+        return true;
+    if (!x->look && x->first)
+        x->look = sp_mxlook(&o, on_looked, x);
+    return false;
 }
 
 /* Brings the line to connections that are free, and opens as many as the line wants. */
@@ -707,11 +906,13 @@ static void serve(struct dest *x)
         opening += !l->ready && !l->job && !l->quitting;
     for (struct job *j = x->first; j; j = j->next_wait)
         waiting++;
+    if (x->domain && (waiting <= opening || !looked_up(x)))
+        return;
     /* A host that takes a few connections and refuses more is not asked all the time. */
     if (x->n_links && x->failed_ms && now - x->failed_ms < PAUSE_MS)
         return;
     while (waiting > opening && x->n_links < x->route->concurrency) {
-        if (open_link(x, first_host(x->route), hosts_of(x->route) - 1, &err) < 0) {
+        if (open_link(x, first_host(x), hosts_of(x) - 1, &err) < 0) {
             sp_log(SP_LOG_WARNING, "", SP_KVS("reason", err.text));
             return;
         }
@@ -732,6 +933,9 @@ static void dest_free(struct dest *x)
     sp_tls_unref(x->bare);
     sp_fetch_cancel(x->fetch);
     sp_secret_free(x->password);
+    sp_mxlook_drop(x->look);
+    sp_free(x->mx);
+    sp_free(x->domain);
     sp_conf_unref(x->conf);
     sp_free(x);
 }
@@ -744,7 +948,8 @@ static int make_tls(struct dest *x, const Sp__Setup *s, struct sp_err *err)
         .ca = {ca, r->tls_ca},
         .ca_path = ca.n ? NULL : r->tls_ca,
         .pin = r->server_pin.n ? r->server_pin.v[0] : NULL,
-        .must_verify = r->tls != SP_CONF_RTLS_OPPORTUNISTIC,
+        /* With exchanges the policy's table judges, before any mail is given. */
+        .must_verify = r->tls != SP_CONF_RTLS_OPPORTUNISTIC && r->to != SP_CONF_TO_MX,
     };
     struct sp_cert_facts f;
     int rc;
@@ -798,9 +1003,44 @@ static struct dest *dest_new(struct dlv *d, struct sp_conf *conf,
 static struct dest *find_dest(struct dlv *d, const char *route)
 {
     for (struct dest *x = d->dests; x; x = x->next)
-        if (!x->old && !x->fresh && strcmp(x->route->head.name, route) == 0)
+        if (!x->old && !x->fresh && !x->domain && strcmp(x->route->head.name, route) == 0)
             return x;
     return NULL;
+}
+
+/* Of a route to mail exchanges: the one for this domain. */
+static struct dest *for_domain(struct dest *base, const char *domain)
+{
+    struct dlv *d = base->d;
+    struct dest *x;
+
+    for (x = d->dests; x; x = x->next)
+        if (x->domain && !x->old && x->route == base->route &&
+            sp_str_caseeq(sp_str(x->domain), sp_str(domain)))
+            return x;
+    x = sp_alloc(sizeof *x);
+    if (!x)
+        return NULL;
+    x->domain = sp_strdup(domain);
+    if (!x->domain) {
+        sp_free(x);
+        return NULL;
+    }
+    x->d = d;
+    x->conf = sp_conf_ref(base->conf);
+    x->route = base->route;
+    x->tls = sp_tls_ref(base->tls);
+    x->last = &x->first;
+    x->next = d->dests;
+    d->dests = x;
+    return x;
+}
+
+static struct dest *dest_of(struct dlv *d, const Sp__Job *m)
+{
+    struct dest *x = find_dest(d, m->route);
+
+    return x && x->route->to == SP_CONF_TO_MX ? for_domain(x, m->domain) : x;
 }
 
 /* ---- the queue ---- */
@@ -817,7 +1057,7 @@ static int on_job(struct dlv *d, struct sp_port *p, const struct sp_frame *f,
     if (rc < 0)
         return rc;
     j->d = d;
-    j->dest = find_dest(d, j->h.m->route);
+    j->dest = dest_of(d, j->h.m);
     if (!j->dest) { /* the configuration changed while it was on its way */
         not_configured(j);
         return 0;
@@ -883,17 +1123,31 @@ static int on_peer(struct sp_role *r, Sp__Role peer, unsigned instance, int fd,
 
 static bool wanted(const struct sp_conf_route *r)
 {
-    return r->to == SP_CONF_TO_SMARTHOST || r->to == SP_CONF_TO_LMTP;
+    return r->to == SP_CONF_TO_SMARTHOST || r->to == SP_CONF_TO_LMTP || r->to == SP_CONF_TO_MX;
+}
+
+static int make_dns(struct dlv *d, const struct sp_conf *conf, struct sp_dns **ret,
+                    struct sp_err *err)
+{
+    struct sp_dns_opts o;
+
+    for (size_t i = 0; i < conf->n_routes; i++)
+        if (conf->routes[i].to == SP_CONF_TO_MX) {
+            sp_mxlook_dns(conf, &o);
+            return sp_dns_new(d->net, &o, ret, err);
+        }
+    return 0;
 }
 
 /* Jobs in a line of the old configuration move to the same route of the new one. */
 static void move_line(struct dlv *d, struct dest *from)
 {
-    struct dest *to = find_dest(d, from->route->head.name);
+    struct dest *to = NULL;
 
     while (from->first) {
         struct job *j = from->first;
 
+        to = dest_of(d, j->h.m);
         line_remove(from, j);
         j->next_wait = NULL;
         j->dest = to;
@@ -914,6 +1168,7 @@ static int on_setup(struct sp_role *r, const Sp__Setup *s, struct sp_conf *conf,
 {
     struct dlv *d = r->self;
     struct dest *x, *next;
+    struct sp_dns *dns = NULL;
 
     if (!d) {
         d = r->self = sp_alloc(sizeof *d);
@@ -925,6 +1180,8 @@ static int on_setup(struct sp_role *r, const Sp__Setup *s, struct sp_conf *conf,
         uv_timer_init(&r->loop, &d->drain);
         d->drain.data = d;
     }
+    if (make_dns(d, conf, &dns, err) < 0)
+        return -(int)err->code;
     for (size_t i = 0; i < conf->n_routes; i++)
         if (wanted(&conf->routes[i]) && !dest_new(d, conf, &conf->routes[i], s, err)) {
             for (x = d->dests; x; x = next) { /* back to what was */
@@ -932,12 +1189,17 @@ static int on_setup(struct sp_role *r, const Sp__Setup *s, struct sp_conf *conf,
                 if (x->fresh)
                     dest_free(x);
             }
+            sp_dns_free(dns);
             return -(int)err->code;
         }
     for (x = d->dests; x; x = x->next) {
         x->old = !x->fresh;
         x->fresh = false;
+        sp_mxlook_drop(x->look); /* by the resolver that was */
+        x->look = NULL;
     }
+    sp_dns_free(d->dns);
+    d->dns = dns;
     for (x = d->dests; x; x = next) {
         next = x->next;
         if (!x->old)

@@ -642,6 +642,27 @@ static SSL_CTX *client_base(const struct sp_tls_client_opts *o)
     return c;
 }
 
+static int keep_dane(struct sp_tls_ctx *ctx, const struct sp_tls_client_opts *o)
+{
+    size_t n = 0;
+    uint8_t *at;
+
+    for (size_t i = 0; i < o->n_dane; i++)
+        n += o->dane[i].n;
+    ctx->dane = sp_alloc(o->n_dane * sizeof *ctx->dane + n);
+    if (!ctx->dane || SSL_CTX_dane_enable(ctx->cctx) != 1)
+        return -SP_ENOMEM;
+    at = (uint8_t *)(ctx->dane + o->n_dane);
+    for (size_t i = 0; i < o->n_dane; i++) {
+        ctx->dane[i] = o->dane[i];
+        memcpy(at, o->dane[i].data, o->dane[i].n);
+        ctx->dane[i].data = at;
+        at += o->dane[i].n;
+    }
+    ctx->n_dane = o->n_dane;
+    return 0;
+}
+
 int sp_tls_client(const struct sp_tls_client_opts *o, struct sp_tls_ctx **ret,
                   struct sp_err *err)
 {
@@ -667,7 +688,10 @@ int sp_tls_client(const struct sp_tls_client_opts *o, struct sp_tls_ctx **ret,
                         ssl_words());
         goto out;
     }
-    rc = client_roots(ctx->cctx, o, err);
+    if (o->n_dane)
+        rc = keep_dane(ctx, o) < 0 ? sp_err_nomem(err) : 0;
+    else
+        rc = client_roots(ctx->cctx, o, err);
     if (rc == 0 && (o->cert.pem.n || o->pkcs12.pem.n)) {
         ctx->has_cert = true;
         rc = client_cert(ctx->cctx, o, err);
@@ -704,6 +728,7 @@ void sp_tls_unref(struct sp_tls_ctx *ctx)
     sp_free(ctx->sites);
     X509_STORE_free(ctx->roots);
     SSL_CTX_free(ctx->cctx);
+    sp_free(ctx->dane);
     sp_free(ctx);
 }
 

@@ -69,12 +69,23 @@ int sp_tls_server(const struct sp_tls_server_opts *o, struct sp_tls_ctx **ret,
  * length or -1.  buf is wiped afterwards. */
 typedef int sp_tls_passphrase(char *buf, size_t cap, const char *name, void *arg);
 
+/* One TLSA record (RFC 6698) of usage 2 or 3. */
+struct sp_tls_dane {
+    uint8_t usage, selector, matching;
+    const uint8_t *data;
+    size_t n;
+};
+
 struct sp_tls_client_opts {
     struct sp_pem ca;    /* roots instead of the system's */
     const char *ca_path; /* the same as a file or a hashed directory on disk */
     /* SHA-256 of the server's public key (SubjectPublicKeyInfo) or of its certificate:
      * 64 hex digits, colons between octets allowed, "sha256:" in front allowed. */
     const char *pin;
+    /* Verified is who agrees with one of these records (RFC 7672), and nobody else: usage 3
+     * without a look at names and dates, usage 2 with them.  No roots are read then. */
+    const struct sp_tls_dane *dane;
+    size_t n_dane;
     bool must_verify; /* an unverified server fails the handshake; otherwise the facts
                        * say that it was not verified, and why */
     struct sp_pem cert, key;     /* our own; key empty: it is in cert's PEM */

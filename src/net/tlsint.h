@@ -30,6 +30,8 @@ struct sp_tls_ctx {
     SSL_CTX *cctx;
     bool must_verify, has_cert, has_pin;
     uint8_t pin[32];
+    struct sp_tls_dane *dane; /* and their data, in one piece of memory */
+    size_t n_dane;
 };
 
 /* One side of one session. */

@@ -171,6 +171,23 @@ static int set_host(struct sp_tls *t, const char *host)
     return 0;
 }
 
+/* RFC 7672 3.1.1: for DANE-EE neither names nor dates count. */
+static int set_dane(struct sp_tls *t)
+{
+    size_t n = 0;
+
+    if (SSL_dane_enable(t->ssl, t->host) <= 0)
+        return -SP_EINPUT;
+    (void)SSL_dane_set_flags(t->ssl, DANE_FLAG_NO_DANE_EE_NAMECHECKS);
+    for (size_t i = 0; i < t->ctx->n_dane; i++) {
+        const struct sp_tls_dane *d = &t->ctx->dane[i];
+
+        n += SSL_dane_tlsa_add(t->ssl, d->usage, d->selector, d->matching, d->data, d->n) > 0;
+    }
+    ERR_clear_error();
+    return n ? 0 : -SP_EINPUT; /* without a record OpenSSL would look for a CA */
+}
+
 /* ---- opening and closing ---- */
 
 struct sp_tls *sp_tls_open(struct sp_tls_ctx *ctx, BIO *bio, const char *host,
@@ -205,6 +222,8 @@ struct sp_tls *sp_tls_open(struct sp_tls_ctx *ctx, BIO *bio, const char *host,
         SSL_set_msg_callback_arg(t->ssl, t);
     }
     rc = set_host(t, host);
+    if (rc == 0 && ctx->n_dane)
+        rc = set_dane(t);
     if (rc == 0)
         return t;
     if (rc == -SP_ENOMEM)

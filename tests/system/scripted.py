@@ -19,11 +19,12 @@ import contextlib, socket, ssl, threading
 
 
 class Scripted:
-    def __init__(self, lmtp=False, tls=None, port=0, lists=(), auth="PLAIN", client_ca=None):
+    def __init__(self, lmtp=False, tls=None, port=0, lists=(), auth="PLAIN", client_ca=None,
+                 host="127.0.0.1"):
         self.lmtp, self.tls, self.lists, self.auth = lmtp, tls, lists, auth
         self.client_ca = client_ca
         self.answers, self.taken, self.lines, self.sessions, self.peers = {}, [], [], 0, []
-        self.socket = socket.create_server(("127.0.0.1", port))
+        self.socket = socket.create_server((host, port))
         self.port = self.socket.getsockname()[1]
         threading.Thread(target=self._serve, daemon=True).start()
 

@@ -5,77 +5,14 @@
 
 The zone is signed here and served on loopback; so are the policy and the exchange.
 """
-import hashlib, http.server, json, random, socketserver, ssl, subprocess, threading
-import dns.dnssec, dns.message, dns.name, dns.rdata, dns.rdataclass, dns.rdatatype
-import dns.rrset
-from cryptography.hazmat.primitives.asymmetric import ec
+import hashlib, http.server, json, random, ssl, subprocess, threading
 
 from harness import *
 from faulty import Faulty
+from zone import Zone
 
 DOMAIN, EXCHANGE, POLICY = "check.example", "mx.check.example", "mta-sts.check.example"
-IN, TYPE = dns.rdataclass.IN, dns.rdatatype
 BAD = ("insecure", "broken", "interoperability")
-
-
-class Zone(socketserver.ThreadingUDPServer):
-    """Answers for DOMAIN as a resolver would.  Names in `forged` have signatures that do
-    not fit; those in `unsigned` are of a zone of their own, without DNSSEC."""
-    daemon_threads = True
-
-    def __init__(self, records, forged=(), signed=True):
-        super().__init__(("127.0.0.1", 0), None)
-        self.address = f"127.0.0.1@{self.server_address[1]}"
-        self.origin = dns.name.from_text(DOMAIN)
-        self.key = ec.generate_private_key(ec.SECP256R1())
-        self.dnskey = dns.dnssec.make_dnskey(self.key.public_key(), "ECDSAP256SHA256", flags=257)
-        self.anchor = f"{DOMAIN}. IN DNSKEY {self.dnskey.to_text()}" if signed else \
-            f"other.example. IN DNSKEY {self.dnskey.to_text()}"
-        self.signed, self.forged = signed, {dns.name.from_text(n) for n in forged}
-        self.sets = {}
-        self.put(DOMAIN, "DNSKEY", self.dnskey.to_text())
-        self.put(DOMAIN, "SOA", f"ns.{DOMAIN}. root.{DOMAIN}. 1 3600 600 86400 60")
-        for name, kind, text in records:
-            self.put(name, kind, text)
-        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
-
-    def put(self, name, kind, text):
-        key = dns.name.from_text(name), TYPE.from_text(kind)
-        new = dns.rrset.from_text(key[0], 60, "IN", kind, text)
-        self.sets[key] = self.sets[key].union(new) if key in self.sets else new
-
-    def add(self, section, rrset):
-        section.append(rrset)
-        if not self.signed:
-            return
-        signature = dns.dnssec.sign(rrset, self.key, self.origin, self.dnskey, lifetime=3600,
-                                    inception=time.time() - 3600)
-        if rrset.name in self.forged and rrset.rdtype != TYPE.DNSKEY:
-            wire = bytearray(signature.to_wire())
-            wire[-1] ^= 1
-            signature = dns.rdata.from_wire(IN, TYPE.RRSIG, bytes(wire), 0, len(wire))
-        section.append(dns.rrset.from_rdata(rrset.name, rrset.ttl, signature))
-
-    def finish_request(self, request, address):
-        query = dns.message.from_wire(request[0])
-        name, kind = query.question[0].name, query.question[0].rdtype
-        answer = dns.message.make_response(query, recursion_available=True)
-        if (name, kind) in self.sets:
-            self.add(answer.answer, self.sets[name, kind])
-        elif name.is_subdomain(self.origin):
-            self.add(answer.authority, self.sets[self.origin, TYPE.SOA])
-            if self.signed:  # proves that the name has nothing of this type
-                there = sorted({k for n, k in self.sets if n == name} | {TYPE.RRSIG, TYPE.NSEC})
-                self.add(answer.authority, dns.rrset.from_text(
-                    name, 60, "IN", "NSEC", f"\\000.{name} " + " ".join(map(TYPE.to_text, there))))
-        request[1].sendto(answer.to_wire(max_size=4096), address)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.shutdown()
-        self.server_close()
 
 
 @contextlib.contextmanager
