@@ -338,6 +338,8 @@ def environment(args, build):
 
 def main():
     args = arguments()
+    # Started in the background of a script, SIGINT would be ignored by all that a test starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
     build = build_tree(args)
     tests = [*from_meson(build), *from_scripts(), *from_fuzzers(args)]
