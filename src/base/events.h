@@ -14,6 +14,8 @@
     X(SP_LOG_LISTEN, "listen", SP_LEVEL_INFO, "a listener is open: listener, address, tls")          \
     X(SP_LOG_ROLE_START, "role.start", SP_LEVEL_INFO, "a role was started: role, pid")               \
     X(SP_LOG_ROLE_DIED, "role.died", SP_LEVEL_ERROR, "a role ended by itself: role, pid, status; it is started again") \
+    X(SP_LOG_ROLE_AGAIN, "role.again", SP_LEVEL_INFO, "a role ends to be started with other rights: reason") \
+    X(SP_LOG_NO_SANDBOX, "sandbox.missing", SP_LEVEL_WARNING, "a role could not be locked in: reason") \
     X(SP_LOG_ROLE_BAD, "role.bad-message", SP_LEVEL_ERROR, "a role said something that it must not: role, reason") \
     X(SP_LOG_RELOAD, "reload", SP_LEVEL_INFO, "a new configuration is in force")                     \
     X(SP_LOG_RELOAD_REFUSED, "reload.refused", SP_LEVEL_ERROR, "the new configuration has errors, the old one stays: reason") \

@@ -1,6 +1,7 @@
 /* main.c - `sallyport`, and the names it may be called by. */
 #include "cli.h"
 #include "role.h"
+#include "sandbox.h"
 #include "supervisor.h"
 
 #include <errno.h>
@@ -11,8 +12,21 @@
 static const struct sp_option serve_options[] = {
     SP_OPT_CONFIG,
     {"log-json", 'j', NULL, "log lines as JSON, whatever the configuration says"},
+    {"explain-sandbox", 0, NULL, "print what each process may ask of the kernel, and end"},
     SP_OPT_END,
 };
+
+static int explain(const struct sp_args *a)
+{
+    int status = 0;
+    struct sp_conf *c = sp_load_conf(a, false, &status);
+
+    if (!c)
+        return status;
+    sp_sandbox_explain(c, stdout);
+    sp_conf_unref(c);
+    return 0;
+}
 
 static int serve(const struct sp_args *a)
 {
@@ -23,6 +37,8 @@ static int serve(const struct sp_args *a)
         return sp_usage_error(a, "`%s` is one word too many", a->rest[0]);
     if (!o.config)
         o.config = SP_CONFIG_PATH;
+    if (sp_arg_given(a, "explain-sandbox"))
+        return explain(a);
     return sp_supervise(&o);
 }
 

@@ -3,6 +3,7 @@
 
 #include "alloc.h"
 #include "err.h"
+#include "sandbox.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -62,6 +63,34 @@ static struct sp_conf *parse(const char *text, struct sp_err *err)
     return c;
 }
 
+/* libuv opens a spare descriptor with its first stream; later nothing may be opened. */
+static void open_spare(struct sp_role *r)
+{
+    static uv_pipe_t first;
+
+    (void)uv_pipe_init(&r->loop, &first, 0);
+    uv_unref((uv_handle_t *)&first);
+}
+
+static void lock_in(struct sp_role *r, const struct sp_conf *conf)
+{
+    struct sp_err err;
+
+    open_spare(r);
+    if (sp_sandbox_lock(r->ops->role, conf, &err) < 0)
+        sp_log(SP_LOG_NO_SANDBOX, "", SP_KVS("reason", err.text));
+}
+
+/* A process cannot get rights back: the next one has them. */
+static void begin_anew(struct sp_role *r)
+{
+    sp_log(SP_LOG_ROLE_AGAIN, "", SP_KVS("reason", "the configuration needs more rights"));
+    if (r->ops->drain)
+        r->ops->drain(r, 10);
+    else
+        sp_role_exit(r, 0);
+}
+
 static int on_setup(struct sp_role *r, const Sp__Setup *m, struct sp_err *err)
 {
     struct sp_conf *conf = parse(m->config_text, err);
@@ -72,7 +101,15 @@ static int on_setup(struct sp_role *r, const Sp__Setup *m, struct sp_err *err)
         return -SP_EINPUT;
     snprintf(name, sizeof name, "%s.%u", sp_role_name(r->ops->role), r->instance);
     sp_log_setup(2, conf->log_format == SP_CONF_LOG_JSON, conf->log_level, name);
+    if (!sp_sandbox_fits(r->ops->role, conf)) {
+        sp_conf_unref(conf);
+        answer(r, m->generation, "");
+        begin_anew(r);
+        return 0;
+    }
     rc = r->ops->setup(r, m, conf, err);
+    if (rc == 0)
+        lock_in(r, conf);
     sp_conf_unref(conf);
     if (rc == 0) {
         r->generation = m->generation;

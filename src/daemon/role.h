@@ -6,8 +6,7 @@
  * each reload.  When the channel ends - the supervisor is gone, even by kill -9 - the
  * role exits at once.
  *
- * Doors for the sandbox: `setup` opens what the role needs; after the first READY the
- * role opens nothing more, so the lock goes where role.c says so.
+ * `setup` opens what the role needs; behind it the process is locked in (sandbox.h).
  */
 #ifndef SP_ROLE_H
 #define SP_ROLE_H

@@ -23,6 +23,7 @@
 #include "throttle.h"
 #include "tokens.h"
 
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -1445,6 +1446,32 @@ static void certificate(struct client *c, const Sp__CertificateLook *m)
     (void)sp_port_say(c->port, SP_MSG_CERT_RESULT, &out.base);
 }
 
+/* A client of a local socket is the account that has the name of its user id. */
+static void check_uid(struct client *c, const Sp__IdentityCheck *m)
+{
+    struct sp_login_result r = {.status = SP_LOGIN_TEMPORARY};
+    struct proof p = {.login = "", .mechanism = "", .certificate = ""};
+    struct passwd pw, *hit = NULL;
+    struct sp_err err;
+    char room[4096];
+    int rc = getpwuid_r((uid_t)m->uid, &pw, room, sizeof room, &hit);
+
+    if (rc || !hit) {
+        say_result(c, m->session, rc ? SP_LOGIN_TEMPORARY : SP_LOGIN_FAILED,
+                   rc ? "the system's users cannot be read" : "this user id has no name");
+        return;
+    }
+    if (sp_login_still_good(c->a->users, sp_str(pw.pw_name), sp_str(pw.pw_name),
+                            SP_LOGIN_BY_SYSTEM, 0, &r, &err) < 0)
+        r.status = SP_LOGIN_TEMPORARY;
+    p.login = pw.pw_name;
+    if (r.status == SP_LOGIN_OK && r.user)
+        say_ok(c, m->session, &r, &p, 0);
+    else
+        say_result(c, m->session, r.status, r.reason);
+    sp_user_free(r.user);
+}
+
 static void check(struct client *c, const Sp__IdentityCheck *m)
 {
     enum sp_login_basis basis = m->fingerprint[0]               ? SP_LOGIN_BY_CERTIFICATE
@@ -1608,7 +1635,7 @@ static void dispatch(struct client *c, int type, void *m)
         certificate(c, m);
         break;
     case SP_MSG_ID_CHECK:
-        check(c, m);
+        (((const Sp__IdentityCheck *)m)->by_uid ? check_uid : check)(c, m);
         break;
     case SP_MSG_RCPT_LOOK:
         recipient(c, m);

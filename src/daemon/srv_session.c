@@ -3,7 +3,6 @@
 
 #include "alloc.h"
 
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -1277,14 +1276,14 @@ static void local_identity(struct srv_session *s, const Sp__AuthResult *r)
 static void ask_local(struct srv_session *s)
 {
     Sp__AuthResult unknown = SP__AUTH_RESULT__INIT;
-    struct passwd *pw = NULL;
-    uint32_t uid;
+    Sp__IdentityCheck m = SP__IDENTITY_CHECK__INIT;
     int32_t pid;
 
-    if (sp_conn_peer_uid(s->conn, &uid, &pid) == 0)
-        pw = getpwuid((uid_t)uid);
+    m.session = s->key;
+    m.by_uid = true;
     s->wait = SRV_WAIT_PEER;
-    if (pw && ask_still(s, pw->pw_name, pw->pw_name) == 0)
+    if (sp_conn_peer_uid(s->conn, &m.uid, &pid) == 0 &&
+        srv_session_ask(s, SP_MSG_ID_CHECK, &m.base) == 0)
         return;
     unknown.status = SP__AUTH_STATUS__AUTH_TEMPORARY;
     got_result(s, &unknown);

@@ -585,7 +585,7 @@ static void on_role_exit(uv_process_t *proc, int64_t status, int sig)
     c->port = NULL;
     uv_close((uv_handle_t *)proc, NULL);
     snprintf(text, sizeof text, sig ? "signal %d" : "exit %d", sig ? sig : (int)status);
-    if (s->phase == RUNNING)
+    if (s->phase == RUNNING && (sig || status))
         sp_log(SP_LOG_ROLE_DIED, "", SP_KVS("role", sp_role_name(c->role)),
                SP_KVU("instance", c->instance), SP_KVU("pid", (uint64_t)proc->pid),
                SP_KVS("status", text));

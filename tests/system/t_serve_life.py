@@ -159,7 +159,8 @@ def _():
             reconfigure(srv, "message-size = 200000", "message-siz = 300000")
             logged(srv, "reload.refused")
             said = srv.process.output().split("reload.refused")[1]
-            check(f"{srv.config}:6:1: " in said and "message-size" in said,
+            line = srv.config.read_text().split("message-siz ")[0].count("\n") + 1
+            check(f"{srv.config}:{line}:1: " in said and "message-size" in said,
                   "no line, or no suggestion")
             submit(w, "still")
         with inside(srv) as new:
