@@ -175,6 +175,7 @@ def _():
                             codes = [c for c, _ in e.recipients.values()] if hasattr(e, "recipients") else [e.smtp_code]
                             with lock:
                                 refused.extend(codes)
+                            smtp.rset()  # smtplib leaves the transaction open when DATA is refused
         threads = [threading.Thread(target=load, args=(i,), daemon=True) for i in range(6)]
         for t in threads:
             t.start()

@@ -416,7 +416,7 @@ def _():
         check(b"The Cron" in got and b"alice@example.org" in got, "From was not made")
         srv.mailbox("root").wait(1)
         check(srv.mailbox("bob").messages() == [], "bob got something")
-        call([sendmail, "-bs"], env=env, ok=(69,))
+        call([sendmail, "-bs"], env=env, ok=(75,))  # there is no local socket here
         call([sendmail, "-Y"], env=env, ok=(64,))
         call([sendmail, "-i"], stdin=SMALL, env=env, ok=(65,))
         check("nothing" in call([tmp / "newaliases"]), "newaliases")
