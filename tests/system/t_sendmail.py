@@ -51,7 +51,7 @@ class Machine:
         lines += ["rm -f /usr/sbin/sendmail", f"ln -s {SALLYPORT} /usr/sbin/sendmail", "set +e"]
         if user:
             pw = pwd.getpwnam(user)
-            script = (f"setpriv --reuid {pw.pw_uid} --regid {pw.pw_gid} --clear-groups env HOME={self.tmp}/home "
+            script = (f"setpriv --reuid {pw.pw_uid} --regid {pw.pw_gid} --clear-groups env HOME={self.tmp}/home TMPDIR=/tmp "
                       f"XDG_CONFIG_HOME= sh -c {shlex.quote(script)}")
         return call(["unshare", "-m", "sh", "-c", "\n".join([*lines, script])], stdin=stdin)
 
