@@ -306,7 +306,7 @@ def arguments():
                    help="keep temporary folders (under $TMPDIR) to look at")
     p.add_argument("--minutes", type=float, default=1, metavar="N",
                    help="CPU minutes for each target of the set fuzz (default 1)")
-    p.add_argument("-j", "--jobs", type=int, default=min(os.cpu_count() or 1, 4), metavar="N",
+    p.add_argument("-j", "--jobs", type=int, default=min((os.cpu_count() or 1) + 1, 4), metavar="N",
                    help="tests at a time (default: one for each CPU, four at most)")
     p.add_argument("-v", "--verbose", action="store_true", help="show all output")
     args = p.parse_args()
