@@ -307,7 +307,7 @@ def arguments():
     p.add_argument("--minutes", type=float, default=1, metavar="N",
                    help="CPU minutes for each target of the set fuzz (default 1)")
     p.add_argument("-j", "--jobs", type=int, default=min((os.cpu_count() or 1) + 1, 4), metavar="N",
-                   help="tests at a time (default: one for each CPU, four at most)")
+                   help="tests at a time (default: one more than CPUs, four at most)")
     p.add_argument("-v", "--verbose", action="store_true", help="show all output")
     args = p.parse_args()
     if args.jobs < 1:
