@@ -509,6 +509,32 @@ static bool names_missing(struct auth *a, struct sp_str one, struct sp_str other
     return ask_missing(a) > 0;
 }
 
+/* A client of a local socket is the account that has the name of its user id: from here on
+ * it is a name like any other, which a directory may have to be asked for.  A user id
+ * without a name is nobody. */
+static int name_uid(Sp__IdentityCheck *m, struct sp_arena *arena)
+{
+    struct passwd pw, *hit = NULL;
+    char room[4096], *name;
+
+    if (getpwuid_r((uid_t)m->uid, &pw, room, sizeof room, &hit) != 0 || !hit)
+        return 0;
+    name = sp_arena_strndup(arena, pw.pw_name, strlen(pw.pw_name));
+    if (!name)
+        return -SP_ENOMEM;
+    m->user = m->login = name;
+    return 0;
+}
+
+/* What a server says; NULL: malformed, or no memory. */
+static void *frame_read(const struct sp_frame *f, struct sp_arena *arena)
+{
+    void *m = sp_frame_unpack(f, arena);
+    Sp__IdentityCheck *check = f->type == SP_MSG_ID_CHECK ? m : NULL;
+
+    return check && check->by_uid && name_uid(check, arena) < 0 ? NULL : m;
+}
+
 static bool frame_missing(struct auth *a, int type, const void *message)
 {
     if (!sp_dir_any(a->dir))
@@ -604,7 +630,7 @@ static bool wait_goes(struct auth *a, struct wait *w)
     if (w->type) {
         struct sp_frame f = {.type = (enum sp_msg)w->type, .meta = sp_buf_view(&w->meta)};
 
-        m = sp_frame_unpack(&f, &arena);
+        m = frame_read(&f, &arena);
     }
     known = (w->type && (!c || !m)) || ++w->rounds > ROUNDS_MAX ||
             !(w->type ? frame_missing(a, w->type, m)
@@ -1446,32 +1472,6 @@ static void certificate(struct client *c, const Sp__CertificateLook *m)
     (void)sp_port_say(c->port, SP_MSG_CERT_RESULT, &out.base);
 }
 
-/* A client of a local socket is the account that has the name of its user id. */
-static void check_uid(struct client *c, const Sp__IdentityCheck *m)
-{
-    struct sp_login_result r = {.status = SP_LOGIN_TEMPORARY};
-    struct proof p = {.login = "", .mechanism = "", .certificate = ""};
-    struct passwd pw, *hit = NULL;
-    struct sp_err err;
-    char room[4096];
-    int rc = getpwuid_r((uid_t)m->uid, &pw, room, sizeof room, &hit);
-
-    if (rc || !hit) {
-        say_result(c, m->session, rc ? SP_LOGIN_TEMPORARY : SP_LOGIN_FAILED,
-                   rc ? "the system's users cannot be read" : "this user id has no name");
-        return;
-    }
-    if (sp_login_still_good(c->a->users, sp_str(pw.pw_name), sp_str(pw.pw_name),
-                            SP_LOGIN_BY_SYSTEM, 0, &r, &err) < 0)
-        r.status = SP_LOGIN_TEMPORARY;
-    p.login = pw.pw_name;
-    if (r.status == SP_LOGIN_OK && r.user)
-        say_ok(c, m->session, &r, &p, 0);
-    else
-        say_result(c, m->session, r.status, r.reason);
-    sp_user_free(r.user);
-}
-
 static void check(struct client *c, const Sp__IdentityCheck *m)
 {
     enum sp_login_basis basis = m->fingerprint[0]               ? SP_LOGIN_BY_CERTIFICATE
@@ -1635,7 +1635,7 @@ static void dispatch(struct client *c, int type, void *m)
         certificate(c, m);
         break;
     case SP_MSG_ID_CHECK:
-        (((const Sp__IdentityCheck *)m)->by_uid ? check_uid : check)(c, m);
+        check(c, m);
         break;
     case SP_MSG_RCPT_LOOK:
         recipient(c, m);
@@ -1681,7 +1681,7 @@ static void wait_for_accounts(struct client *c, const struct sp_frame *f, void *
 static int on_frame(struct sp_port *port, const struct sp_frame *f, struct sp_err *err)
 {
     struct client *c = sp_port_arg(port);
-    void *m = sp_frame_unpack(f, &c->a->arena);
+    void *m = frame_read(f, &c->a->arena);
 
     if (!m)
         return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "malformed %s",

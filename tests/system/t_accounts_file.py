@@ -3,7 +3,7 @@
 # timeout: 120
 """Accounts in a file: hashes as htpasswd, mkpasswd and Dovecot write them, fields, SCRAM, pins,
 changes that are seen, several sections in order, and a file that is not there."""
-import types
+import pwd, types
 from harness import *
 from wire import *
 from acct_lab import *
@@ -45,8 +45,9 @@ def write(text):
 
 def sections(tmp):
     HOLD.file = tmp / "passwd"
+    HOLD.socket = tmp / "submit"
     write("")
-    return f"accounts people {{\n  type = file\n  path = {HOLD.file}\n  believe = 1s\n}}\n"
+    return f"listener here {{\n  type = local\n  address = unix:{HOLD.socket}\n}}\n" f"accounts people {{\n  type = file\n  path = {HOLD.file}\n  believe = 1s\n}}\n"
 
 
 def prepare():
@@ -121,6 +122,20 @@ def _():
         wait_until(ended, 10, "the end of the session")
     write("\n".join(HOLD.lines) + "\n")
     wait_until(lambda: lab().login("carol")[0] == 235, 10, "the old password again")
+
+
+@test("a client of a local socket whose account only the file has is logged in; one it has not is refused")
+def _():
+    need_root()
+    def greeted(user):
+        pw = pwd.getpwnam(user)
+        return call(["setpriv", "--reuid", pw.pw_uid, "--regid", pw.pw_gid, "--clear-groups", PYTHON, "-c",
+                     "import socket, sys; s = socket.socket(socket.AF_UNIX); s.settimeout(30); s.connect(sys.argv[1])\n"
+                     "print(s.recv(500).decode())", HOLD.socket])
+    write("\n".join([*HOLD.lines, "daemon::address=daemon@example.org"]) + "\n")
+    wait_until(lambda: greeted("daemon").startswith("220 "), 10, "the greeting")
+    check("no account" in greeted("games"), "games")
+    write("\n".join(HOLD.lines) + "\n")
 
 
 @test("while the file cannot be read logins get 454")
