@@ -32,7 +32,7 @@ enum right {
     ACCEPT = 1 << 1,  /* take connections from sockets that it was given */
     CONNECT = 1 << 2, /* open sockets and connect */
     READ = 1 << 3,    /* open files to read them */
-    WRITE = 1 << 4,   /* make, change, rename and remove files */
+    WRITE = 1 << 4,   /* make, change, rename and remove files: with READ */
     LIBRARY = 1 << 5, /* load code: name services and Kerberos load theirs late */
     COMMAND = 1 << 6, /* start programs of the configuration: no list can be made */
     NAMES = 1 << 7,   /* sockets of this machine, for its name service */
@@ -195,18 +195,6 @@ static const struct call calls[] = {
     CALL(WRITE, lchown),
     CALL(WRITE, utimensat),
     CALL(WRITE, copy_file_range),
-    CALL(WRITE, access),
-    CALL(WRITE, faccessat),
-    CALL(WRITE, faccessat2),
-    CALL(WRITE, stat),
-    CALL(WRITE, lstat),
-    CALL(WRITE, newfstatat),
-    CALL(WRITE, statx),
-    CALL(WRITE, readlink),
-    CALL(WRITE, readlinkat),
-    CALL(WRITE, getdents64),
-    CALL(WRITE, statfs),
-    CALL(WRITE, fstatfs),
 
     CALL(LIBRARY, mmap),
     CALL(LIBRARY, mprotect),
@@ -366,7 +354,7 @@ static int special(scmp_filter_ctx f, unsigned r)
     if (rc == 0) /* a thread of ours: abort() */
         rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
                               SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
-    if (rc == 0 && !(r & (READ | WRITE))) /* what fstat() is */
+    if (rc == 0 && !(r & READ)) /* what fstat() is */
         rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(newfstatat), 1,
                               SCMP_A3(SCMP_CMP_EQ, AT_EMPTY_PATH));
     if (rc == 0 && (r & NAMES) && !(r & CONNECT)) {
@@ -397,19 +385,19 @@ static int special(scmp_filter_ctx f, unsigned r)
     return rc;
 }
 
+/* Below 0: there is no such call on this kind of machine. */
+static bool allowed(const struct call *c, unsigned r)
+{
+    return (c->right & r) && c->nr >= 0;
+}
+
 static int listed(scmp_filter_ctx f, unsigned r)
 {
-    bool added[512] = {false};
     int rc = 0;
 
-    for (size_t i = 0; rc == 0 && i < sizeof calls / sizeof calls[0]; i++) {
-        int nr = calls[i].nr;
-
-        if (!(calls[i].right & r) || nr < 0 || nr >= 512 || added[nr])
-            continue;
-        added[nr] = true;
-        rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, nr, 0);
-    }
+    for (size_t i = 0; rc == 0 && i < sizeof calls / sizeof calls[0]; i++)
+        if (allowed(&calls[i], r))
+            rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, calls[i].nr, 0);
     return rc == 0 ? special(f, r) : rc;
 }
 
@@ -478,15 +466,10 @@ void sp_sandbox_explain(const struct sp_conf *conf, FILE *out)
 
     for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++) {
         unsigned r = rights(roles[i], conf);
-        bool added[512] = {false};
         unsigned n = 6; /* those of special() */
 
         for (size_t k = 0; k < sizeof calls / sizeof calls[0]; k++)
-            if ((calls[k].right & r) && calls[k].nr >= 0 && calls[k].nr < 512 &&
-                !added[calls[k].nr]) {
-                added[calls[k].nr] = true;
-                n++;
-            }
+            n += allowed(&calls[k], r);
         if (r & COMMAND)
             fprintf(out, "%s: all system calls but %zu\n", sp_role_name(roles[i]),
                     sizeof never / sizeof never[0]);

@@ -165,6 +165,27 @@ def same_for_all(lab, disabled=True, grants=True, address=True, aliases=True):
             check(lab().login("carol", authzid="dora")[0] == 535, "acting for somebody else")
 
 
+def logs_in_by_pin(srv, *lines):
+    """Does the pinned certificate log erin in?  lines: (code, what she says then)."""
+    with Wire(srv, implicit=True, certificate=(srv.client_certificate, srv.client_key)) as w:
+        w.ehlo()
+        w.send("AUTH EXTERNAL =\r\n")
+        if w.reply()[0] != 235:
+            return False
+        for code, line in lines:
+            w.expect(code, line)
+        return True
+
+
+def ended(w):
+    """Has the session of carol been ended, because her account changed?"""
+    w.send("MAIL FROM:<carol@example.org>\r\n")
+    code, _text = w.reply()
+    if code == 250:
+        w.expect(250, "RSET")
+    return code == 421
+
+
 def with_accounts(hold, sections, **options):
     """run() with one server whose accounts are in sections(tmp): put into hold.srv, hold.lab."""
     need_server()

@@ -113,13 +113,7 @@ def _():
         wait_until(lambda: lab().login("carol", "another one")[0] == 235, 10, "the new password")
         check(lab().login("carol") == FAILED, "the old password still works")
 
-        def ended():
-            w.send("MAIL FROM:<carol@example.org>\r\n")
-            code, text = w.reply()
-            if code == 250:
-                w.expect(250, "RSET")
-            return code == 421
-        wait_until(ended, 10, "the end of the session")
+        wait_until(lambda: ended(w), 10, "the end of the session")
     write("\n".join(HOLD.lines) + "\n")
     wait_until(lambda: lab().login("carol")[0] == 235, 10, "the old password again")
 

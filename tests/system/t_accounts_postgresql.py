@@ -98,16 +98,7 @@ def _():
     srv = HOLD.srv
     HOLD.db.sql(f"INSERT INTO pins VALUES ('erin', '{pin_of(srv)}')")
 
-    def pinned():
-        with Wire(srv, implicit=True, certificate=(srv.client_certificate, srv.client_key)) as w:
-            w.ehlo()
-            w.send("AUTH EXTERNAL =\r\n")
-            if w.reply()[0] != 235:
-                return False
-            w.expect(552, "MAIL FROM:<erin@example.org> SIZE=1001")
-            w.expect(250, "MAIL FROM:<erin@example.org>")
-            return True
-    wait_until(pinned, 15, "a login by the pinned certificate")
+    wait_until(lambda: logs_in_by_pin(srv, (552, "MAIL FROM:<erin@example.org> SIZE=1001"), (250, "MAIL FROM:<erin@example.org>")), 15, "a login by the pinned certificate")
 
 
 @test("a change of password or state in the table is seen, by open sessions too")
@@ -115,13 +106,7 @@ def _():
     with lab().in_() as w:
         HOLD.db.sql("UPDATE users SET active = false WHERE name = 'carol'")
 
-        def ended():
-            w.send("MAIL FROM:<carol@example.org>\r\n")
-            code, text = w.reply()
-            if code == 250:
-                w.expect(250, "RSET")
-            return code == 421
-        wait_until(ended, 15, "the end of the session")
+        wait_until(lambda: ended(w), 15, "the end of the session")
     check(lab().login("carol") == FAILED, "disabled carol")
     HOLD.db.sql("UPDATE users SET active = true WHERE name = 'carol'")
     wait_until(lambda: lab().login("carol")[0] == 235, 15, "carol again")

@@ -17,11 +17,15 @@ def submit(w, name):
 
 
 def hup(srv, text, *words, seconds=15):
-    """Puts this configuration there, and returns what the log says once it has these words."""
+    """Puts this configuration there, and returns what the log says once it has these words;
+    without words at once, as nothing need be said."""
     before = len(srv.process.output())
     if text is not None:
         srv.config.write_text(text)
     srv.process.p.send_signal(signal.SIGHUP)
+
+    if not words:
+        return ""
 
     def said():
         new = srv.process.output()[before:]
@@ -152,6 +156,7 @@ def _():
         lines = [l for l in wait_until(lambda: (lambda t: t if "message.accepted" in t else None)(
             srv.process.output()[before:]), 5, "the log").splitlines() if l]
         check(all(l.startswith("{") for l in lines), f"not JSON: {lines}")
+        srv.mailbox("bob").wait(1)
         hup(srv, top(text, "log-level = error"))
         time.sleep(1)
         before = len(srv.process.output())

@@ -5,34 +5,12 @@
 
 A network and a resolver of its own: this file runs again inside them.
 """
-import socketserver, sys, threading
-import dns.message, dns.name, dns.rdatatype, dns.rrset
+import sys
 
 from harness import *
+from zone import Zone
 
 INSIDE = "SALLYPORT_TEST_INSIDE"
-
-
-class Zone(socketserver.ThreadingUDPServer):
-    daemon_threads = True
-
-    def __init__(self, records):
-        super().__init__(("127.0.0.1", 53), None)
-        self.sets = {}
-        for name, kind, *texts in records:
-            rrset = dns.rrset.from_text(name + ".", 60, "IN", kind, *texts)
-            self.sets[rrset.name, rrset.rdtype] = rrset
-        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
-
-    def finish_request(self, request, address):
-        query = dns.message.from_wire(request[0])
-        question = query.question[0]
-        answer = dns.message.make_response(query, recursion_available=True)
-        if str(question.name).endswith("dead.example."):
-            answer.set_rcode(2)
-        elif (question.name, question.rdtype) in self.sets:
-            answer.answer.append(self.sets[question.name, question.rdtype])
-        request[1].sendto(answer.to_wire(), address)
 
 
 def send(srv, domain, status=0, *more):
@@ -51,12 +29,13 @@ def inside(tmp):
     Zone(here + [
         ("_submissions._tcp.mail.example", "SRV", f"0 1 {srv.tls_port} submit.mail.example."),
         ("_submission._tcp.mail.example", "SRV", "0 1 9 submit.mail.example."),
-        ("_submission._tcp.clear.mail.example", "SRV", f"10 1 9 submit.mail.example.", f"5 0 {srv.port} outside.example."),
+        ("_submission._tcp.clear.mail.example", "SRV", "10 1 9 submit.mail.example."),
+        ("_submission._tcp.clear.mail.example", "SRV", f"5 0 {srv.port} outside.example."),
         ("_submission._tcp.outside.example", "SRV", f"0 1 {srv.port} mail.hoster.example."),
         ("_submissions._tcp.evil.example", "SRV", f"0 1 {srv.tls_port} submit.mail.example."),
         ("_submissions._tcp.none.example", "SRV", "0 0 0 ."),
         ("_submissions._tcp.tls.example", "SRV", f"0 1 {srv.port} submit.tls.example."),
-    ])
+    ], signed=False, origin="mail.example", broken=["_submissions._tcp.dead.example"], port=53)
     srv.start()
     log = lambda: srv.log.read_text()
 

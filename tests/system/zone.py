@@ -15,11 +15,11 @@ IN, TYPE = dns.rdataclass.IN, dns.rdatatype
 class Zone(socketserver.ThreadingUDPServer):
     """Answers for `origin` as a resolver would.  Names in `forged` have signatures that do
     not fit; names outside of it have no signatures; those in `missing`, outside of it, do
-    not exist."""
+    not exist; those in `broken` are SERVFAIL.  port 53: where a system's resolver asks."""
     daemon_threads = True
 
-    def __init__(self, records, forged=(), signed=True, origin="check.example", missing=()):
-        super().__init__(("127.0.0.1", 0), None)
+    def __init__(self, records, forged=(), signed=True, origin="check.example", missing=(), broken=(), port=0):
+        super().__init__(("127.0.0.1", port), None)
         self.address = f"127.0.0.1@{self.server_address[1]}"
         self.origin = dns.name.from_text(origin)
         self.key = ec.generate_private_key(ec.SECP256R1())
@@ -28,6 +28,7 @@ class Zone(socketserver.ThreadingUDPServer):
             f"other.example. IN DNSKEY {self.dnskey.to_text()}"
         self.signed, self.forged = signed, {dns.name.from_text(n) for n in forged}
         self.missing = {dns.name.from_text(n) for n in missing}
+        self.broken = {dns.name.from_text(n) for n in broken}
         self.sets = {}
         self.put(origin, "DNSKEY", self.dnskey.to_text())
         self.put(origin, "SOA", f"ns.{origin}. root.{origin}. 1 3600 600 86400 60")
@@ -56,7 +57,9 @@ class Zone(socketserver.ThreadingUDPServer):
         query = dns.message.from_wire(request[0])
         name, kind = query.question[0].name, query.question[0].rdtype
         answer = dns.message.make_response(query, recursion_available=True)
-        if (name, kind) in self.sets:
+        if name in self.broken:
+            answer.set_rcode(dns.rcode.SERVFAIL)
+        elif (name, kind) in self.sets:
             self.add(answer.answer, self.sets[name, kind])
         elif not name.is_subdomain(self.origin):
             if name in self.missing:
