@@ -243,6 +243,7 @@ struct sp_conf_listener {
     enum sp_conf_tls_version tls_min;
     struct sp_conf_list extensions; /* keywords of EHLO that may be listed */
     uint64_t future_release_max_s;  /* FUTURERELEASE: the longest time to hold mail */
+    uint64_t deliver_by_min_s;      /* DELIVERBY: a shorter time is refused; 0: any */
     uint64_t priority_max;          /* MT-PRIORITY: a higher one is lowered to it */
     uint64_t recipients_max;
     uint64_t

@@ -448,6 +448,10 @@ static const struct sp_conf_key keys[] = {
     {"future-release-max", SP_CONF_LISTENER,
      DURATION(sp_conf_listener, future_release_max_s, "30d", 1 * MIN, 366 * DAY), V01, .example = "7d",
      .doc = "The longest time for which a client may ask to hold a message back (FUTURERELEASE)."},
+    {"deliver-by-min", SP_CONF_LISTENER, DURATION(sp_conf_listener, deliver_by_min_s, "0s", 0, 1 * DAY), V01,
+     .example = "1m",
+     .doc = "The shortest time in which a client may ask for delivery (DELIVERBY with mode R); it is told in the EHLO "
+            "reply.  0s: any."},
     {"priority-max", SP_CONF_LISTENER, NUM(sp_conf_listener, priority_max, "4", 0, 9), V01, .example = "0",
      .doc = "The highest priority that a client may give its mail (MT-PRIORITY); a higher one is lowered to "
             "it, and the client is told.  Above 0 mail is urgent and goes first, below 0 it waits for "

@@ -141,6 +141,7 @@ void srv_policy(struct sp_srv_policy *p, const struct sp_conf *c,
     p->legacy_auth_line = l->legacy_auth_line;
     p->extensions = extensions(&l->extensions) | SP_EXT_STARTTLS | SP_EXT_AUTH;
     p->hold_max_seconds = l->future_release_max_s;
+    p->by_min = l->deliver_by_min_s;
     if (l->type == SP_CONF_PROXIED && l->xclient != SP_CONF_XCLIENT_OFF)
         p->extensions |= SP_EXT_XCLIENT;
     for (size_t i = 0; i < l->header_rules.n; i++)

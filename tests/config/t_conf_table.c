@@ -390,6 +390,7 @@ static const struct {
      "PIPELINING SIZE 8BITMIME SMTPUTF8 DSN ENHANCEDSTATUSCODES CHUNKING LIMITS DELIVERBY "
      "FUTURERELEASE MT-PRIORITY REQUIRETLS", 0, 0},
     {SP_CONF_LISTENER, "future-release-max", "30d", 60, 366 * 86400},
+    {SP_CONF_LISTENER, "deliver-by-min", "0s", 0, 86400},
     {SP_CONF_LISTENER, "priority-max", "4", 0, 9},
     {SP_CONF_LISTENER, "user-messages", "", 0, 0},
     {SP_CONF_LISTENER, "user-recipients", "", 0, 0},
