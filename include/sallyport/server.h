@@ -88,6 +88,7 @@ struct sp_srv_policy {
     enum sp_cert_want cert_want;
     bool lenient_ehlo;      /* MAIL right after TLS counts as HELO */
     bool legacy_auth_line;  /* AUTH=LOGIN PLAIN besides AUTH LOGIN PLAIN */
+    bool lenient_path;      /* MAIL FROM:a@b, RCPT TO:c@d without angle brackets */
     uint32_t extensions;    /* enum sp_ext bits that may be offered */
     uint64_t size_max;      /* octets of a message; 0: no maximum is stated */
     unsigned rcpt_max;      /* recipients of a message, >= 500 by config, any here */

@@ -240,6 +240,7 @@ struct sp_conf_listener {
     bool require_binding;
     bool lenient_ehlo;
     bool legacy_auth_line;
+    bool lenient_path;
     enum sp_conf_tls_version tls_min;
     struct sp_conf_list extensions; /* keywords of EHLO that may be listed */
     uint64_t future_release_max_s;  /* FUTURERELEASE: the longest time to hold mail */

@@ -688,12 +688,12 @@ static const struct {
     enum sp_conf_section_id section;
     const char *key, *why; /* of the decision */
     unsigned mask;         /* values of it that give the keys a meaning */
-    const char *keys[15];
+    const char *keys[17];
 } useless[] = {
     {SP_CONF_LISTENER, "type", "with type = local", 1u << SP_CONF_SUBMISSION | 1u << SP_CONF_PROXIED,
      {"certificate", "client-certificates", "client-ca", "client-crl", "client-ca-domains", "send-ca-names",
       "certificate-login", "auth-list-with-certificate", "auth-clear", "auth-tls", "require-binding",
-      "lenient-ehlo", "legacy-auth-line", "tls-min"}},
+      "lenient-ehlo", "legacy-auth-line", "lenient-path", "tls-min"}},
     {SP_CONF_ROUTE, "to", "unless to = smarthost", 1u << SP_CONF_TO_SMARTHOST,
      {"host", "host-weights", "user", "password-file", "token-file", "token-command", "client-certificate", "client-key",
       "certificate-login"}},

@@ -432,6 +432,10 @@ static const struct sp_conf_key keys[] = {
      .example = "yes",
      .doc = "Show the list of mechanisms a second time in the form AUTH=LOGIN PLAIN that "
             "programs from before 1999 look for."},
+    {"lenient-path", SP_CONF_LISTENER, BOOL(sp_conf_listener, lenient_path, "no"), V01,
+     .example = "yes",
+     .doc = "Accept MAIL FROM:alice@example.org and RCPT TO:bob@example.org without angle brackets, as old "
+            "programs and devices write them.  doc/lenient.md has all such switches."},
     {"tls-min", SP_CONF_LISTENER, ENUM(sp_conf_listener, tls_min, "TLSv1.2", w_tls_min), V01,
      .example = "TLSv1.3",
      .doc = "The oldest version of TLS that is accepted."},

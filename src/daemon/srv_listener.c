@@ -139,6 +139,7 @@ void srv_policy(struct sp_srv_policy *p, const struct sp_conf *c,
     p->cert_want = cert_want(l->client_certificates);
     p->lenient_ehlo = l->lenient_ehlo;
     p->legacy_auth_line = l->legacy_auth_line;
+    p->lenient_path = l->lenient_path;
     p->extensions = extensions(&l->extensions) | SP_EXT_STARTTLS | SP_EXT_AUTH;
     p->hold_max_seconds = l->future_release_max_s;
     p->by_min = l->deliver_by_min_s;

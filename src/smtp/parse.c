@@ -245,6 +245,25 @@ int sp_parse_path(struct sp_str *line, const char *keyword, struct sp_path *ret)
     return 0;
 }
 
+int sp_parse_path_lenient(struct sp_str *line, const char *keyword, struct sp_path *ret)
+{
+    struct sp_str s = *line;
+    size_t k = strlen(keyword);
+
+    if (sp_parse_path(line, keyword, ret) == 0)
+        return 0;
+    if (s.n < k + 1 || !sp_str_caseis((struct sp_str){s.p, k}, keyword) || s.p[k] != ':')
+        return -SP_EINPUT;
+    s = sp_str_trim((struct sp_str){s.p + k + 1, s.n - k - 1});
+    memset(ret, 0, sizeof *ret);
+    ret->addr = (struct sp_str){s.p, 0};
+    if (s.n == 0 || s.p[0] == '<' || take_address(&s, ret) < 0 || !ret->qualified ||
+        (s.n && s.p[0] != ' '))
+        return -SP_EINPUT;
+    *line = s;
+    return 0;
+}
+
 /* ---- Parameters --------------------------------------------------------------------------- */
 
 int sp_parse_param(struct sp_str *line, struct sp_str *ret_name,

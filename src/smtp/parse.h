@@ -18,6 +18,9 @@ struct sp_path {
 /* "FROM:<path> rest": takes the keyword, the colon and the path off *line.  Blanks
  * between colon and path are tolerated, as every server does.  RFC 5321 4.1.2. */
 int sp_parse_path(struct sp_str *line, const char *keyword, struct sp_path *ret);
+/* The same where the angle brackets may be missing (lenient-path): then the path ends at
+ * the first blank, and is an address with its domain, never the null path. */
+int sp_parse_path_lenient(struct sp_str *line, const char *keyword, struct sp_path *ret);
 
 /* The next "name" or "name=value" off *line; 0 at the end.  1: got one.  ret_value->p is
  * NULL without "=".  RFC 5321 4.1.2 (esmtp-param; values may not contain blank or "="

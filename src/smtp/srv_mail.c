@@ -268,13 +268,19 @@ static struct sp_verdict params(const struct sp_srv *s, enum sp_verb verb,
 
 /* ---- MAIL -------------------------------------------------------------------------------------------- */
 
+static int take_path(const struct sp_srv *s, struct sp_str *line, const char *keyword,
+                     struct sp_path *ret)
+{
+    return (s->policy->lenient_path ? sp_parse_path_lenient : sp_parse_path)(line, keyword, ret);
+}
+
 static struct sp_verdict parse_mail(const struct sp_srv *s, struct sp_txn *t)
 {
     struct sp_str line = {t->text, t->text_len};
     struct sp_verdict v;
     struct sp_path path;
 
-    if (sp_parse_path(&line, "FROM", &path) < 0)
+    if (take_path(s, &line, "FROM", &path) < 0)
         return refused(SP_R_BAD_SENDER, NONE);
     t->mail.path = path.addr;
     v = params(s, SP_V_MAIL, line, &t->mail, NULL);
@@ -339,7 +345,7 @@ static struct sp_verdict parse_rcpt(const struct sp_srv *s, struct sp_str line,
     struct sp_verdict v;
     struct sp_path path;
 
-    if (sp_parse_path(&line, "TO", &path) < 0 || path.addr.n == 0)
+    if (take_path(s, &line, "TO", &path) < 0 || path.addr.n == 0)
         return refused(SP_R_BAD_RCPT, NONE);
     r->path = path.addr;
     v = params(s, SP_V_RCPT, line, NULL, r);

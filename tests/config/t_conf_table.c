@@ -406,6 +406,7 @@ static const struct {
     {SP_CONF_LISTENER, "require-binding", "no", 0, 0},
     {SP_CONF_LISTENER, "lenient-ehlo", "no", 0, 0},
     {SP_CONF_LISTENER, "legacy-auth-line", "no", 0, 0},
+    {SP_CONF_LISTENER, "lenient-path", "no", 0, 0},
     {SP_CONF_LISTENER, "tls-min", "TLSv1.2", 0, 0},
     {SP_CONF_LISTENER, "recipients-max", "1000", 100, 50000},
     {SP_CONF_LISTENER, "idle-timeout", "5m", 1, 3600},

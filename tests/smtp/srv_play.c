@@ -132,6 +132,8 @@ static bool flag(const char *key, struct sp_srv_policy *p)
         p->login_required = false;
     else if (strcmp(key, "lenient-ehlo") == 0)
         p->lenient_ehlo = true;
+    else if (strcmp(key, "lenient-path") == 0)
+        p->lenient_path = true;
     else if (strcmp(key, "legacy-auth") == 0)
         p->legacy_auth_line = true;
     else if (strcmp(key, "8bit-header") == 0)

@@ -12,7 +12,7 @@ RULES = {
                "January 2009: no fall back to HELO", "May 2010: option 1, the certificate alone does not count",
                "May 2010: option 2, MAIL is an implicit AUTH EXTERNAL",
                "May 2010: option 3, nothing counts until EXTERNAL"],
-    "1": ["what STARTTLS erases", "after the handshake", "lenient-ehlo", "EHLO again", "STARTTLS edges",
+    "1": ["what STARTTLS erases", "after the handshake", "lenient-ehlo", "lenient-path", "EHLO again", "STARTTLS edges",
           "octets behind STARTTLS", "handshake fails, TLS ends", "the client's TLS policy", "implicit TLS",
           "resumption, renegotiation", "not a mail client", "mechanism list", "mechanisms that show the secret",
           "challenge mechanisms in the clear", "530", "AUTH replies", "authorization identity", "channel binding",
