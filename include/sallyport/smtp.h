@@ -100,6 +100,9 @@ struct sp_mail {
     bool has_priority;
     int priority;    /* RFC 6710, -9..9 */
     bool requiretls; /* RFC 8689 */
+    /* Client: attributes (NAME=value, values in xtext) that go as XFORWARD in front of MAIL
+     * to a server that offers it; whatever it answers, MAIL follows.  Empty: none. */
+    struct sp_str xforward;
 };
 
 struct sp_rcpt {

@@ -315,10 +315,10 @@ static json_t *settings(const struct ask *q)
         "client-ca-domains",   "certificate-login", "auth-list-with-certificate",
         "auth-clear",          "auth-tls",          "require-binding",
         "lenient-ehlo",        "legacy-auth-line",  "lenient-path",
-        "policies",            "milters",           "proxies",
-        "proxy-protocol",      "xclient"};
+        "policies",            "milters",           "content-filter",
+        "proxies",             "proxy-protocol",    "xclient"};
     const size_t always = 12; /* the filters only where there are some */
-    const size_t proxied = 14; /* these with type = proxied */
+    const size_t proxied = 15; /* these with type = proxied */
     size_t n = q->l->type == SP_CONF_PROXIED ? sizeof names / sizeof names[0] : proxied;
     json_t *j = json_object();
 

@@ -214,7 +214,7 @@ struct sp_conf_tls {
 struct sp_conf_listener {
     struct sp_conf_head head;
     struct sp_conf_addrs address; /* at least one */
-    enum sp_conf_type type;       /* not REINJECTION in this version */
+    enum sp_conf_type type;
     struct sp_conf_nets proxies;  /* PROXIED: who may connect; not empty there */
     bool proxy_protocol;          /* PROXIED: each connection begins with its header */
     enum sp_conf_xclient xclient; /* PROXIED */
@@ -261,6 +261,7 @@ struct sp_conf_listener {
     bool trace_identity;
     bool trace_hide_client;
     struct sp_conf_list milters, policies; /* names of sections; where not given: all */
+    struct sp_conf_list content_filter;    /* at most one; where not given: the first */
 };
 
 /* `route NAME { ... }`, tried in this order; the first that matches a recipient wins. */
@@ -392,6 +393,17 @@ struct sp_conf_policy {
     uint64_t connections; /* at a time */
 };
 
+enum sp_conf_hop { SP_CONF_HOP_SMTP, SP_CONF_HOP_LMTP };
+
+/* `content-filter NAME { ... }`: mail goes there, and comes back at a listener with type =
+ * reinjection.  sp_conf_filter_route() is the way to it. */
+struct sp_conf_filter {
+    struct sp_conf_head head;
+    struct sp_conf_addrs address; /* this machine */
+    enum sp_conf_hop protocol;
+    uint64_t connections;
+};
+
 struct sp_conf {
     struct sp_conf_head head;
     const char *filename;  /* as given; for messages */
@@ -453,6 +465,8 @@ struct sp_conf {
     size_t n_milters;
     const struct sp_conf_policy *policies; /* likewise */
     size_t n_policies;
+    const struct sp_conf_filter *filters; /* likewise; content filters */
+    size_t n_filters;
 };
 
 /* One thing to say about a file. */
@@ -513,6 +527,8 @@ const struct sp_conf_listener *sp_conf_listener_named(const struct sp_conf *c,
                                                       const char *name);
 const struct sp_conf_milter *sp_conf_milter_named(const struct sp_conf *c, const char *name);
 const struct sp_conf_policy *sp_conf_policy_named(const struct sp_conf *c, const char *name);
+/* The route to the content filter of this name; NULL: there is none any more. */
+const struct sp_conf_route *sp_conf_filter_route(const struct sp_conf *c, const char *name);
 
 /* Canonical text that parses to the same configuration: what was written and is not the
  * default anyway.  all: also what was written and is the default, and as comments every
@@ -533,6 +549,7 @@ enum sp_conf_section_id {
     SP_CONF_MILTER,
     SP_CONF_POLICY,
     SP_CONF_ACCOUNTS,
+    SP_CONF_FILTER,
     SP_CONF_SECTIONS /* how many */
 };
 

@@ -134,7 +134,8 @@ static int example_section(enum sp_conf_section_id id, struct sp_buf *out)
         [SP_CONF_DKIM] = "s2026",
         [SP_CONF_MILTER] = "rspamd",
         [SP_CONF_POLICY] = "quota",
-        [SP_CONF_ACCOUNTS] = "directory"};
+        [SP_CONF_ACCOUNTS] = "directory",
+        [SP_CONF_FILTER] = "amavis"};
     const struct sp_conf_section *s = sp_conf_section(id);
     size_t n;
     const struct sp_conf_key *k = sp_conf_keys(&n);

@@ -108,6 +108,8 @@ int sp_conf_dump(const struct sp_conf *c, bool all, struct sp_buf *out)
         rc = dump_section(SP_CONF_POLICY, &c->policies[i].head, all, out);
     for (size_t i = 0; rc == 0 && i < c->n_accounts; i++)
         rc = dump_section(SP_CONF_ACCOUNTS, &c->accounts[i].head, all, out);
+    for (size_t i = 0; rc == 0 && i < c->n_filters; i++)
+        rc = dump_section(SP_CONF_FILTER, &c->filters[i].head, all, out);
     return rc;
 }
 
@@ -116,6 +118,17 @@ const struct sp_conf_milter *sp_conf_milter_named(const struct sp_conf *c, const
     for (size_t i = 0; i < c->n_milters; i++)
         if (strcmp(c->milters[i].head.name, name) == 0)
             return &c->milters[i];
+    return NULL;
+}
+
+const struct sp_conf_route *sp_conf_filter_route(const struct sp_conf *c, const char *name)
+{
+    static const char kind[] = "content-filter ";
+
+    for (size_t i = 0; i < c->n_routes; i++)
+        if (strncmp(c->routes[i].head.name, kind, sizeof kind - 1) == 0 &&
+            strcmp(c->routes[i].head.name + sizeof kind - 1, name) == 0)
+            return &c->routes[i];
     return NULL;
 }
 

@@ -382,7 +382,7 @@ static void unknown_section(struct conf_parser *p, struct sp_str kind,
         p,
         &(struct conf_note){
             .pos = pos,
-            .expected = "one of the sections tls, listener, route, oauth, dkim, milter, policy, accounts",
+            .expected = "one of the sections tls, listener, route, oauth, dkim, milter, policy, accounts, content-filter",
             .help = near.best ? conf_fmt(p, "did you mean \"%s\"?", near.best) : NULL},
         "there is no section %s", conf_quote(p, kind));
 }

@@ -199,6 +199,14 @@ static bool any_ticket_listener(struct conf_parser *p)
     return false;
 }
 
+static bool any_reinjection(struct conf_parser *p)
+{
+    for (const struct conf_inst *in = p->first[SP_CONF_LISTENER]; in; in = in->next)
+        if (LISTENER_OF(in)->type == SP_CONF_REINJECTION)
+            return true;
+    return false;
+}
+
 static bool any_token_listener(struct conf_parser *p)
 {
     for (const struct conf_inst *in = p->first[SP_CONF_LISTENER]; in; in = in->next)
@@ -314,9 +322,9 @@ ASK(tls_reserved, sp_conf_tls, !in->head->implied && strcmp(in->head->name, SP_C
 
 ASK(no_address, sp_conf_listener, l->address.n == 0)
 ASK(local_not_unix, sp_conf_listener, l->type == SP_CONF_LOCAL && l->address.v[word].kind != SP_CONF_ADDR_UNIX)
-ASK(unix_not_local, sp_conf_listener, l->type != SP_CONF_LOCAL && l->address.v[word].kind == SP_CONF_ADDR_UNIX)
+ASK(unix_not_local, sp_conf_listener, l->type != SP_CONF_LOCAL && l->type != SP_CONF_REINJECTION && l->address.v[word].kind == SP_CONF_ADDR_UNIX)
 ASK(clear_submission, sp_conf_listener, l->type == SP_CONF_SUBMISSION && l->tls == SP_CONF_NONE)
-ASK(local_tls, sp_conf_listener, l->type == SP_CONF_LOCAL && l->tls != SP_CONF_NONE)
+ASK(local_tls, sp_conf_listener, (l->type == SP_CONF_LOCAL || l->type == SP_CONF_REINJECTION) && l->tls != SP_CONF_NONE)
 ASK(no_cert, sp_conf_listener, l->tls != SP_CONF_NONE && l->certificate.n == 0)
 ASK(clear_secret, sp_conf_listener, is_in(l->auth_clear.v[word], shows_secret))
 ASK(clear_tls_only, sp_conf_listener, ends_plus(l->auth_clear.v[word]) || strcmp(l->auth_clear.v[word], "EXTERNAL") == 0)
@@ -330,13 +338,13 @@ ASK(names_without_ca, sp_conf_listener, l->send_ca_names && !l->client_ca)
 ASK(no_proxies, sp_conf_listener, l->type == SP_CONF_PROXIED && l->proxies.n == 0)
 ASK(proxies_of_none, sp_conf_listener, l->type != SP_CONF_PROXIED && (l->proxies.n || given(p, in, "proxy-protocol") || given(p, in, "xclient")))
 ASK(silent_proxy, sp_conf_listener, l->type == SP_CONF_PROXIED && !l->proxy_protocol && l->xclient == SP_CONF_XCLIENT_OFF)
-ASK(ca_but_off, sp_conf_listener, l->type != SP_CONF_LOCAL && l->client_ca && l->client_certificates == SP_CONF_CERTS_OFF)
+ASK(ca_but_off, sp_conf_listener, l->type != SP_CONF_LOCAL && l->type != SP_CONF_REINJECTION && l->client_ca && l->client_certificates == SP_CONF_CERTS_OFF)
 ASK(required_without_ca, sp_conf_listener, l->client_certificates == SP_CONF_CERTS_REQUIRED && !l->client_ca)
 ASK(short_idle, sp_conf_listener, given(p, in, "idle-timeout") && l->idle_timeout_s < 300)
 ASK(few_recipients, sp_conf_listener, l->recipients_max < 500)
 ASK(mutt_fails, sp_conf_listener, ends_plus(l->auth_tls.v[word]) || is_ticket(l->auth_tls.v[word]))
 ASK(no_login, sp_conf_listener,
-    l->type != SP_CONF_LOCAL && l->xclient != SP_CONF_XCLIENT_LOGIN && l->auth_tls.n == 0 && l->auth_clear.n == 0 &&
+    l->type != SP_CONF_LOCAL && l->type != SP_CONF_REINJECTION && l->xclient != SP_CONF_XCLIENT_LOGIN && l->auth_tls.n == 0 && l->auth_clear.n == 0 &&
     (l->certificate_login == SP_CONF_LOGIN_OFF ||
      (l->client_certificates == SP_CONF_CERTS_OFF && !l->client_certificates_auto)))
 
@@ -389,6 +397,13 @@ ASK(keys_only, sp_conf_oauth, !l->introspection_url && (l->client_id || l->clien
 ASK(no_listener, sp_conf_oauth, !any_token_listener(p))
 ASK(no_signer, sp_conf_dkim, !l->domain || !l->selector || !l->key)
 ASK(odd_selector, sp_conf_dkim, l->selector && !dns_labels(l->selector))
+ASK(far_reinjection, sp_conf_listener, l->type == SP_CONF_REINJECTION && !loopback(&l->address.v[word]))
+ASK(filtered_twice, sp_conf_listener, l->type == SP_CONF_REINJECTION && (l->milters.n || l->policies.n || l->content_filter.n))
+ASK(two_filters, sp_conf_listener, l->content_filter.n > 1)
+ASK(no_filter_address, sp_conf_filter, l->address.n == 0)
+ASK(far_filter, sp_conf_filter, !loopback(&l->address.v[word]))
+ASK(filter_port, sp_conf_filter, l->address.v[word].kind != SP_CONF_ADDR_UNIX && l->address.v[word].port == 0)
+ASK(no_way_back, sp_conf_filter, !any_reinjection(p))
 ASK(no_milter_address, sp_conf_milter, l->address.n == 0)
 ASK(milter_port, sp_conf_milter, l->address.v[word].kind != SP_CONF_ADDR_UNIX && l->address.v[word].port == 0)
 ASK(no_policy_address, sp_conf_policy, l->address.n == 0)
@@ -488,7 +503,7 @@ static const struct rule rules[] = {
      "submission without TLS would show passwords and mail to everybody on the way",
      "tls = starttls", NULL},
     {SP_CONF_LISTENER, 0, "tls", {"type"}, local_tls,
-     "there is no TLS with type = local", "tls = none", "leave the key out"},
+     "there is no TLS with type = local or reinjection", "tls = none", "leave the key out"},
     {SP_CONF_LISTENER, LACK, "proxies", {"type"}, no_proxies,
      "with type = proxied it must be said who the proxies are", "proxies = 192.0.2.10", NULL},
     {SP_CONF_LISTENER, 0, "proxies", {"type", "proxy-protocol", "xclient"}, proxies_of_none,
@@ -644,6 +659,21 @@ static const struct rule rules[] = {
      "there is no address to connect to", "address = 127.0.0.1:10023", NULL},
     {SP_CONF_POLICY, EACH, "address", {NULL}, policy_port,
      "has no port", "address = 127.0.0.1:10023", "policy services have no usual one"},
+    {SP_CONF_LISTENER, EACH, "address", {"type"}, far_reinjection,
+     "can be reached from other machines; whoever reaches a reinjection listener sends mail as anybody",
+     "address = 127.0.0.1:10025", NULL},
+    {SP_CONF_LISTENER, 0, "type", {"milters", "policies", "content-filter"}, filtered_twice,
+     "what comes back from a filter is not filtered again", "milters =", "leave milters, policies and content-filter out"},
+    {SP_CONF_LISTENER, 0, "content-filter", {NULL}, two_filters,
+     "mail goes through one content filter", "content-filter = amavis", "a filter can hand mail to the next one by itself"},
+    {SP_CONF_FILTER, LACK, "address", {NULL}, no_filter_address,
+     "there is no address to connect to", "address = 127.0.0.1:10024", NULL},
+    {SP_CONF_FILTER, EACH, "address", {NULL}, far_filter,
+     "is not on this machine, and mail goes there in clear", "address = 127.0.0.1:10024", NULL},
+    {SP_CONF_FILTER, EACH, "address", {NULL}, filter_port,
+     "has no port", "address = 127.0.0.1:10024", NULL},
+    {SP_CONF_FILTER, WARN, NULL, {NULL}, no_way_back,
+     "no listener has type = reinjection: mail cannot come back by one", NULL, "listener reinjection { ... } with address = 127.0.0.1:10025"},
     {SP_CONF_DKIM, 0, "selector", {NULL}, odd_selector,
      "this is no name for DNS: letters, digits, hyphens, with dots between labels", "selector = s2026", NULL},
     {SP_CONF_ACCOUNTS, LACK, "type", {NULL}, no_accounts_type,
@@ -980,23 +1010,33 @@ static void all_of(struct conf_parser *p, struct conf_inst *in, const char *key,
         put(p, in, key, t->head->name);
 }
 
+static void default_filters(struct conf_parser *p, struct conf_inst *in)
+{
+    if (!given(p, in, "milters"))
+        all_of(p, in, "milters", SP_CONF_MILTER);
+    if (!given(p, in, "policies"))
+        all_of(p, in, "policies", SP_CONF_POLICY);
+    if (!given(p, in, "content-filter") && p->first[SP_CONF_FILTER])
+        put(p, in, "content-filter", p->first[SP_CONF_FILTER]->head->name);
+}
+
 static void listener_defaults(struct conf_parser *p, struct conf_inst *in)
 {
     struct sp_conf_listener *l = in->data;
 
     table_defaults(p, in);
     if (!given(p, in, "tls"))
-        l->tls = l->type == SP_CONF_LOCAL ? SP_CONF_NONE : SP_CONF_STARTTLS;
+        l->tls = l->type == SP_CONF_LOCAL || l->type == SP_CONF_REINJECTION ? SP_CONF_NONE
+                                                                            : SP_CONF_STARTTLS;
     if (!given(p, in, "certificate") && l->tls != SP_CONF_NONE)
         default_certificates(p, in);
     if (!given(p, in, "message-size"))
-        l->message_size = p->conf->message_size;
+        /* What a filter adds must not make its mail too large to come back. */
+        l->message_size = p->conf->message_size + (l->type == SP_CONF_REINJECTION ? 1 << 20 : 0);
     if (!given(p, in, "client-crl"))
         default_crl(p, in);
-    if (!given(p, in, "milters"))
-        all_of(p, in, "milters", SP_CONF_MILTER);
-    if (!given(p, in, "policies"))
-        all_of(p, in, "policies", SP_CONF_POLICY);
+    if (l->type != SP_CONF_REINJECTION) /* what comes back ends the loop */
+        default_filters(p, in);
     l->client_certificates_auto =
         !given(p, in, "client-certificates") && l->tls != SP_CONF_NONE;
     if (l->client_certificates_auto)
@@ -1189,6 +1229,27 @@ static void imply_route(struct conf_parser *p)
     *at = in;
 }
 
+/* The way to a content filter is a route that no address matches. */
+static void imply_filter_route(struct conf_parser *p, const struct conf_inst *filter)
+{
+    const struct sp_conf_filter *f = filter->data;
+    struct conf_inst *in = conf_imply(p, SP_CONF_ROUTE,
+                                      conf_text(p, "content-filter %s", filter->head->name));
+    struct sp_conf_route *r;
+
+    if (!in)
+        return;
+    r = in->data;
+    put(p, in, "to", f->protocol == SP_CONF_HOP_LMTP ? "lmtp" : "smarthost");
+    route_defaults(p, in);
+    r->tls = SP_CONF_RTLS_NONE;
+    r->concurrency = f->connections;
+    if (f->protocol == SP_CONF_HOP_LMTP)
+        r->lmtp = f->address;
+    else
+        r->host = f->address;
+}
+
 /* ---- into the configuration ---- */
 
 /* All sections of a kind in one array, in order. */
@@ -1298,13 +1359,18 @@ void conf_finish(struct conf_parser *p)
     for (struct conf_inst *in = p->first[SP_CONF_LISTENER]; in && !p->full; in = in->next) {
         unknown_filters(p, in, "milters", &LISTENER_OF(in)->milters, SP_CONF_MILTER);
         unknown_filters(p, in, "policies", &LISTENER_OF(in)->policies, SP_CONF_POLICY);
+        unknown_filters(p, in, "content-filter", &LISTENER_OF(in)->content_filter, SP_CONF_FILTER);
     }
     for (struct conf_inst *in = p->first[SP_CONF_ACCOUNTS]; in && !p->full; in = in->next)
+        table_defaults(p, in);
+    for (struct conf_inst *in = p->first[SP_CONF_FILTER]; in && !p->full; in = in->next)
         table_defaults(p, in);
     for (struct conf_inst *in = p->first[SP_CONF_LISTENER]; in && !p->full;
          in = in->next)
         imply_path_tls(p, in);
-    if (!p->full)
+    for (struct conf_inst *in = p->first[SP_CONF_FILTER]; in && !p->full; in = in->next)
+        imply_filter_route(p, in);
+    if (!p->full) /* the last of all: it moves what stands at the end */
         imply_route(p);
     for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++)
         if (rules[i].section == SP_CONF_TOP)
@@ -1331,4 +1397,5 @@ void conf_finish(struct conf_parser *p)
     p->conf->milters = collect(p, SP_CONF_MILTER, &p->conf->n_milters);
     p->conf->policies = collect(p, SP_CONF_POLICY, &p->conf->n_policies);
     p->conf->accounts = collect(p, SP_CONF_ACCOUNTS, &p->conf->n_accounts);
+    p->conf->filters = collect(p, SP_CONF_FILTER, &p->conf->n_filters);
 }

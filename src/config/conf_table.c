@@ -22,7 +22,7 @@
 /* The order is that of the enums in conf.h (log-level: of log.h). */
 WORDS(w_log_format, W("text"), W("json"));
 WORDS(w_log_level, W("error"), W("warning"), W("info"), W("debug"));
-WORDS(w_type, W("submission"), W("local"), LATER("reinjection"), W("proxied"));
+WORDS(w_type, W("submission"), W("local"), W("reinjection"), W("proxied"));
 WORDS(w_xclient, W("off"), W("address"), W("login"));
 /* What sp_fix_policy_set() takes, but for rows that can only refuse; tests/daemon compares. */
 #define PR(n) W(n "=pass"), W(n "=refuse")
@@ -56,6 +56,7 @@ WORDS(w_jws, W("RS256"), W("RS384"), W("RS512"), W("PS256"), W("PS384"), W("PS51
       W("ES384"), W("ES512"), W("EdDSA"), REFUSED("none"), REFUSED("HS256"), REFUSED("HS384"),
       REFUSED("HS512"));
 
+WORDS(w_hop, W("smtp"), W("lmtp"));
 WORDS(w_failure, W("tempfail"), W("accept"), W("reject"));
 WORDS(w_canon, W("relaxed/relaxed"), W("relaxed/simple"), W("simple/relaxed"), W("simple/simple"));
 
@@ -117,6 +118,11 @@ static const struct sp_conf_section sections[SP_CONF_SECTIONS] = {
         "knows the name decides: a wrong password there is not tried at the next.  While a "
         "section cannot be asked, the names that the sections before it do not know get a temporary refusal.  "
         "doc/accounts.md says what each type can do, and gives examples."},
+    [SP_CONF_FILTER] = {"content-filter", sizeof(struct sp_conf_filter),
+        "A filter that takes whole messages by SMTP or LMTP and gives them back, such as amavis.  Mail is acknowledged to "
+        "the client first, then goes from the queue to the filter, which delivers what passes to a listener "
+        "with type = reinjection; from there it is sent on, and DKIM signatures are made there.  "
+        "While the filter does not answer, mail waits in the queue."},
 };
 
 /* ---- keys ---- */
@@ -342,8 +348,8 @@ static const struct sp_conf_key keys[] = {
      .example = "submission",
      .doc = "Who connects here.  submission: mail programs, with TLS and a login.  local: programs of this machine "
             "over a Unix socket; who they are is told by the system.  proxied: the same as submission, for clients "
-            "behind a load balancer or a mail proxy; see proxies.  reinjection (what a content filter gives "
-            "back) is not in this version."},
+            "behind a load balancer or a mail proxy; see proxies.  reinjection: a content filter gives back what it has "
+            "seen; on this machine only, without TLS, login or further filters."},
     {"proxies", SP_CONF_LISTENER, LIST(SP_CONF_NETWORKS, sp_conf_nets, sp_conf_listener, proxies, ""), V01,
      .def_doc = "none; type = proxied needs it", .example = "192.0.2.10 2001:db8:1::/64",
      .doc = "The load balancers and mail proxies that may connect here: addresses, or networks with the "
@@ -475,6 +481,9 @@ static const struct sp_conf_key keys[] = {
      .def_doc = "all policy sections, in the order of the file", .example = "quota",
      .doc = "Which policy services are asked here, in this order, until one refuses or says OK.  Write the key with "
             "nothing behind it for none."},
+    {"content-filter", SP_CONF_LISTENER, LIST(SP_CONF_TEXTS, sp_conf_list, sp_conf_listener, content_filter, NULL), V01,
+     .def_doc = "the first content-filter section, if there is one", .example = "amavis",
+     .doc = "The content filter that mail of this listener goes through.  Write the key with nothing behind it for none."},
     {"max-sessions", SP_CONF_LISTENER, NUM(sp_conf_listener, max_sessions, "10000", 1, 1000000), V01,
      .example = "10000",
      .doc = "The most sessions at a time on this listener, over all processes.  A client "
@@ -865,6 +874,15 @@ static const struct sp_conf_key keys[] = {
      .def_doc = "none", .example = "SCRAM-SHA-256",
      .doc = "Mechanisms of a listener's auth-tls that Dovecot does itself, step by step.  Passwords of PLAIN and LOGIN "
             "are always given to it."},
+
+    /* ---- content-filter NAME ---- */
+    {"address", SP_CONF_FILTER, LIST(SP_CONF_HOSTS, sp_conf_addrs, sp_conf_filter, address, NULL), V01,
+     .def_doc = "none; it must be given", .example = "127.0.0.1:10024",
+     .doc = "Where the filter listens, on this machine: host:port or unix:/path.  Mail goes there in clear."},
+    {"protocol", SP_CONF_FILTER, ENUM(sp_conf_filter, protocol, "smtp", w_hop), V01, .example = "lmtp",
+     .doc = "How mail is given to it.  With lmtp it answers for each recipient."},
+    {"connections", SP_CONF_FILTER, NUM(sp_conf_filter, connections, "10", 1, 1000), V01, .example = "2",
+     .doc = "The most messages that it is given at a time: not more than it has processes."},
 };
 
 /* ---- what these things are called elsewhere ---- */

@@ -412,7 +412,11 @@ static const struct sp_conf_route *route_of(const struct sp_conf *c,
                                             const Sp__Envelope *env, size_t i)
 {
     const Sp__Recipient *r = env->rcpt[i];
+    const struct sp_conf_route *filter =
+        env->content_filter[0] ? sp_conf_filter_route(c, env->content_filter) : NULL;
 
+    if (filter) /* an administrator who took it out of the configuration wants it no more */
+        return filter;
     if (r->deliver.len)
         return r->deliver.data[0] == '!' ? &nowhere : &programs;
     return sp_conf_route_for(

@@ -30,16 +30,18 @@ bool q_submit_take_back(struct q *q, const struct q_item *it, const struct sp_re
     struct sp_err err = {.text = "out of memory"};
     bool gone;
 
-    if (!it->until_ms || now_ms() < it->until_ms + SP_SUBMIT_GRACE_MS / 2 || r->duplicate)
+    if (!it->until_ms || now_ms() < it->until_ms + SP_SUBMIT_GRACE_MS / 2 ||
+        r->duplicate)
         return false;
     b = sp_batch_new(q->spool);
     gone = b && sp_batch_control(b, SP_CONTROL_TAKE_BACK, r->message, 0, &err) >= 0 &&
            sp_spool_commit(q->spool, b, sp_wall_ms(), &err) == 0;
     sp_batch_free(b);
     sp_log(SP_LOG_WARNING, "",
-           SP_KVS("reason", gone ? "stored, but too late to say so: taken back"
-                                 : "stored, but too late to say so, and it cannot be taken "
-                                   "back: the client may send a second copy"),
+           SP_KVS("reason",
+                  gone ? "stored, but too late to say so: taken back"
+                       : "stored, but too late to say so, and it cannot be taken "
+                         "back: the client may send a second copy"),
            SP_KVS("id", r->id), SP_KVS("cause", gone ? "" : err.text));
     return gone;
 }
@@ -60,7 +62,8 @@ void q_submit_done(const struct q_item *it, const struct sp_result *r, bool take
     m->tag = it->tag;
     m->code = taken_back ? 451 : (uint32_t)r->code;
     m->enhanced = (char *)(uintptr_t)(taken_back ? "4.3.0" : r->enhanced);
-    m->text = (char *)(uintptr_t)(taken_back ? "it took too long; try again later" : r->text);
+    m->text =
+        (char *)(uintptr_t)(taken_back ? "it took too long; try again later" : r->text);
     m->id = (char *)(uintptr_t)r->id;
     m->duplicate = r->duplicate;
     done.serial[done.n++] = it->serial;
@@ -107,7 +110,8 @@ static void refuse_err(struct q_peer *p, uint64_t tag, const struct sp_err *err)
     else if (err->cls == SP_CLASS_PEER)
         refuse(p, tag, 554, "5.6.0", err->text);
     else
-        refuse(p, tag, 451, "4.3.0", "the queue cannot store it just now; try again later");
+        refuse(p, tag, 451, "4.3.0",
+               "the queue cannot store it just now; try again later");
 }
 
 /* How long a submission sent again is recognised: with a key of the client's own as long
@@ -121,6 +125,74 @@ static uint64_t key_ms(const struct q *q, Sp__Envelope *e)
     if (s == 0) /* switched off meanwhile */
         e->submission_key.len = 0;
     return s * 1000;
+}
+
+/* ---- back from a content filter ---- */
+
+static void *copy(const ProtobufCMessage *m, struct sp_arena *arena)
+{
+    struct sp_buf b;
+    void *c;
+
+    sp_buf_init(&b, SP_FRAME_META_MAX);
+    c = sp_pb_pack(m, &b) < 0 ? NULL
+                              : sp_pb_unpack(m->descriptor, sp_buf_view(&b), arena);
+    sp_buf_free(&b);
+    return c;
+}
+
+/* What the filter could not carry: who sent it and how, and what was asked for. */
+static void recall_into(Sp__Envelope *e, const Sp__Envelope *was)
+{
+    e->identity = was->identity;
+    e->client_address = was->client_address;
+    e->client_port = was->client_port;
+    e->helo = was->helo;
+    e->tls = was->tls;
+    e->requiretls = was->requiretls;
+    e->ret = was->ret;
+    e->envid = was->envid;
+    e->by_seconds = was->by_seconds;
+    e->by_mode = was->by_mode;
+    e->by_trace = was->by_trace;
+    if (was->by_mode != SP__BY_MODE__BY_UNSET) /* its time began then */
+        e->received_ms = was->received_ms;
+    e->priority = was->priority;
+    for (size_t i = 0; i < e->n_rcpt; i++) {
+        struct sp_str said = sp_pb_str(e->rcpt[i]->original.len ? e->rcpt[i]->original
+                                                                : e->rcpt[i]->address);
+
+        for (size_t k = 0; k < was->n_rcpt; k++)
+            if (sp_str_eq(said, sp_pb_str(was->rcpt[k]->address))) {
+                e->rcpt[i]->notify = was->rcpt[k]->notify;
+                e->rcpt[i]->orcpt = was->rcpt[k]->orcpt;
+            }
+    }
+}
+
+/* By our own queue id: it is in the queue as long as the filter has not answered.  An id
+ * that is wrong, or of a message that went to no filter, gives nobody's identity. */
+static void recall(struct q *q, Sp__Envelope *e, struct sp_arena *arena)
+{
+    struct sp_view *v = NULL;
+    uint64_t message = 0;
+    struct sp_err err;
+    Sp__Envelope *was = NULL;
+
+    if (!e->forwarded_id[0])
+        return;
+    if (sp_qid_parse(sp_str(e->forwarded_id), &message) == 0 &&
+        sp_spool_find(q->spool, message, &v, &err) == 0 && !v->finished && v->env &&
+        v->env->content_filter[0])
+        was = copy(&v->env->base, arena);
+    sp_view_free(v);
+    if (was)
+        recall_into(e, was);
+    else
+        sp_log(SP_LOG_WARNING, "",
+               SP_KVS("reason",
+                      "a content filter gave back mail that it did not have from us"),
+               SP_KVS("id", e->forwarded_id));
 }
 
 static void add(struct q_peer *p, const Sp__Submit *m, struct sp_str content,
@@ -158,7 +230,9 @@ static void add(struct q_peer *p, const Sp__Submit *m, struct sp_str content,
 
 /* ---- through the pool: large content is synced there, and mail is signed ---- */
 
-enum { SIGNING_MAX = 256 }; /* small messages in the pool; more are signed in the loop */
+enum {
+    SIGNING_MAX = 256
+}; /* small messages in the pool; more are signed in the loop */
 
 struct q_prepared {
     uv_work_t work;
@@ -203,7 +277,8 @@ static void sign(struct q_prepared *l)
                               .content = sp_buf_view(&l->content),
                               .fd = l->spare ? sp_spare_fd(l->spare) : -1};
 
-    if (q_sign(l->signers, &what, &l->prefix, &l->unsigned_because) < 0 || l->prefix.n == 0)
+    if (q_sign(l->signers, &what, &l->prefix, &l->unsigned_because) < 0 ||
+        l->prefix.n == 0)
         return;
     if (sp_buf_str(&l->prefix, what.prefix) < 0) {
         l->unsigned_because = (struct sp_err){.code = SP_ELIMIT, .text = "no room"};
@@ -233,7 +308,8 @@ static void prepared(uv_work_t *w, int status)
 
     q->preparing--;
     if (l->unsigned_because.code)
-        sp_log(SP_LOG_WARNING, "", SP_KVS("reason", "a message goes out without DKIM signature"),
+        sp_log(SP_LOG_WARNING, "",
+               SP_KVS("reason", "a message goes out without DKIM signature"),
                SP_KVS("cause", l->unsigned_because.text));
     if (status < 0 || l->rc < 0 || !p) {
         if (l->rc < 0)
@@ -271,17 +347,19 @@ static struct q_prepared *prepared_new(struct q_peer *p, const struct sp_frame *
         return NULL;
     l->q = p->q;
     l->serial = p->serial;
-    l->signers = q_signers_ref(p->q->signers);
     sp_arena_init(&l->arena, 64 << 20);
     sp_buf_init(&l->content, SP_INLINE_MAX);
     sp_buf_init(&l->prefix, SP_STORED_PREFIX_MAX);
     l->m = sp_frame_unpack(f, &l->arena);
+    /* What goes through a content filter is signed when it has come back. */
+    if (l->m && l->m->envelope && !l->m->envelope->content_filter[0])
+        l->signers = q_signers_ref(p->q->signers);
     l->work.data = l;
     return l;
 }
 
-static int submit_through_pool(struct q_peer *p, const struct sp_frame *f, const Sp__Submit *m,
-                               struct sp_err *err)
+static int submit_through_pool(struct q_peer *p, const struct sp_frame *f,
+                               const Sp__Submit *m, struct sp_err *err)
 {
     struct q_prepared *l = prepared_new(p, f);
     bool inline_ = m->content_in_frame;
@@ -291,10 +369,12 @@ static int submit_through_pool(struct q_peer *p, const struct sp_frame *f, const
             prepared_free(l);
         return sp_err_nomem(err);
     }
+    recall(p->q, l->m->envelope, &l->arena);
     l->spare = inline_ ? NULL : take_spare(p, m->spare);
     if (!inline_ && !l->spare) {
         prepared_free(l);
-        return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "a file that it does not have");
+        return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT,
+                          "a file that it does not have");
     }
     if (p->q->preparing++ < SIGNING_MAX || !inline_) {
         uv_queue_work(&p->q->role->loop, &l->work, prepare, prepared);
@@ -319,6 +399,7 @@ int q_submit(struct q_peer *p, const struct sp_frame *f, struct sp_err *err)
         return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "content of another size");
     if (!m->content_in_frame || p->q->signers)
         return submit_through_pool(p, f, m, err);
+    recall(p->q, m->envelope, &p->q->arena);
     add(p, m, f->raw, NULL);
     return 0;
 }

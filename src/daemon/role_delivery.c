@@ -202,6 +202,13 @@ static bool last_hop(const struct link *l)
     return l->dest->route->to == SP_CONF_TO_LMTP;
 }
 
+/* On the way to a content filter on this machine, to come back: what was asked for is kept
+ * here, and counts when it has. */
+static bool to_filter(const Sp__Envelope *e)
+{
+    return e->content_filter[0] != 0;
+}
+
 /* Seconds left of what the sender allowed: RFC 2852 4; may be negative in mode N. */
 static int64_t by_left(const Sp__Envelope *e)
 {
@@ -231,6 +238,10 @@ static void mail_of(const struct link *l, const Sp__Envelope *e, struct sp_mail 
         .requiretls = e->requiretls && !(last_hop(l) && !(ext & SP_EXT_REQUIRETLS)),
         /* A time to hold it until is over when it comes here. */
     };
+    if (to_filter(e)) {
+        ret->has_auth = ret->has_priority = ret->requiretls = false;
+        return;
+    }
     if (e->by_mode == SP__BY_MODE__BY_UNSET ||
         (last_hop(l) && !(ext & SP_EXT_DELIVERBY)))
         return;
@@ -388,6 +399,47 @@ static void cannot_give(struct link *l, struct job *j, const char *code,
     job_failed(j, SP_STAGE_MAIL, &r, cls, sp_str(words), l->where);
 }
 
+static size_t put_attribute(char *out, size_t cap, size_t n, const char *name, const char *value)
+{
+    size_t start = n;
+
+    if (!value[0] || n + strlen(name) + 2 >= cap)
+        return n;
+    n += (size_t)snprintf(out + n, cap - n, "%s%s=", n ? " " : "", name);
+    for (; *value; value++) {
+        unsigned char c = (unsigned char)*value;
+        bool plain = c > 32 && c < 127 && c != '+' && c != '=';
+
+        if (n + 4 >= cap)
+            return start;
+        n += (size_t)snprintf(out + n, cap - n, plain ? "%c" : "+%02X", c);
+    }
+    return n;
+}
+
+/* Postfix's XFORWARD_README.  IDENT is our queue id: it comes back with the message. */
+static struct sp_str forward_of(const struct job *j, char *out, size_t cap)
+{
+    const Sp__Envelope *e = j->h.m->envelope;
+    char address[80], port[12];
+    size_t n = 0;
+
+    if (!to_filter(e))
+        return (struct sp_str){NULL, 0};
+    snprintf(address, sizeof address, strchr(e->client_address, ':') ? "IPV6:%s" : "%s", e->client_address);
+    snprintf(port, sizeof port, "%u", e->client_port);
+    n = put_attribute(out, cap, n, "NAME", "[UNAVAILABLE]");
+    if (strchr(e->client_address, '.') || strchr(e->client_address, ':')) {
+        n = put_attribute(out, cap, n, "ADDR", address);
+        n = put_attribute(out, cap, n, "PORT", port);
+    }
+    n = put_attribute(out, cap, n, "PROTO", strncmp(e->with, "SMTP", 4) == 0 ? "SMTP" : "ESMTP");
+    n = put_attribute(out, cap, n, "HELO", strlen(e->helo) < 200 ? e->helo : "");
+    n = put_attribute(out, cap, n, "IDENT", j->h.m->id);
+    n = put_attribute(out, cap, n, "SOURCE", "LOCAL");
+    return (struct sp_str){out, n};
+}
+
 static void give(struct link *l, struct job *j)
 {
     const Sp__Envelope *e = j->h.m->envelope;
@@ -396,12 +448,14 @@ static void give(struct link *l, struct job *j)
     struct sp_mail mail;
     struct sp_err err;
     const char *code;
+    char forward[1200];
 
     line_remove(j->dest, j);
     sp_timer_stop(&l->idle);
     l->job = j;
     l->ready = false;
     mail_of(l, e, &mail);
+    mail.xforward = forward_of(j, forward, sizeof forward);
     if (e->by_mode == SP__BY_MODE__BY_RETURN && by_left(e) <= 0)
         cannot_give(l, j, "5.4.7", SP_CLASS_PEER,
                     "the time that the sender allowed for delivery (BY) is over");
@@ -409,7 +463,7 @@ static void give(struct link *l, struct job *j)
         cannot_give(l, j, row->action == SP_TLS_BOUNCE ? row->enhanced : NULL,
                     row->action == SP_TLS_BOUNCE ? SP_CLASS_PEER : SP_CLASS_INSECURE,
                     row->words);
-    else if (e->requiretls && !is_protected(l))
+    else if (e->requiretls && !to_filter(e) && !is_protected(l))
         cannot_give(l, j, "5.7.30", SP_CLASS_PEER,
                     "REQUIRETLS: the connection to the next server is not protected by "
                     "TLS with a verified certificate");
@@ -430,12 +484,13 @@ static void note_duty(const struct link *l, const struct job *j, Sp__RcptOutcome
     const Sp__Envelope *e = j->h.m->envelope;
     uint32_t ext = sp_cli_extensions(sp_talk_engine(l->talk));
 
-    o->dsn_passed_on = ext & SP_EXT_DSN;
+    /* What comes back from a filter has the duty again. */
+    o->dsn_passed_on = ext & SP_EXT_DSN || to_filter(e);
     if (last_hop(l))
         return; /* it is delivered: who does not pass it on, tells */
     o->relayed = !o->dsn_passed_on;
     /* RFC 2852 4: the clock is not watched any more, or each hop was to be told. */
-    o->traced = e->by_mode != SP__BY_MODE__BY_UNSET &&
+    o->traced = !to_filter(e) && e->by_mode != SP__BY_MODE__BY_UNSET &&
                 (e->by_trace || !(ext & SP_EXT_DELIVERBY));
 }
 

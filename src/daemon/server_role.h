@@ -163,6 +163,7 @@ struct srv_session {
     uint32_t charged; /* recipients of a message counted, whose answer is not known yet */
     struct sp_proxyhead *proxy; /* SRV_WAIT_PROXY */
     char client_helo[256];      /* as a proxy said; empty: none did */
+    char forwarded_id[64];      /* as XFORWARD said, for the next message */
 
     /* Who it is.  `who` lives in who_arena; NULL until a login. */
     struct sp_arena who_arena;
@@ -298,6 +299,7 @@ bool srv_proxy_admits(const struct srv_listener *l, const char *address);
 /* Octets of the header; *ret_used of them.  False: it is none, close. */
 bool srv_proxy_header(struct srv_session *s, const char *p, size_t n, size_t *ret_used);
 void srv_proxy_xclient(struct srv_session *s, struct sp_str attributes);
+void srv_proxy_xforward(struct srv_session *s, struct sp_str attributes);
 
 /* srv_trace.c */
 void srv_trace_set(struct srv *srv, const Sp__TraceSet *m);

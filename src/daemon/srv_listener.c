@@ -141,6 +141,9 @@ void srv_policy(struct sp_srv_policy *p, const struct sp_conf *c,
     p->legacy_auth_line = l->legacy_auth_line;
     p->lenient_path = l->lenient_path;
     p->extensions = extensions(&l->extensions) | SP_EXT_STARTTLS | SP_EXT_AUTH;
+    if (l->type == SP_CONF_REINJECTION)
+        p->extensions = SP_EXT_PIPELINING | SP_EXT_SIZE | SP_EXT_8BITMIME | SP_EXT_SMTPUTF8 |
+                        SP_EXT_DSN | SP_EXT_ENHANCED | SP_EXT_XFORWARD;
     p->hold_max_seconds = l->future_release_max_s;
     p->by_min = l->deliver_by_min_s;
     if (l->type == SP_CONF_PROXIED && l->xclient != SP_CONF_XCLIENT_OFF)

@@ -161,6 +161,11 @@ static void origin(struct srv_session *s, struct srv_message *m, bool *ok)
     struct sp_tls_facts f;
 
     e->listener = keep_text(m, sp_str(s->listener->l->head.name), ok);
+    if (s->listener->l->content_filter.n)
+        e->content_filter = keep_text(m, sp_str(s->listener->l->content_filter.v[0]), ok);
+    if (s->listener->policy.kind == SP_SRV_REINJECT)
+        e->forwarded_id = keep_text(m, sp_str(s->forwarded_id), ok);
+    s->forwarded_id[0] = '\0';
     e->session = keep_text(m, sp_str(s->id), ok);
     e->client_address = keep_text(m, sp_str(s->address), ok);
     e->client_port = s->port;
@@ -356,7 +361,8 @@ struct rcpt_ask {
 
 static bool has_route(const struct srv_session *s, struct sp_str address)
 {
-    return sp_conf_route_for(s->listener->conf, address, sp_pb_str(s->msg->env.reverse_path),
+    /* By whose route what comes back goes, the queue finds out: it knows who sent it. */
+    return s->listener->policy.kind == SP_SRV_REINJECT || sp_conf_route_for(s->listener->conf, address, sp_pb_str(s->msg->env.reverse_path),
                              sp_str(s->who ? s->who->user : "")) != NULL;
 }
 
@@ -418,7 +424,9 @@ static struct sp_reply take_rcpt(struct srv_session *s, struct rcpt_ask *k)
     struct srv_message *m = s->msg;
     const struct sp_reply lost = no(451, 4, 3, 0, "out of memory; try again later");
     const struct sp_reply no_way = no(550, 5, 1, 2, "no route to this domain is configured here");
-    size_t n = k->is ? k->is->n_to : 0, ways = 0;
+    /* Behind a content filter it comes back as it was said, and is looked up then. */
+    bool later = m->env.content_filter[0] && k->is;
+    size_t n = k->is && !later ? k->is->n_to : 0, ways = 0;
 
     if (k->asked && !k->is)
         return no(451, 4, 3, 0, "recipients cannot be looked up just now; try again later");
@@ -427,7 +435,7 @@ static struct sp_reply take_rcpt(struct srv_session *s, struct rcpt_ask *k)
     if (m->env.n_rcpt + n > SP_STORED_RCPT_MAX)
         return no(452, 4, 5, 3, "too many recipients; send the rest in another message");
     if (n == 0)
-        return !has_route(s, sp_pb_str(k->said.address)) ? no_way
+        return !later && !has_route(s, sp_pb_str(k->said.address)) ? no_way
                : add_rcpt(m, &k->said) < 0               ? lost
                                                          : no(250, 2, 1, 5, "recipient ok");
     /* A member of a list to whom no route leads is returned by the queue; the others get

@@ -49,7 +49,7 @@ bool srv_proxy_header(struct srv_session *s, const char *p, size_t n, size_t *re
 /* ---- XCLIENT ---- */
 
 struct xclient {
-    char address[64], port[8], helo[256], login[256];
+    char address[64], port[8], helo[256], login[256], ident[64];
 };
 
 /* "[UNAVAILABLE]" and "[TEMPUNAVAIL]" are as good as nothing said. */
@@ -114,8 +114,11 @@ static bool attribute(struct xclient *x, struct sp_str name, struct sp_str v)
         return put_value(v, x->helo, sizeof x->helo);
     if (sp_str_caseis(name, "LOGIN"))
         return put_value(v, x->login, sizeof x->login);
-    return sp_str_caseis(name, "NAME") || sp_str_caseis(name, "PROTO") ||
-           sp_str_caseis(name, "DESTADDR") || sp_str_caseis(name, "DESTPORT");
+    if (sp_str_caseis(name, "IDENT"))
+        return put_value(v, x->ident, sizeof x->ident);
+    return sp_str_caseis(name, "NAME") || sp_str_caseis(name, "SOURCE") ||
+           sp_str_caseis(name, "PROTO") || sp_str_caseis(name, "DESTADDR") ||
+           sp_str_caseis(name, "DESTPORT");
 }
 
 static bool parse(struct sp_str line, struct xclient *ret)
@@ -174,4 +177,19 @@ void srv_proxy_xclient(struct srv_session *s, struct sp_str attributes)
         return;
     s->wait = SRV_WAIT_NOTHING;
     (void)sp_srv_replyf(s->engine, 451, 4, 3, 0, "try again later");
+}
+
+/* Only which message of ours it was is of use: the queue knows the rest. */
+void srv_proxy_xforward(struct srv_session *s, struct sp_str attributes)
+{
+    struct xclient x;
+
+    if (!parse(attributes, &x)) {
+        (void)sp_srv_replyf(s->engine, 501, 5, 5, 4,
+                            "Bad attribute: the form is NAME=value, values in xtext");
+        return;
+    }
+    if (x.ident[0])
+        snprintf(s->forwarded_id, sizeof s->forwarded_id, "%s", x.ident);
+    (void)sp_srv_accept(s->engine);
 }

@@ -996,7 +996,7 @@ static void handle(struct srv_session *s, const struct sp_srv_event *ev)
         return; /* the pump sees to it once the output is out */
     case SP_SRV_XCLIENT:
         if (ev->u.xclient.forward)
-            (void)sp_srv_accept(s->engine);
+            srv_proxy_xforward(s, ev->u.xclient.attributes);
         else
             srv_proxy_xclient(s, ev->u.xclient.attributes);
         return;

@@ -164,7 +164,9 @@ static int split(const struct sp_spool_options *o, const Sp__Envelope *e,
         return -SP_ENOMEM;
     for (size_t i = 0; i < e->n_rcpt; i++) {
         v[i].at = (uint32_t)i;
-        if (domain_of(view(e->rcpt[i]->address), a, &v[i].domain) < 0)
+        if (e->content_filter[0]) /* a filter sees a message once */
+            v[i].domain = sp_str(e->content_filter);
+        else if (domain_of(view(e->rcpt[i]->address), a, &v[i].domain) < 0)
             return -SP_ENOMEM;
     }
     qsort(v, e->n_rcpt, sizeof *v, by_domain);

@@ -46,6 +46,7 @@ enum sp_cli_state {
 /* One transaction: what was asked for, how far it came, what became of it. */
 struct sp_cli_txn {
     struct sp_arena mem;
+    struct sp_str forward_line;        /* XFORWARD, with CRLF; empty: not said */
     struct sp_str mail_line;           /* with CRLF */
     struct sp_str *rcpt_line;          /* n of them */
     struct sp_cli_rcpt_result *result; /* n; stage 0: no verdict yet */
@@ -55,6 +56,7 @@ struct sp_cli_txn {
     size_t dot_next;            /* LMTP: recipient whose verdict comes next */
     uint64_t size;              /* stated; 0: unknown */
     bool rset_sent, rset_got;   /* an older transaction is undone before MAIL */
+    bool forward_sent, forward_got;
     bool mail_sent, mail_got, mail_ok;
     bool data_sent;
     bool hollow;    /* 354 came though nobody is to receive: a lone dot was sent */

@@ -37,6 +37,7 @@ struct sp_cli_txn *sp_cs_txn_clone(const struct sp_cli_txn *t)
     d->rcpt_line = sp_arena_alloc(&d->mem, t->n * sizeof *d->rcpt_line);
     d->result = sp_arena_alloc(&d->mem, t->n * sizeof *d->result);
     ok = d->rcpt_line && d->result;
+    d->forward_line = copy_str(d, t->forward_line, &ok);
     d->mail_line = copy_str(d, t->mail_line, &ok);
     d->final.text = copy_str(d, t->final.text, &ok);
     for (size_t i = 0; i < t->n && ok; i++) {
@@ -149,6 +150,7 @@ static void str(struct hash *h, struct sp_str s)
 static void hash_txn(struct hash *h, const struct sp_cli_txn *t)
 {
     num(h, t->n);
+    str(h, t->forward_line);
     str(h, t->mail_line);
     for (size_t i = 0; i < t->n; i++) {
         str(h, t->rcpt_line[i]);
@@ -170,7 +172,8 @@ static void hash_txn(struct hash *h, const struct sp_cli_txn *t)
                (uint64_t)t->at_bol << 12 | (uint64_t)t->last_cr << 13 |
                (uint64_t)t->asked << 14 | (uint64_t)t->ended << 15 |
                (uint64_t)t->last_said << 16 | (uint64_t)t->refused << 17 |
-               (uint64_t)t->chunk_open << 18);
+               (uint64_t)t->chunk_open << 18 | (uint64_t)t->forward_sent << 19 |
+               (uint64_t)t->forward_got << 20);
     num(h, t->chunk_n);
     num(h, t->chunks);
     num(h, (uint64_t)t->final.code);

@@ -69,6 +69,12 @@ static int build(struct sp_cli *c, struct sp_cli_txn *t, const struct sp_mail *m
     int rc;
 
     sp_buf_init(&b, SP_CLI_ENVELOPE_LINE_MAX);
+    if (m->xforward.n && ext & SP_EXT_XFORWARD && m->xforward.n < SP_CLI_ENVELOPE_LINE_MAX / 2 &&
+        (sp_buf_puts(&b, "XFORWARD ") < 0 || sp_buf_str(&b, m->xforward) < 0 ||
+         sp_buf_puts(&b, "\r\n") < 0 || keep_line(t, &b, &t->forward_line) < 0)) {
+        sp_buf_free(&b);
+        return sp_err_nomem(err);
+    }
     rc = sp_cli_put_mail(&b, m, t->size, ext, err);
     if (rc == 0 && keep_line(t, &b, &t->mail_line) < 0)
         rc = sp_err_nomem(err);
@@ -147,6 +153,7 @@ void sp_cs_txn_begin(struct sp_cli *c)
     t->final_stage = 0;
     t->login_doubt = false;
     t->rset_sent = t->rset_got = !c->rset_needed;
+    t->forward_sent = t->forward_got = t->forward_line.n == 0;
     c->rset_needed = false;
     c->awaiting = false;
     sp_cs_enter(c, SP_CS_ENVELOPE);
@@ -191,6 +198,12 @@ static struct sp_str next_command(struct sp_cli *c)
         t->rset_sent = true;
         return SP_LIT("RSET\r\n");
     }
+    if (!t->forward_sent) {
+        t->forward_sent = true;
+        return t->forward_line;
+    }
+    if (!t->forward_got) /* no extension says that it may be pipelined */
+        return (struct sp_str){NULL, 0};
     if (!t->mail_sent) {
         t->mail_sent = true;
         return t->mail_line;
@@ -222,7 +235,9 @@ static void await_next(struct sp_cli *c)
     struct sp_cli_txn *t = c->txn;
     size_t len = 0;
 
-    if (!t->mail_got)
+    if (!t->forward_got)
+        len = t->forward_sent ? t->forward_line.n : 0;
+    else if (!t->mail_got)
         len = t->mail_sent ? t->mail_line.n : 0;
     else if (t->rcpt_got < t->rcpt_sent)
         len = t->rcpt_line[t->rcpt_got].n;
@@ -474,6 +489,8 @@ static void envelope_reply(struct sp_cli *c, const struct sp_reply *r)
             return;
         }
         t->rset_got = true;
+    } else if (!t->forward_got) {
+        t->forward_got = true; /* refused or not: it is for the other side's log */
     } else if (!t->mail_got) {
         t->mail_got = true;
         t->mail_ok = r->code / 100 == 2;

@@ -11,6 +11,7 @@ static const struct {
     {"listener", "address", NULL, ""},
     {"listener", "type", "local", "address = unix:/run/submit\n"},
     {"listener", "type", "proxied", "address = *:587\nproxies = ::1\n"},
+    {"listener", "type", "reinjection", "address = [::1]:10025\n"},
     {"listener", "proxies", "", "address = *:587\n"},
     {"listener", "proxies", NULL, "address = *:587\ntype = proxied\n"},
     {"listener", "proxy-protocol", NULL, "address = *:587\ntype = proxied\nproxies = ::1\n"},
@@ -61,6 +62,8 @@ static const struct {
     {"dkim", NULL, NULL, "domain = d.example\nselector = s\nkey = /k\n"},
     {"milter", "address", NULL, ""},
     {"milter", NULL, NULL, "address = unix:/run/m\n"},
+    {"content-filter", "address", NULL, ""},
+    {"content-filter", NULL, NULL, "address = unix:/run/f\n"},
     {"policy", "address", NULL, ""},
     {"policy", NULL, NULL, "address = unix:/run/p\n"},
     {"accounts", "type", "sqlite", ""},
@@ -121,7 +124,8 @@ static void file_with(const struct sp_conf_key *k, const char *value,
         (void)sp_buf_printf(
             out,
             "milter virus {\naddress = unix:/v\n}\nmilter signing {\naddress = unix:/s\n}\n"
-            "policy quota {\naddress = unix:/q\n}\n%s%s%s%s x {\n%s%s = %s\n}\n",
+            "policy quota {\naddress = unix:/q\n}\ncontent-filter amavis {\naddress = unix:/c\n}\n"
+            "%s%s%s%s x {\n%s%s = %s\n}\n",
             strstr(value, "GSSAPI") ? "gssapi-keytab = /k\n" : "",
             k->section == SP_CONF_TLS ? "" : "tls main {\ncertificate = /m\n}\n",
             k->section == SP_CONF_OAUTH
@@ -155,6 +159,8 @@ static const void *section_of(const struct sp_conf *c, enum sp_conf_section_id i
         return &c->policies[c->n_policies - 1];
     case SP_CONF_ACCOUNTS:
         return &c->accounts[0];
+    case SP_CONF_FILTER:
+        return &c->filters[c->n_filters - 1];
     case SP_CONF_SECTIONS:
         break;
     }
@@ -450,6 +456,8 @@ static const struct {
     {SP_CONF_POLICY, "on-failure", "tempfail", 0, 0},
     {SP_CONF_POLICY, "timeout", "30s", 1, 90},
     {SP_CONF_POLICY, "connections", "20", 1, 1000},
+    {SP_CONF_FILTER, "protocol", "smtp", 0, 0},
+    {SP_CONF_FILTER, "connections", "10", 1, 1000},
 };
 
 TEST("an address is in a network by its prefix, to the bit")
