@@ -282,12 +282,17 @@ TEST("a command that writes and a role that reads do not disturb each other")
     OK(sp_users_open(t_path, SP_USERS_READ, &r, &e));
     while (waitpid(pid, &status, WNOHANG) == 0) {
         struct sp_user *x = NULL;
+        int rc = sp_users_find(r, S("a@example.org"), &x, &e);
+        int changed = sp_users_changed(r);
 
-        OK(sp_users_find(r, S("a@example.org"), &x, &e));
-        CHECK(x && x->own_addresses == 1);
+        /* A disk that takes longer for a commit than readers wait makes them ask again. */
+        if (rc != -SP_EAGAIN) {
+            CHECK_INT(rc, 0);
+            CHECK(x && x->own_addresses == 1);
+            found++;
+        }
         sp_user_free(x);
-        CHECK(sp_users_changed(r) >= 0);
-        found++;
+        CHECK(changed >= 0 || changed == -SP_EAGAIN);
     }
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     CHECK(found > 0); /* a busy machine may run them one after the other */

@@ -21,12 +21,13 @@ static const struct sp_srv_policy policy = {
     .rcpt_max = 10,
 };
 
-/* One event as text: the comparison, and what a person reads when it fails. */
+/* One event as text: the comparison, and what a person reads when it fails.  SIZE=0 says as
+ * much as no SIZE, which is what our client says then. */
 static void tell_mail(struct sp_buf *b, const struct sp_mail *m)
 {
     (void)sp_buf_printf(
         b, "<%.*s> %d %d %d/%llu %d [%.*s] %d[%.*s] %d/%lld/%d%d %d/%d/%llu %d/%d %d",
-        (int)m->path.n, m->path.p, m->body, m->smtputf8, m->has_size,
+        (int)m->path.n, m->path.p, m->body, m->smtputf8, m->has_size && m->size,
         (unsigned long long)m->size, m->ret, (int)m->envid.n, m->envid.p, m->has_auth,
         (int)m->auth.n, m->auth.p, m->has_by, (long long)m->by_seconds, m->by_notify,
         m->by_trace, m->has_hold, m->hold_is_until, (unsigned long long)m->hold_seconds,

@@ -34,7 +34,7 @@ def system(name, *words):
 
 RULES, SRV, AUTH, CERT, SESSION = ("src/smtp/rules.c", "src/smtp/server.c", "src/auth/login.c", "src/auth/certmap.c",
                                    "src/daemon/srv_session.c")
-SRV_AUTH, JUDGE, TLS = "src/smtp/srv_auth.c", "src/net/tlsjudge.c", "src/net/tlsctx.c"
+SRV_AUTH, MAIL, JUDGE, TLS = "src/smtp/srv_auth.c", "src/smtp/srv_mail.c", "src/net/tlsjudge.c", "src/net/tlsctx.c"
 S, C = "server", "client"
 
 MUTANTS = [
@@ -51,6 +51,8 @@ MUTANTS = [
     ("lenient-ehlo", S, RULES, "v->verb == SP_V_MAIL && s->tls && s->policy->lenient_ehlo", "v->verb == SP_V_MAIL && s->tls",
      "lenient without being told"),
     ("lenient-ehlo", S, RULES, "s->policy->lenient_ehlo)", "!s->policy->lenient_ehlo)", "strict where it is told to be lenient"),
+    ("lenient-path", S, MAIL, "s->policy->lenient_path ?", "true ?", "paths without angle brackets without being told"),
+    ("lenient-path", S, MAIL, "s->policy->lenient_path ?", "false ?", "strict where it is told to be lenient"),
     ("EHLO again", S, SRV, "    sp_srv_wipe(s, SP_AT_EHLO);\n", "", "EHLO keeps the transaction"),
     ("EHLO again", S, SRV, "    sp_srv_wipe(s, SP_AT_EHLO);\n", "    sp_srv_wipe(s, SP_AT_TLS);\n", "EHLO erases the login"),
     ("STARTTLS edges", S, RULES, """    if (v->verb == SP_V_STARTTLS && s->tls)
