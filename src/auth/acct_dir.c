@@ -494,7 +494,7 @@ int sp_dir_by(struct sp_dir *d, enum sp_users_key key, struct sp_str value,
     for (size_t i = 0; i < d->n && rc == 0; i++) {
         const struct sp_conf_accounts *s = &d->section[i];
         unsigned can = sp_acct_can(s);
-        struct sp_user *u;
+        struct sp_user *u = NULL;
 
         q.source = (unsigned)i;
         if (s->type == SP_CONF_ACCTS_SQLITE || s->local_rights)

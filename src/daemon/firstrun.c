@@ -59,8 +59,11 @@ static void give_users(const char *data, uid_t uid, gid_t gid)
                                : -1;
     if (fd < 0)
         return;
-    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == 0 && st.st_nlink == 1)
-        (void)fchown(fd, uid, gid);
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == 0 &&
+        st.st_nlink == 1 && fchown(fd, uid, gid) < 0)
+        sp_log(SP_LOG_WARNING, "",
+               SP_KVS("reason", "cannot be given to the user of the service"),
+               SP_KVS("path", path));
     close(fd);
 }
 

@@ -283,7 +283,7 @@ TEST("a command that writes and a role that reads do not disturb each other")
     while (waitpid(pid, &status, WNOHANG) == 0) {
         struct sp_user *x = NULL;
         int rc = sp_users_find(r, S("a@example.org"), &x, &e);
-        int changed = sp_users_changed(r);
+        int since = sp_users_changed(r);
 
         /* A disk that takes longer for a commit than readers wait makes them ask again. */
         if (rc != -SP_EAGAIN) {
@@ -292,7 +292,7 @@ TEST("a command that writes and a role that reads do not disturb each other")
             found++;
         }
         sp_user_free(x);
-        CHECK(changed >= 0 || changed == -SP_EAGAIN);
+        CHECK(since >= 0 || since == -SP_EAGAIN);
     }
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     CHECK(found > 0); /* a busy machine may run them one after the other */
