@@ -90,9 +90,6 @@ const char *sp_data_dir(const struct sp_args *a, struct sp_conf **ret_conf,
  * data directory are the service's: the owner of the users database, or of the directory. */
 int sp_become_owner(const char *data_dir, struct sp_err *err);
 
-/* cmd_trace.c: the control socket of the running service; -1: nobody listens there. */
-int sp_control_connect(const char *path);
-
 /* send.c: called as sendmail, mailq or newaliases. */
 int sp_sendmail_main(const char *name, int argc, char **argv);
 

@@ -5,17 +5,12 @@
  * here, changes under its lock, looking without.
  */
 #include "cli.h"
-#include "err.h"
-#include "frame.h"
+#include "control.h"
 #include "qcontrol.h"
 #include "wallclock.h"
 
-#include <errno.h>
 #include <jansson.h>
-#include <poll.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #define SP_OPT_FILTER                                                                  \
     {"user", 'u', "NAME", "only mail of this account"},                                \
@@ -182,64 +177,21 @@ static int finish(struct ask *q, int code, const char *text, uint64_t count)
 
 /* ---- over the control socket ---- */
 
-/* 1: done, *ret_status is the answer's; 0: go on; <0: broken. */
-static int take_frames(struct ask *q, struct sp_chan *ch, int *ret_status,
-                       struct sp_err *err)
+static void on_row(void *arg, const char *json)
 {
-    struct sp_frame f;
-    struct sp_arena arena;
-    int rc;
-
-    sp_arena_init(&arena, 8 << 20);
-    while ((rc = sp_chan_next(ch, &f, err)) > 0) {
-        void *m = sp_frame_unpack(&f, &arena);
-
-        if (m && f.type == SP_MSG_ROW) {
-            put_row(q, sp_str(((Sp__ControlRow *)m)->json));
-        } else if (m && f.type == SP_MSG_DONE) {
-            Sp__ControlDone *d = m;
-
-            *ret_status = finish(q, (int)d->exit_code, d->text, d->count);
-            sp_arena_reset(&arena);
-            return 1;
-        }
-        sp_arena_reset(&arena);
-    }
-    sp_chan_release(ch);
-    return rc;
+    put_row(arg, sp_str(json));
 }
 
 static int over_socket(struct ask *q, int fd)
 {
-    struct sp_err err = {.text = "the server closed the connection"};
-    struct sp_chan *ch =
-        sp_chan_new(fd, SP__ROLE__ROLE_CONTROL, SP__ROLE__ROLE_QUEUE, &err);
-    int status = EX_OSERR, rc;
+    struct sp_control_how how = {.row = on_row, .arg = q, .silence_ms = 60000};
+    struct sp_control_done done;
+    struct sp_err err;
+    int rc = sp_control_ask(fd, &q->m, &how, &done, &err);
 
-    if (!ch)
+    if (rc < 0)
         return sp_fail_err(&err);
-    rc = sp_chan_send(ch, SP_MSG_CONTROL, &q->m.base, NULL, -1);
-    while (rc >= 0) {
-        struct pollfd p = {.fd = fd, .events = POLLIN};
-
-        rc = sp_chan_flush(ch, &err);
-        p.events |= rc == 1 ? POLLOUT : 0;
-        if (rc >= 0 && poll(&p, 1, 60000) <= 0)
-            rc = sp_err_set(&err, SP_CLASS_TEMPORARY, SP_ETIMEDOUT,
-                            "the server does not answer");
-        if (rc >= 0)
-            rc = sp_chan_read(ch, &err);
-        if (rc >= 0 || rc == -SP_ECLOSED) {
-            int end = take_frames(q, ch, &status, &err);
-
-            if (end > 0)
-                break;
-            if (end < 0)
-                rc = end;
-        }
-    }
-    sp_chan_free(ch);
-    return rc < 0 ? sp_fail_err(&err) : status;
+    return rc ? finish(q, done.exit_code, done.text, done.count) : EX_IOERR;
 }
 
 /* ---- without a server ---- */

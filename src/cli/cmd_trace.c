@@ -1,18 +1,10 @@
 /* cmd_trace.c - `sallyport trace`: what clients and the server say to each other, live. */
 #include "cli.h"
-#include "err.h"
-#include "frame.h"
+#include "control.h"
 #include "server_role.h"
 
-#include <errno.h>
 #include <jansson.h>
-#include <poll.h>
-#include <signal.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
-#include <unistd.h>
 
 static volatile sig_atomic_t stopped;
 
@@ -20,23 +12,6 @@ static void on_signal(int sig)
 {
     (void)sig;
     stopped = 1;
-}
-
-int sp_control_connect(const char *path)
-{
-    struct sockaddr_un sa = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    if (fd < 0 || strlen(path) >= sizeof sa.sun_path) {
-        if (fd >= 0)
-            close(fd);
-        return -1;
-    }
-    memcpy(sa.sun_path, path, strlen(path) + 1);
-    if (connect(fd, (struct sockaddr *)&sa, sizeof sa) == 0)
-        return fd;
-    close(fd);
-    return -1;
 }
 
 static const char *str(json_t *j, const char *key)
@@ -69,57 +44,22 @@ static void put_row(const char *text, bool as_json)
     json_decref(j);
 }
 
-/* 1: the service ends it, *ret_status says how; <0: broken. */
-static int take(struct sp_chan *ch, bool as_json, int *ret_status, struct sp_err *err)
+static void on_row(void *arg, const char *text)
 {
-    struct sp_arena arena;
-    struct sp_frame f;
-    int rc;
-
-    sp_arena_init(&arena, 8 << 20);
-    while ((rc = sp_chan_next(ch, &f, err)) > 0) {
-        void *m = sp_frame_unpack(&f, &arena);
-
-        if (m && f.type == SP_MSG_ROW)
-            put_row(((Sp__ControlRow *)m)->json, as_json);
-        if (m && f.type == SP_MSG_DONE) {
-            Sp__ControlDone *d = m;
-
-            *ret_status = d->exit_code ? sp_fail((int)d->exit_code, "%s", d->text) : 0;
-            sp_arena_reset(&arena);
-            return 1;
-        }
-        sp_arena_reset(&arena);
-    }
-    sp_chan_release(ch);
-    return rc;
+    put_row(text, *(const bool *)arg);
 }
 
-static int follow(int fd, Sp__ControlRequest *m, bool as_json)
+static int follow(int fd, const Sp__ControlRequest *m, bool as_json)
 {
-    struct sp_err err = {.text = "the service ended"};
-    struct sp_chan *ch =
-        sp_chan_new(fd, SP__ROLE__ROLE_CONTROL, SP__ROLE__ROLE_QUEUE, &err);
-    int status = 0, rc = ch ? sp_chan_send(ch, SP_MSG_CONTROL, &m->base, NULL, -1) : -1;
+    struct sp_control_how how = {
+        .row = on_row, .arg = &as_json, .silence_ms = -1, .stopped = &stopped};
+    struct sp_control_done done;
+    struct sp_err err;
+    int rc = sp_control_ask(fd, m, &how, &done, &err);
 
-    while (rc >= 0 && !stopped && !ferror(stdout)) {
-        struct pollfd p = {.fd = fd, .events = POLLIN};
-
-        rc = sp_chan_flush(ch, &err);
-        p.events |= rc == 1 ? POLLOUT : 0;
-        if (rc < 0 || (poll(&p, 1, -1) < 0 && errno == EINTR))
-            continue;
-        rc = sp_chan_read(ch, &err);
-        if (rc >= 0 || rc == -SP_ECLOSED) {
-            int end = take(ch, as_json, &status, &err);
-
-            if (end > 0)
-                break;
-            rc = end < 0 ? end : rc;
-        }
-    }
-    sp_chan_free(ch);
-    return rc < 0 && !stopped ? sp_fail_err(&err) : status;
+    if (rc < 0)
+        return sp_fail_err(&err);
+    return rc && done.exit_code ? sp_fail(done.exit_code, "%s", done.text) : 0;
 }
 
 static int run(const struct sp_args *a)

@@ -2,6 +2,7 @@
 #include "metrics.h"
 
 #include "alloc.h"
+#include "door.h"
 #include "err.h"
 #include "meter.h"
 
@@ -12,12 +13,10 @@
 #include <unistd.h>
 
 enum {
-    DOORS_MAX = 16,
     SCRAPES_MAX = 8, /* at a time, over all doors */
     ASK_MAX = 8192,  /* octets of a request */
     TEXT_MAX = 1 << 20,
     SCRAPE_MS = 10000, /* from connect to the last octet */
-    SHORTAGE_MS = 100,
 };
 
 /* ---- the text ---- */
@@ -174,16 +173,6 @@ int metrics_text(const struct q *q, struct sp_buf *out)
 
 /* ---- HTTP, as little as a scraper needs ---- */
 
-struct door {
-    uv_poll_t poll;
-    uv_timer_t again;
-    struct q *q;
-    char *address;
-    int fd;
-    unsigned refs;
-    bool closing;
-};
-
 struct scrape {
     uv_poll_t poll;
     uv_timer_t end;
@@ -195,10 +184,9 @@ struct scrape {
     size_t sent;
 };
 
-static struct door *door[DOORS_MAX];
-static unsigned scrapes;
+static bool scrape_new(void *arg, int fd);
 
-static void let_in(struct door *d);
+static struct sp_doors doors = {.max = SCRAPES_MAX, .guest = scrape_new};
 
 static void scrape_closed(uv_handle_t *h)
 {
@@ -210,10 +198,7 @@ static void scrape_closed(uv_handle_t *h)
     sp_buf_free(&s->in);
     sp_buf_free(&s->out);
     sp_free(s);
-    if (scrapes-- == SCRAPES_MAX)
-        for (size_t i = 0; i < DOORS_MAX; i++)
-            if (door[i])
-                let_in(door[i]);
+    sp_doors_left(&doors);
 }
 
 static void scrape_close(struct scrape *s)
@@ -317,83 +302,31 @@ static void on_scrape(uv_poll_t *h, int status, int event)
         (void)uv_poll_start(&s->poll, UV_WRITABLE, on_scrape);
 }
 
-static void scrape_new(struct q *q, int fd)
+static bool scrape_new(void *arg, int fd)
 {
+    struct q *q = arg;
     struct scrape *s = sp_alloc(sizeof *s);
 
     if (!s || uv_poll_init(&q->role->loop, &s->poll, fd) < 0) {
         sp_free(s);
-        close(fd);
-        return;
+        return false;
     }
     s->q = q;
     s->fd = fd;
     s->handles = 2;
-    scrapes++;
     sp_buf_init(&s->in, ASK_MAX);
     sp_buf_init(&s->out, TEXT_MAX + 1024);
     uv_timer_init(&q->role->loop, &s->end);
     s->poll.data = s->end.data = s;
     uv_timer_start(&s->end, on_scrape_end, SCRAPE_MS, 0);
     (void)uv_poll_start(&s->poll, UV_READABLE, on_scrape);
+    return true;
 }
 
-/* ---- doors ---- */
-
-static void on_again(uv_timer_t *t)
+static bool named(const void *arg, const char *address)
 {
-    let_in(t->data);
-}
+    const struct sp_conf *c = arg;
 
-static void on_knock(uv_poll_t *h, int status, int event)
-{
-    struct door *d = h->data;
-
-    if (status < 0 || !(event & UV_READABLE))
-        return;
-    while (scrapes < SCRAPES_MAX) {
-        int fd = accept4(d->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-
-        if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
-            continue;
-        if (fd < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
-            (void)uv_poll_stop(&d->poll);
-            uv_timer_start(&d->again, on_again, SHORTAGE_MS, 0);
-        }
-        if (fd < 0)
-            return;
-        scrape_new(d->q, fd);
-    }
-    (void)uv_poll_stop(&d->poll); /* the next one that ends lets in again */
-}
-
-static void let_in(struct door *d)
-{
-    if (!d->closing)
-        (void)uv_poll_start(&d->poll, UV_READABLE, on_knock);
-}
-
-static void door_closed(uv_handle_t *h)
-{
-    struct door *d = h->data;
-
-    if (--d->refs)
-        return;
-    sp_free(d->address);
-    sp_free(d);
-}
-
-static void door_close(struct door *d)
-{
-    d->closing = true;
-    (void)uv_poll_stop(&d->poll);
-    close(d->fd);
-    uv_close((uv_handle_t *)&d->poll, door_closed);
-    uv_close((uv_handle_t *)&d->again, door_closed);
-}
-
-static bool named(const struct sp_conf *c, const char *address)
-{
     for (size_t i = 0; i < c->metrics.n; i++)
         if (strcmp(c->metrics.v[i].text, address) == 0)
             return true;
@@ -402,41 +335,10 @@ static bool named(const struct sp_conf *c, const char *address)
 
 void metrics_reconfigure(const struct sp_conf *c)
 {
-    for (size_t i = 0; i < DOORS_MAX; i++)
-        if (door[i] && !named(c, door[i]->address)) {
-            door_close(door[i]);
-            door[i] = NULL;
-        }
+    sp_doors_keep(&doors, named, c);
 }
 
 int metrics_listen(struct sp_role *r, const char *address, int fd, struct sp_err *err)
 {
-    struct door *d;
-    size_t at = DOORS_MAX;
-
-    for (size_t i = 0; i < DOORS_MAX; i++) {
-        if (door[i] && strcmp(door[i]->address, address) == 0) {
-            close(fd);
-            return 0;
-        }
-        at = !door[i] && at == DOORS_MAX ? i : at;
-    }
-    d = at < DOORS_MAX ? sp_alloc(sizeof *d) : NULL;
-    if (d)
-        d->address = sp_strdup(address);
-    if (!d || !d->address || uv_poll_init(&r->loop, &d->poll, fd) < 0) {
-        close(fd);
-        if (d)
-            sp_free(d->address);
-        sp_free(d);
-        return sp_err_nomem(err);
-    }
-    uv_timer_init(&r->loop, &d->again);
-    d->q = r->self;
-    d->fd = fd;
-    d->refs = 2;
-    d->poll.data = d->again.data = d;
-    door[at] = d;
-    let_in(d);
-    return 0;
+    return sp_doors_open(&doors, &r->loop, address, fd, r->self, err);
 }

@@ -2,6 +2,7 @@
 #include "q.h"
 
 #include "alloc.h"
+#include "door.h"
 #include "err.h"
 #include "qcontrol.h"
 #include "qid.h"
@@ -17,28 +18,13 @@
 enum {
     ADMINS_MAX = 64,   /* connections at a time; more wait in the backlog */
     ROWS_A_TURN = 256, /* mail goes on between two pieces of a long list */
-    SHORTAGE_MS = 100,
     REQUEST_MAX = 8 << 20,
 };
-
-struct door {
-    uv_poll_t poll;
-    uv_timer_t again; /* runs while nobody is let in */
-    struct q *q;
-    char *address;
-    unsigned admins;
-    bool closing;
-    unsigned handles;
-};
-
-/* The one in force.  One that a reload has replaced closes by itself. */
-static struct door *door;
 
 /* One connection, which asks one thing at a time. */
 struct admin {
     struct q *q;
     struct sp_port *port; /* NULL: gone */
-    struct door *door;
     uv_timer_t on; /* the next piece of a list */
     unsigned uid;
     unsigned rows;         /* of this turn */
@@ -52,8 +38,11 @@ struct admin {
     uint64_t last; /* the message that was logged last: its jobs follow one another */
 };
 
-static void let_in(struct door *d);
-static void door_unref(struct door *d);
+static bool admin_new(void *arg, int fd);
+
+/* Who may connect is decided by the mode and group of the socket file.  One door is in
+ * force; those who came by one that a reload has replaced stay. */
+static struct sp_doors doors = {.max = ADMINS_MAX, .guest = admin_new};
 
 /* ---- one command ---- */
 
@@ -265,13 +254,10 @@ static void on_credit(struct sp_port *port)
 static void admin_free(uv_handle_t *h)
 {
     struct admin *a = h->data;
-    struct door *d = a->door;
 
     sp_arena_reset(&a->arena);
     sp_free(a);
-    if (d->admins-- == ADMINS_MAX)
-        let_in(d);
-    door_unref(d);
+    sp_doors_left(&doors);
 }
 
 static void on_gone(struct sp_port *port, const struct sp_err *why)
@@ -290,122 +276,40 @@ static const struct sp_port_ops admin_ops = {
 
 /* ---- who comes ---- */
 
-static void admin_new(struct door *d, int fd)
+static bool admin_new(void *arg, int fd)
 {
+    struct q *q = arg;
     struct admin *a = sp_alloc(sizeof *a);
     struct ucred who = {.uid = (uid_t)-1};
     socklen_t n = sizeof who;
     struct sp_err err;
 
-    if (!a) {
-        close(fd);
-        return;
-    }
+    if (!a)
+        return false;
     (void)getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n);
-    a->q = d->q;
-    a->door = d;
+    a->q = q;
     a->uid = who.uid;
     sp_arena_init(&a->arena, REQUEST_MAX);
-    uv_timer_init(&d->q->role->loop, &a->on);
+    uv_timer_init(&q->role->loop, &a->on);
     a->on.data = a;
-    d->admins++;
-    d->handles++;
-    a->port = sp_port_new(&d->q->role->loop, fd, SP__ROLE__ROLE_QUEUE,
+    a->port = sp_port_new(&q->role->loop, fd, SP__ROLE__ROLE_QUEUE,
                           SP__ROLE__ROLE_CONTROL, 0, &admin_ops, a, &err);
-    if (!a->port)
+    if (!a->port) /* which has closed the descriptor */
         uv_close((uv_handle_t *)&a->on, admin_free);
+    return true;
 }
 
-static void on_again(uv_timer_t *t)
+static bool same(const void *arg, const char *address)
 {
-    let_in(t->data);
-}
-
-/* Who may connect is decided by the mode and group of the socket file.  Without a free
- * descriptor the connection stays in the backlog, and the loop must not spin over it. */
-static void on_knock(uv_poll_t *h, int status, int events)
-{
-    struct door *d = h->data;
-    int lfd, fd;
-
-    if (status < 0 || !(events & UV_READABLE) || uv_fileno((uv_handle_t *)h, &lfd) < 0)
-        return;
-    while (d->admins < ADMINS_MAX) {
-        fd = accept4(lfd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-            return;
-        if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
-            continue;
-        if (fd < 0)
-            break;
-        admin_new(d, fd);
-    }
-    (void)uv_poll_stop(&d->poll);
-    if (d->admins < ADMINS_MAX)
-        uv_timer_start(&d->again, on_again, SHORTAGE_MS, 0);
-}
-
-static void let_in(struct door *d)
-{
-    if (!d->closing)
-        (void)uv_poll_start(&d->poll, UV_READABLE, on_knock);
-}
-
-static void door_unref(struct door *d)
-{
-    if (--d->handles)
-        return;
-    sp_free(d->address);
-    sp_free(d);
-}
-
-static void handle_closed(uv_handle_t *h)
-{
-    door_unref(h->data);
-}
-
-static void door_close(struct door *d)
-{
-    int fd;
-
-    if (!d)
-        return;
-    d->closing = true;
-    /* The descriptor is not libuv's, which stops watching it first. */
-    if (uv_fileno((uv_handle_t *)&d->poll, &fd) == 0) {
-        (void)uv_poll_stop(&d->poll);
-        close(fd);
-    }
-    uv_close((uv_handle_t *)&d->poll, handle_closed);
-    uv_close((uv_handle_t *)&d->again, handle_closed);
+    return strcmp(arg, address) == 0;
 }
 
 int q_admin_listen(struct sp_role *r, const Sp__ListenerFd *m, int fd,
                    struct sp_err *err)
 {
-    struct door *d;
+    int rc = sp_doors_open(&doors, &r->loop, m->address, fd, r->self, err);
 
-    if (door &&
-        strcmp(door->address, m->address) == 0) { /* named again after a reload */
-        close(fd);
-        return 0;
-    }
-    d = sp_alloc(sizeof *d);
-    if (d)
-        d->address = sp_strdup(m->address);
-    if (!d || !d->address || uv_poll_init(&r->loop, &d->poll, fd) < 0) {
-        close(fd);
-        if (d)
-            sp_free(d->address);
-        sp_free(d);
-        return sp_err_nomem(err);
-    }
-    uv_timer_init(&r->loop, &d->again);
-    d->q = r->self;
-    d->poll.data = d->again.data = d;
-    d->handles = 2;
-    door_close(door);
-    door = d;
-    let_in(d);
-    return 0;
+    if (rc == 0)
+        sp_doors_keep(&doors, same, m->address);
+    return rc;
 }
