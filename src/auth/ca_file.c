@@ -3,6 +3,7 @@
 
 #include "alloc.h"
 #include "err.h"
+#include "fdio.h"
 #include "secret.h"
 
 #include <errno.h>
@@ -38,21 +39,6 @@ char *sp_ca_path(const char *dir, const char *file)
     return p;
 }
 
-static int write_all(int fd, struct sp_str s)
-{
-    while (s.n) {
-        ssize_t n = write(fd, s.p, s.n);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return -1;
-        s.p += n;
-        s.n -= (size_t)n;
-    }
-    return 0;
-}
-
 /* A rename is lasting only when the directory is synced, too. */
 static int sync_dir_of(const char *path)
 {
@@ -79,7 +65,7 @@ int sp_ca_write(const char *path, unsigned mode, struct sp_str content,
         return sp_err_nomem(err);
     snprintf(tmp, n, "%s.XXXXXX", path);
     fd = mkostemp(tmp, O_CLOEXEC); /* 0600 from the start: it may be a key */
-    if (fd < 0 || write_all(fd, content) < 0 || fchmod(fd, (mode_t)mode) < 0 ||
+    if (fd < 0 || sp_write_all(fd, content) < 0 || fchmod(fd, (mode_t)mode) < 0 ||
         fsync(fd) < 0 || rename(tmp, path) < 0 || sync_dir_of(path) < 0)
         rc = sp_err_sys(err, SP_CLASS_TEMPORARY, errno == ENOSPC ? SP_ENOSPC : SP_EIO,
                         "cannot write %s", path);

@@ -8,6 +8,7 @@
 #include "alloc.h"
 #include "compose.h"
 #include "err.h"
+#include "fdio.h"
 #include "outbox.h"
 #include "send.h"
 #include "sendexit.h"
@@ -124,20 +125,12 @@ static int temporary(struct sp_err *err)
                                 "cannot make a file in %s", dir);
 }
 
-static int write_all(int fd, const char *p, size_t n, struct sp_err *err)
+static int put_out(int fd, const char *p, size_t n, struct sp_err *err)
 {
-    while (n) {
-        ssize_t k = write(fd, p, n);
-
-        if (k < 0 && errno == EINTR)
-            continue;
-        if (k < 0)
-            return sp_err_sys(err, SP_CLASS_TEMPORARY, SP_EIO,
-                              "cannot write a temporary file");
-        p += k;
-        n -= (size_t)k;
-    }
-    return 0;
+    return sp_write_all(fd, (struct sp_str){p, n}) == 0
+               ? 0
+               : sp_err_sys(err, SP_CLASS_TEMPORARY, SP_EIO,
+                            "cannot write a temporary file");
 }
 
 /* Not there, not for us, or a directory: the user named the wrong thing. */
@@ -166,7 +159,7 @@ static int keep(struct source *in, struct sp_err *err)
         rc = in->fd;
     while (rc == 0 && (n = read(fd, block, sizeof block)) != 0)
         if (n > 0)
-            rc = write_all(in->fd, block, (size_t)n, err);
+            rc = put_out(in->fd, block, (size_t)n, err);
         else if (errno != EINTR)
             rc = no_input(err, in->path);
     close(fd);
@@ -225,7 +218,7 @@ static int open_attachments(struct send *s, struct sp_err *err)
 
 static int flush(struct send *s, struct sp_buf *out, struct sp_err *err)
 {
-    int rc = write_all(s->out, out->p, out->n, err);
+    int rc = put_out(s->out, out->p, out->n, err);
 
     s->size += out->n;
     out->n = 0;

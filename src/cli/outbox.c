@@ -5,6 +5,7 @@
 #include "buf.h"
 #include "cli.h"
 #include "err.h"
+#include "fdio.h"
 #include "text.h"
 
 #include <dirent.h>
@@ -69,18 +70,26 @@ static bool ends(const char *name, const char *suffix)
     return n > k && strcmp(name + n - k, suffix) == 0;
 }
 
-static size_t count(int folder, const char *suffix)
+/* From its beginning, as often as it is asked for. */
+static DIR *reader(int folder)
 {
     int fd = dup(folder);
     DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+
+    if (d)
+        rewinddir(d);
+    else if (fd >= 0)
+        close(fd);
+    return d;
+}
+
+static size_t count(int folder, const char *suffix)
+{
+    DIR *d = reader(folder);
     size_t n = 0;
 
-    if (!d) {
-        if (fd >= 0)
-            close(fd);
+    if (!d)
         return 0;
-    }
-    rewinddir(d);
     for (struct dirent *e; (e = readdir(d));)
         n += ends(e->d_name, suffix);
     closedir(d);
@@ -98,21 +107,6 @@ void sp_outbox_count(const char *dir, size_t *ret_waiting, size_t *ret_failed)
 }
 
 /* ---- leaving ---- */
-
-static int write_all(int fd, const char *p, size_t n)
-{
-    while (n) {
-        ssize_t k = write(fd, p, n);
-
-        if (k < 0 && errno == EINTR)
-            continue;
-        if (k < 0)
-            return -1;
-        p += k;
-        n -= (size_t)k;
-    }
-    return 0;
-}
 
 static int line(struct sp_buf *b, const char *key, struct sp_str value)
 {
@@ -158,7 +152,7 @@ static int copy(int to, int from)
     while ((n = pread(from, block, sizeof block, at)) != 0) {
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0 || write_all(to, block, (size_t)n) < 0)
+        if (n < 0 || sp_write_all(to, (struct sp_str){block, (size_t)n}) < 0)
             return -1;
         at += n;
     }
@@ -180,7 +174,7 @@ static int put_file(int folder, const struct sp_buf *head, int message)
         openat(folder, tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return -1;
-    rc = write_all(fd, head->p, head->n);
+    rc = sp_write_all(fd, sp_buf_view(head));
     if (rc == 0)
         rc = copy(fd, message);
     if (rc == 0)
@@ -338,15 +332,11 @@ static int by_name(const void *a, const void *b)
 
 static size_t list(int folder, char **name, size_t max)
 {
-    int fd = dup(folder);
-    DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+    DIR *d = reader(folder);
     size_t n = 0;
 
-    if (!d) {
-        if (fd >= 0)
-            close(fd);
+    if (!d)
         return 0;
-    }
     for (struct dirent *e; n < max && (e = readdir(d));)
         if (e->d_name[0] != '.' && ends(e->d_name, SUFFIX) &&
             (name[n] = sp_strdup(e->d_name)))

@@ -7,6 +7,7 @@
 
 #include "alloc.h"
 #include "err.h"
+#include "fdio.h"
 #include "text.h"
 
 #include <errno.h>
@@ -40,28 +41,13 @@ void flt_body_free(struct flt_body *b)
     flt_body_init(b);
 }
 
-static int write_all(int fd, struct sp_str s)
-{
-    while (s.n) {
-        ssize_t n = write(fd, s.p, s.n);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return -SP_EIO;
-        s.p += n;
-        s.n -= (size_t)n;
-    }
-    return 0;
-}
-
 /* A file that has no name, so that nothing remains of it. */
 static int to_file(struct flt_body *b)
 {
     b->fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (b->fd < 0)
         b->fd = memfd_create("body", MFD_CLOEXEC);
-    return b->fd < 0 ? -SP_EIO : write_all(b->fd, sp_buf_view(&b->mem));
+    return b->fd < 0 || sp_write_all(b->fd, sp_buf_view(&b->mem)) < 0 ? -SP_EIO : 0;
 }
 
 int flt_body_put(struct flt_body *b, struct sp_str octets, uint64_t max)
@@ -72,8 +58,10 @@ int flt_body_put(struct flt_body *b, struct sp_str octets, uint64_t max)
         return -SP_ELIMIT;
     if (b->fd < 0 && b->size + octets.n > FLT_BODY_INLINE)
         rc = to_file(b);
-    if (rc == 0)
-        rc = b->fd >= 0 ? write_all(b->fd, octets) : sp_buf_str(&b->mem, octets);
+    if (rc == 0 && b->fd < 0)
+        rc = sp_buf_str(&b->mem, octets);
+    else if (rc == 0 && sp_write_all(b->fd, octets) < 0)
+        rc = -SP_EIO;
     if (rc == 0)
         b->size += octets.n;
     return rc;

@@ -117,7 +117,8 @@ def _():
         behaviour["C"] = [ACCEPT]
         before = len(m.order())
         accepted(srv)
-        check(m.order()[before:].strip("QA") == "OC", m.order()[before:])
+        told = m.order()[before:].replace("Q", "").replace("A", "")  # the session before may end now
+        check(told == "OC", m.order()[before:])
         behaviour.clear()
         behaviour["R"] = lambda m, c, data: [REJECT if b"eve" in data else CONTINUE]
         accepted(srv, rcpt=("eve@example.org", "bob@example.org"))
