@@ -15,7 +15,7 @@ The account is alice; her certificate names alice@example.org.
 import json, os, re, shutil, socket, subprocess, tempfile, threading
 from pathlib import Path
 
-from harness import CACHE, PYTHON, Certificates, Failed, Maildir, Process, free_port, port_open, \
+from harness import CACHE, PYTHON, Certificates, Failed, Maildir, Process, call, free_port, port_open, \
     skip, wait_until
 from peers import POSTFIX_SERVICES, Peer
 
@@ -852,6 +852,9 @@ class Haraka(Npm):
             "me": "mail.remote.test\n",
             "log.ini": "level=INFO\n",
             "host_list": "",
+            # Without them it computes its own for minutes, and leaves that process behind.
+            "dhparams.pem": call(["openssl", "genpkey", "-genparam", "-algorithm", "DH",
+                                  "-pkeyopt", "group:ffdhe2048"]),
         }
         for name, text in files.items():
             (c / name).write_text(text)
