@@ -3,6 +3,8 @@
 
 #include "text.h"
 
+#include <string.h>
+
 /* clang-format off */
 static const struct sp_check_row checks[SP_CHECK_COUNT] = {
 #define SP_CHECK(name, ...) [SP_C_##name] = {.side = SP_SIDE_HERE, __VA_ARGS__},
@@ -100,12 +102,17 @@ const char *sp_product_setting(const struct sp_finding_row *row, enum sp_product
 const struct sp_recipe_client *sp_recipe_clients(void)
 {
     static const struct sp_recipe_client c[] = {
-        {"curl", "curl", offsetof(struct sp_recipe_row, curl)},
-        {"msmtp", "msmtp", offsetof(struct sp_recipe_row, msmtp)},
-        {"thunderbird", "Thunderbird", offsetof(struct sp_recipe_row, thunderbird)},
-        {"swaks", "swaks", offsetof(struct sp_recipe_row, swaks)},
-        {"sallyport", "sallyport send", offsetof(struct sp_recipe_row, sallyport)},
-        {NULL, NULL, 0},
+        {"curl", "curl", offsetof(struct sp_recipe_row, curl),
+         " \\\n     --cacert {ca}"},
+        {"msmtp", "msmtp", offsetof(struct sp_recipe_row, msmtp),
+         "\ntls_trust_file {ca}"},
+        {"thunderbird", "Thunderbird", offsetof(struct sp_recipe_row, thunderbird),
+         "\nAuthority to import (Settings, Certificates, Authorities): {ca}"},
+        {"swaks", "swaks", offsetof(struct sp_recipe_row, swaks),
+         " \\\n      --tls-ca-path {ca}"},
+        {"sallyport", "sallyport send", offsetof(struct sp_recipe_row, sallyport),
+         " \\\n     --ca {ca}"},
+        {NULL, NULL, 0, NULL},
     };
 
     return c;
@@ -282,6 +289,13 @@ static int put_code(struct sp_buf *out, const char *name, const char *text)
     return rc < 0 ? rc : sp_buf_puts(out, "  ```\n");
 }
 
+/* What trusts an authority, without the line break in front of it. */
+static int put_addition(struct sp_buf *out, const struct sp_recipe_client *c)
+{
+    return sp_buf_printf(out, "%s%s `%s`", strcmp(c->key, "curl") ? ", " : "\n",
+                         c->name, c->ca + strspn(c->ca, " \\\n"));
+}
+
 static int put_recipe(struct sp_buf *out, const struct sp_recipe_row *r)
 {
     int rc =
@@ -334,10 +348,20 @@ int sp_catalogue_markdown(struct sp_buf *out)
     if (rc == 0)
         rc = put_side(out, SP_SIDE_CLIENT, "Clients: `sallyport check --client`");
     if (rc == 0 && SP_RECIPE_COUNT > 1)
-        rc = sp_buf_puts(out,
-                         "\n## Recipes: what a client must be set to\n\n"
-                         "`{host}`, `{port}` and `{user}` are filled in by the run, "
-                         "`{cert}` and `{key}` name the PEM files.\n");
+        rc = sp_buf_puts(
+            out,
+            "\n## Recipes: what a client must be set to\n\n"
+            "What stands in braces is filled in by the run, `{cert}`, "
+            "`{key}` and `{ca}` with the PEM files it was given; words "
+            "in capitals are for the reader to replace. MESSAGE is a "
+            "text file with header and body whose lines end in LF "
+            "(with CRLF, curl must not be told --crlf). A run with `--ca` adds to each "
+            "how to trust that authority:\n");
+    for (const struct sp_recipe_client *c = sp_recipe_clients();
+         SP_RECIPE_COUNT > 1 && c->key && rc == 0; c++)
+        rc = put_addition(out, c);
+    if (SP_RECIPE_COUNT > 1 && rc == 0)
+        rc = sp_buf_puts(out, ".\n");
     for (int i = SP_R_NONE + 1; i < SP_RECIPE_COUNT && rc == 0; i++)
         rc = put_recipe(out, &recipes[i]);
     return rc;

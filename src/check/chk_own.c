@@ -322,16 +322,34 @@ static void capabilities(struct sp_probe *p)
     }
 }
 
+/* As curl and as msmtp write it. */
+static void fill_mechanism(struct sp_probe *p)
+{
+    char lower[sizeof p->mechanism];
+
+    sp_findings_fill(p->f, "mechanism", p->mechanism);
+    snprintf(lower, sizeof lower, "%s", p->mechanism);
+    for (char *c = lower; *c; c++)
+        if (*c >= 'A' && *c <= 'Z')
+            *c = (char)(*c - 'A' + 'a');
+    sp_findings_fill(p->f, "method", lower);
+}
+
 void sp_probe_judge_recipes(struct sp_probe *p)
 {
     capabilities(p);
+    sp_findings_fill(p->f, "identity", p->identity[0] ? p->identity : NULL);
+    if (p->have_token)
+        fill_mechanism(p);
     if (p->equals_in == SP_IN_YES)
         sp_findings_recipe(p->f, SP_R_CERTIFICATE_EXTERNAL);
     if (p->identity_in == SP_IN_YES)
         sp_findings_recipe(p->f, SP_R_CERTIFICATE_IDENTITY);
     if (p->cert_in == SP_IN_YES)
         sp_findings_recipe(p->f, SP_R_CERTIFICATE_IMPLICIT);
-    if (p->password_in == SP_IN_YES && p->cert_login.r.code >= 400)
+    if (p->password_in == SP_IN_YES && p->have_token)
+        sp_findings_recipe(p->f, SP_R_ACCESS_TOKEN);
+    else if (p->password_in == SP_IN_YES && p->cert_login.r.code >= 400)
         sp_findings_recipe(p->f, SP_R_PASSWORD_NO_CERTIFICATE);
     else if (p->password_in == SP_IN_YES ||
              (p->tls && p->tls->mechs && p->password_in != SP_IN_NO))

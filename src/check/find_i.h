@@ -7,7 +7,7 @@
 #include "arena.h"
 #include "finding.h"
 
-enum { FACTS_MAX = 64, CAPS_MAX = 64 };
+enum { FACTS_MAX = 64, CAPS_MAX = 64, FILL_MAX = 6 };
 
 struct run_caps {
     bool seen; /* EHLO was answered there */
@@ -26,6 +26,10 @@ struct sp_findings {
         const char *key, *value;
     } fact[FACTS_MAX];
     size_t n_facts;
+    struct {
+        const char *name, *value;
+    } fill[FILL_MAX]; /* of recipes */
+    size_t n_fill;
     struct run_caps caps[SP_CAPS_COUNT];
     enum sp_recipe_id recipe[SP_RECIPE_COUNT]; /* each once, the first recommended */
     size_t n_recipes, n_recommended;           /* those stand first */

@@ -348,6 +348,24 @@ void sp_findings_recipe(struct sp_findings *f, enum sp_recipe_id id)
     f->n_recommended += id != SP_R_NONE;
 }
 
+void sp_findings_fill(struct sp_findings *f, const char *name, const char *value)
+{
+    const char *v = value && *value ? keep(f, sp_str(value)) : NULL;
+
+    if (!v || f->n_fill == FILL_MAX || sp_findings_filled(f, sp_str(name)))
+        return; /* a recipe has a word to be replaced then */
+    f->fill[f->n_fill].name = name;
+    f->fill[f->n_fill++].value = v;
+}
+
+const char *sp_findings_filled(const struct sp_findings *f, struct sp_str name)
+{
+    for (size_t i = 0; i < f->n_fill; i++)
+        if (sp_str_is(name, f->fill[i].name))
+            return f->fill[i].value;
+    return NULL;
+}
+
 /* ---- the end ---- */
 
 void sp_findings_failed(struct sp_findings *f, int status, const char *fmt, ...)
@@ -365,6 +383,7 @@ void sp_findings_failed(struct sp_findings *f, int status, const char *fmt, ...)
 void sp_findings_interrupted(struct sp_findings *f)
 {
     f->interrupted = true;
+    f->status = 0; /* what failed because of it, such as a connection, is not the reason */
     sp_findings_failed(f, 128 + SIGINT, "interrupted");
 }
 

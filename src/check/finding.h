@@ -145,6 +145,7 @@ const char *sp_product_setting(const struct sp_finding_row *row,
 struct sp_recipe_client {
     const char *key, *name; /* "thunderbird", "Thunderbird" */
     size_t offset;          /* in struct sp_recipe_row */
+    const char *ca;         /* what trusts an authority of one's own, put behind it */
 };
 const struct sp_recipe_client *sp_recipe_clients(void);
 const char *sp_recipe_text(const struct sp_recipe_row *row,
@@ -272,6 +273,11 @@ void sp_findings_caps_seen(struct sp_findings *f, enum sp_caps_when when);
 /* A recipe that works here, whatever was found: stands before those of findings, and the
  * first one is the one to recommend. */
 void sp_findings_recipe(struct sp_findings *f, enum sp_recipe_id id);
+/* What recipes need to know and nobody has to read about the peer: "ca", "cert" and "key"
+ * (file names), "identity" (the certificate's address), "mechanism", "method" (the same in
+ * small letters).  value may be NULL. */
+void sp_findings_fill(struct sp_findings *f, const char *name, const char *value);
+const char *sp_findings_filled(const struct sp_findings *f, struct sp_str name);
 
 /* The probing itself failed: a status of sysexits.h and a sentence.  The first counts. */
 void sp_findings_failed(struct sp_findings *f, int status, const char *fmt, ...)

@@ -121,40 +121,71 @@ static bool pastes(const char *s)
 {
     return s && *s && *s != '-' &&
            strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                     "@._:+-") == strlen(s);
+                     "@._:+-/") == strlen(s);
+}
+
+/* What depends on how TLS begins: STARTTLS, implicit TLS. */
+static const struct {
+    const char *name, *starttls, *implicit;
+} transports[] = {{"scheme", "smtp", "smtps"},
+                  {"starttls", "on", "off"},             /* msmtp */
+                  {"security", "STARTTLS", "SSL/TLS"},   /* Thunderbird */
+                  {"tls", "--tls", "--tls-on-connect"}}; /* swaks */
+
+static const char *transport(const struct sp_findings *f, struct sp_str name)
+{
+    const char *tls = sp_findings_get(f, "tls");
+
+    for (size_t i = 0; i < sizeof transports / sizeof transports[0]; i++)
+        if (sp_str_is(name, transports[i].name))
+            return tls && strcmp(tls, "implicit") == 0 ? transports[i].implicit
+                                                       : transports[i].starttls;
+    return NULL;
 }
 
 static const char *place(const struct sp_findings *f, struct sp_str name)
 {
     static const char *const keys[] = {"host", "port", "user"};
-    const char *tls = sp_findings_get(f, "tls");
 
-    if (sp_str_is(name, "scheme"))
-        return tls && strcmp(tls, "implicit") == 0 ? "smtps" : "smtp";
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
         if (sp_str_is(name, keys[i]))
             return sp_findings_get(f, keys[i]);
-    return NULL;
+    return sp_findings_filled(f, name);
+}
+
+static bool ends(const struct sp_buf *out, const char *s)
+{
+    size_t n = strlen(s);
+
+    return out->n >= n && memcmp(out->p + out->n - n, s, n) == 0;
+}
+
+/* An address of IPv6 stands in brackets where a port may follow it: in URLs, for swaks. */
+static bool bracketed(struct sp_str name, const char *value, const struct sp_buf *out)
+{
+    return sp_str_is(name, "host") && strchr(value, ':') &&
+           (ends(out, "://") || ends(out, "--server "));
 }
 
 /* "{user}" that is not known stays a word to be replaced: USER. */
 static int put_place(const struct sp_findings *f, struct sp_str name,
                      struct sp_buf *out)
 {
-    const char *v = place(f, name);
+    const char *v = transport(f, name);
     int rc = 0;
 
-    if (pastes(v)) {
-        bool v6 = sp_str_is(name, "host") && strchr(v, ':');
-
-        return sp_buf_printf(out, v6 ? "[%s]" : "%s", v);
-    }
+    if (v)
+        return sp_buf_puts(out, v);
+    v = place(f, name);
+    if (pastes(v))
+        return sp_buf_printf(out, bracketed(name, v, out) ? "[%s]" : "%s", v);
     for (size_t i = 0; i < name.n && rc == 0; i++)
         rc = sp_buf_printf(out, "%c", name.p[i] - 'a' + 'A');
     return rc;
 }
 
-int sp_rep_recipe(const struct sp_findings *f, const char *recipe, struct sp_buf *out)
+static int put_places(const struct sp_findings *f, const char *recipe,
+                      struct sp_buf *out)
 {
     int rc = 0;
 
@@ -169,6 +200,15 @@ int sp_rep_recipe(const struct sp_findings *f, const char *recipe, struct sp_buf
         }
     }
     return rc;
+}
+
+int sp_rep_recipe(const struct sp_findings *f, const struct sp_recipe_client *c,
+                  const char *recipe, struct sp_buf *out)
+{
+    int rc = put_places(f, recipe, out);
+
+    return rc == 0 && sp_findings_filled(f, SP_LIT("ca")) ? put_places(f, c->ca, out)
+                                                          : rc;
 }
 
 /* ---- capabilities ---- */

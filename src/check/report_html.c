@@ -326,7 +326,7 @@ static void recipe(struct sp_rep *r, const struct sp_recipe_row *recipe_row, boo
         }
         sp_buf_init(&b, 8192);
         if (r->rc == 0)
-            r->rc = sp_rep_recipe(r->f, t, &b);
+            r->rc = sp_rep_recipe(r->f, c, t, &b);
         sp_rep_puts(r, "<pre>");
         put_html(r, sp_buf_view(&b));
         sp_rep_puts(r, "</pre>\n");

@@ -30,8 +30,10 @@ void sp_rep_sentence(const struct sp_finding *x,
 /* The same as one text, made visible. */
 int sp_rep_sentence_text(const struct sp_finding *x, struct sp_buf *out);
 
-/* A recipe with the places filled in that are known and safe to paste into a shell. */
-int sp_rep_recipe(const struct sp_findings *f, const char *recipe, struct sp_buf *out);
+/* A recipe of this program, with the places filled in that are known and safe to paste
+ * into a shell. */
+int sp_rep_recipe(const struct sp_findings *f, const struct sp_recipe_client *c,
+                  const char *recipe, struct sp_buf *out);
 
 /* Capability lines of all states in the order in which they were first seen, each once:
  * the i-th, or NULL. */

@@ -96,7 +96,7 @@ static json_t *recipe(const struct sp_findings *f, enum sp_recipe_id id)
         struct sp_buf b;
 
         sp_buf_init(&b, 8192);
-        if (t && sp_rep_recipe(f, t, &b) == 0)
+        if (t && sp_rep_recipe(f, c, t, &b) == 0)
             json_object_set_new(o, c->key, json_stringn(b.p, b.n));
         else
             json_object_set_new(o, c->key, json_null());

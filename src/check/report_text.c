@@ -218,7 +218,7 @@ static void recipe(struct sp_rep *r, const struct sp_recipe_row *row)
             continue;
         sp_buf_init(&b, 8192);
         if (r->rc == 0)
-            r->rc = sp_rep_recipe(r->f, t, &b);
+            r->rc = sp_rep_recipe(r->f, c, t, &b);
         for (rest = sp_buf_view(&b); rest.n;) {
             struct sp_str line = sp_str_cut(&rest, '\n');
 
@@ -358,15 +358,23 @@ static void tail(struct sp_rep *r)
     counted(r);
     if (r->f->n_recipes) {
         const struct sp_recipe_row *row = sp_recipe_row(r->f->recipe[0]);
+        struct sp_str rest, line;
         struct sp_buf b;
 
         sp_buf_init(&b, 8192);
         (void)sp_buf_printf(&b, "Clients: %s", row->title);
-        if (row->sallyport && !strchr(row->sallyport, '\n')) {
+        if (row->sallyport) {
+            const struct sp_recipe_client *our = sp_recipe_clients();
+
+            while (strcmp(our->key, "sallyport") != 0)
+                our++;
             (void)sp_buf_puts(&b, ": ");
-            (void)sp_rep_recipe(r->f, row->sallyport, &b);
+            (void)sp_rep_recipe(r->f, our, row->sallyport, &b);
         }
-        fold(r, sp_buf_view(&b), 2, 2);
+        rest = sp_buf_view(&b);
+        line = sp_str_cut(&rest, '\n'); /* how to log in; the rest is in the details */
+        line.n -= line.n && line.p[line.n - 1] == '\\';
+        fold(r, sp_str_trim(line), 2, 2);
         sp_buf_free(&b);
     }
     sp_rep_printf(

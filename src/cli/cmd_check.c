@@ -324,6 +324,16 @@ static void known_facts(struct check *c)
         sp_findings_fact(c->f, "user", sp_str(t->cli.authcid));
 }
 
+/* What mail programs must be told as well, if they are to get in as this run did. */
+static void known_files(struct check *c, const struct sp_args *a)
+{
+    const char *cert = sp_arg(a, "certificate"), *key = sp_arg(a, "key");
+
+    sp_findings_fill(c->f, "ca", sp_arg(a, "ca"));
+    sp_findings_fill(c->f, "cert", cert);
+    sp_findings_fill(c->f, "key", key ? key : cert);
+}
+
 static int probe(struct check *c, const struct sp_args *a)
 {
     const struct sp_talk_opts *t = &c->target.talk;
@@ -354,6 +364,7 @@ static int probe(struct check *c, const struct sp_args *a)
     if (sp_findings_choose(c->f, &o.choice, &err) < 0)
         return sp_fail_err(&err);
     known_facts(c);
+    known_files(c, a);
     progress(c);
     catch_signals();
     (void)sp_probe_run(&o, c->f); /* what went wrong is in c->f */

@@ -92,12 +92,14 @@ static void msmtp(struct sp_buf *b, const struct facts *f)
 
 static void curl(struct sp_buf *b, const struct facts *f)
 {
-    (void)sp_buf_printf(b,
-                        "# curl -K curlrc --mail-rcpt WHO --upload-file MESSAGE\nurl = "
-                        "\"%s://%s:%u\"\nssl-reqd\n"
-                        "mail-from = \"%s\"\n",
-                        f->implicit ? "smtps" : "smtp", f->host,
-                        f->implicit ? f->implicit : f->starttls, f->address);
+    (void)sp_buf_printf(
+        b,
+        "# curl -K curlrc --mail-rcpt WHO --upload-file MESSAGE (a text file, "
+        "lines end in LF)\nurl = "
+        "\"%s://%s:%u\"\nssl-reqd\n"
+        "mail-from = \"%s\"\ncrlf\n",
+        f->implicit ? "smtps" : "smtp", f->host,
+        f->implicit ? f->implicit : f->starttls, f->address);
     if (f->ca)
         (void)sp_buf_printf(b, "cacert = \"%s\"\n", f->ca);
     if (f->certificate)

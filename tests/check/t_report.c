@@ -195,22 +195,53 @@ TEST("the summary fits a screen of 80 by 24, however much was found")
     }
 }
 
+static void check_recipe(const struct sp_findings *f, const char *program,
+                         const char *recipe, const char *want)
+{
+    const struct sp_recipe_client *c = sp_recipe_clients();
+    struct sp_buf b;
+
+    while (strcmp(c->key, program) != 0)
+        c++;
+    sp_buf_init(&b, 1000);
+    CHECK_INT(sp_rep_recipe(f, c, recipe, &b), 0);
+    CHECK_STR(sp_buf_cstr(&b), want);
+    sp_buf_free(&b);
+}
+
 TEST("a host name that a shell could take for more stays out of recipes")
 {
     struct sp_findings *f = evil_run();
-    struct sp_buf b;
 
-    sp_buf_init(&b, 1000);
-    CHECK_INT(sp_rep_recipe(f, "{scheme}://{host}:{port} --user {user} {x1} {", &b), 0);
-    CHECK_STR(sp_buf_cstr(&b), "smtp://mail.example.org:587 --user USER {x1} {");
-    sp_buf_free(&b);
+    check_recipe(f, "curl", "{scheme}://{host}:{port} --user {user} {x1} {",
+                 "smtp://mail.example.org:587 --user USER {x1} {");
     sp_findings_fact(f, "host", SP_LIT("a;reboot"));
     sp_findings_fact(f, "user", SP_LIT("alice@example.org"));
     sp_findings_fact(f, "tls", SP_LIT("implicit"));
-    sp_buf_init(&b, 1000);
-    CHECK_INT(sp_rep_recipe(f, "{scheme}://{host} {user}", &b), 0);
-    CHECK_STR(sp_buf_cstr(&b), "smtps://HOST alice@example.org");
-    sp_buf_free(&b);
+    check_recipe(f, "curl", "{scheme}://{host} {user}",
+                 "smtps://HOST alice@example.org");
+    sp_findings_fill(f, "key", "it's mine.pem");
+    sp_findings_fill(f, "ca", "/etc/$(id).pem");
+    check_recipe(f, "msmtp", "tls_key_file {key}",
+                 "tls_key_file KEY\ntls_trust_file CA");
+    sp_findings_free(f);
+}
+
+TEST("an address of IPv6 stands in brackets where a port may follow, an own authority "
+     "in each")
+{
+    struct sp_findings *f = evil_run();
+
+    sp_findings_fact(f, "host", SP_LIT("2001:db8::1"));
+    sp_findings_fill(f, "ca", "/etc/ca.pem");
+    check_recipe(f, "curl", "--url {scheme}://{host}:{port}",
+                 "--url smtp://[2001:db8::1]:587 \\\n     --cacert /etc/ca.pem");
+    check_recipe(f, "msmtp", "host {host}",
+                 "host 2001:db8::1\ntls_trust_file /etc/ca.pem");
+    check_recipe(
+        f, "swaks", "swaks --server {host} {tls}",
+        "swaks --server [2001:db8::1] --tls \\\n      --tls-ca-path /etc/ca.pem");
+    check_recipe(f, "sallyport", "x", "x \\\n     --ca /etc/ca.pem");
     sp_findings_free(f);
 }
 

@@ -11,7 +11,7 @@ clients_*.py, set up as its manual says, stands in golden/client_NAME.txt, one f
 
 The command that is graded is this file with --drive: it hands one message to the program,
 which runs in its root.  Programs with windows are waited for by --listen instead.
-(curl, msmtp, smtplib and swaks: tests/system/t_check_client.py.)
+(curl, msmtp, smtplib and swaks: tests/system/t_check_client_all.py.)
 """
 import argparse, itertools, json, sys
 from pathlib import Path

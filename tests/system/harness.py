@@ -20,7 +20,7 @@ built on it can fail.
 Everything is made below one folder that work() makes and removes; processes are stopped
 by their own ids.  tests/runner.py fails a test that leaves a file or process behind.
 """
-import atexit, contextlib, os, re, shutil, signal, socket, subprocess, sys, tempfile, time, traceback
+import atexit, contextlib, os, re, select, shutil, signal, socket, subprocess, sys, tempfile, time, traceback
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -238,6 +238,40 @@ def call(argv, stdin=b"", env=None, seconds=180, ok=(0,)):
 
 
 # ---- certificates, by the openssl command: not our code ----
+
+def terminal(argv, answers=(), env=None, rows=24, columns=80, seconds=120):
+    """(exit status, what is shown) of a program on a terminal of that size.
+
+    answers: pairs of what it asks (a part of it) and what is typed then, once each.
+    """
+    import fcntl, pty, struct, termios
+    pid, fd = pty.fork()
+    if pid == 0:
+        with contextlib.suppress(BaseException):
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+            os.execvpe(str(argv[0]), [str(a) for a in argv], {**os.environ, "TERM": "xterm", **(env or {})})
+        os._exit(127)
+    shown, asked, end = b"", list(answers), time.monotonic() + seconds
+    try:
+        while time.monotonic() < end:
+            if not select.select([fd], [], [], 1)[0]:
+                continue
+            try:
+                data = os.read(fd, 65536)
+            except OSError:  # how Linux says that nobody has the other side any more
+                break
+            shown += data
+            for pair in [a for a in asked if a[0].encode() in shown]:
+                asked.remove(pair)
+                os.write(fd, pair[1].encode() + b"\n")
+        else:
+            os.kill(pid, signal.SIGKILL)
+            raise Failed(f"{argv[0]} did not end: {shown.decode(errors='replace')}")
+    finally:
+        _, status = os.waitpid(pid, 0)
+        os.close(fd)
+    return os.waitstatus_to_exitcode(status), shown.decode(errors="replace")
+
 
 class Certificates:
     """A CA below folder, and what it signs.  P-256: made in milliseconds."""

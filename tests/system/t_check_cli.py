@@ -2,8 +2,9 @@
 # sets: default
 # timeout: 300
 """The command line of `sallyport check`: its options, its exit statuses, its three outputs."""
-import html.parser, json, pty, re, signal, socket, subprocess, threading
+import html.parser, json, re, signal, socket, subprocess, threading
 from harness import *
+from faulty import Faulty
 
 
 def ask(*words, ok=(0,), env=None, seconds=120):
@@ -180,32 +181,56 @@ def _():
         check(all(c["ran"] or c["why"] for c in found["checks"]), "not run: why?")
 
 
-def on_terminal(words, env):
-    pid, fd = pty.fork()
-    if pid == 0:
-        os.execve(SALLYPORT, [str(SALLYPORT), "check", *words], {**os.environ, "TERM": "xterm", **env})
-    out = b""
-    while True:
-        try:
-            data = os.read(fd, 65536)
-        except OSError:
-            break
-        if not data:
-            break
-        out += data
-    os.waitpid(pid, 0)
-    os.close(fd)
-    return out.decode(errors="replace")
+def on_terminal(words, env=None, **size):
+    return terminal([SALLYPORT, "check", *words], env={"NO_COLOR": "", **(env or {})}, **size)
 
 
 @test("a terminal sees progress and colour; NO_COLOR takes the colour away")
 def _():
     with Silent(answer=b"250 ok\r\n") as s:
         words = [f"127.0.0.1:{s.port}", "--timeout", "2", "--only", "P01,P02"]
-        said = on_terminal(words, {"NO_COLOR": ""})
+        _, said = on_terminal(words)
         check(re.search(r"\r\[\d+/\d+\] ", said), repr(said))
         check(re.search(r"\x1b\[\d+(;1)?m", said), repr(said))
-        check(not re.search(r"\x1b\[\d+(;1)?m", on_terminal(words, {"NO_COLOR": "1"})), "colour")
+        check(not re.search(r"\x1b\[\d+(;1)?m", on_terminal(words, {"NO_COLOR": "1"})[1]), "colour")
+
+
+def screen(text, columns=80):
+    """The lines that a terminal of that width shows when all is said."""
+    lines = [""]
+    for piece in re.findall(r"\x1b\[[0-9;]*[A-Za-z]|\r|\n|[^\x1b\r\n]+", text):
+        if piece == "\r":
+            lines[-1] = "\r" + lines[-1]  # what comes is written over it
+        elif piece == "\n":
+            lines.append("")
+        elif piece == "\x1b[K":
+            lines[-1] = "" if lines[-1].startswith("\r") else lines[-1]
+        elif not piece.startswith("\x1b"):
+            old = lines[-1].lstrip("\r")
+            lines[-1] = piece + old[len(piece):] if lines[-1].startswith("\r") else old + piece
+    while lines and not lines[-1].strip("\r"):
+        lines.pop()
+    lines = [l.strip("\r") for l in lines]
+    check(all(len(l) <= columns for l in lines), f"too wide: {[l for l in lines if len(l) > columns]}")
+    return lines
+
+
+@test("what is shown at the end fits a terminal of 80 by 24, the shell's line included")
+def _():
+    need_server()
+    with work() as tmp, Faulty(tmp, "clear-auth", "clear-mail", "injection", "old-tls", "any-password", "relay", "legacy",
+                               "twice", "star", "size-refused", "pipelining", "enhanced-missing", "any-identity",
+                               "foreign", "second-auth", "argument", "tickets") as srv:
+        words = [f"localhost:{srv.port}", "--ca", srv.ca, "--user", srv.user, "--password-file", srv.password_file,
+                 "--certificate", srv.client[0], "--key", srv.client[1], "--source", "127.0.0.1", "--timeout", "8"]
+        status, said = on_terminal(words)
+        check(status == 3, f"{status}: {said}")
+        shown = screen(said)
+        check(len(shown) <= 23, f"{len(shown)} lines:\n" + "\n".join(shown))
+        check("INSECURE" in shown[2] and re.search(r"and \d+ more", "\n".join(shown)), "\n".join(shown))
+        check(re.search(r"(?m)^\d+ insecure, \d+ broken", "\n".join(shown)), "\n".join(shown))
+    for words in (["nowhere.invalid"], [f"127.0.0.1:{free_port()}"]):
+        check(len(screen(on_terminal(words)[1])) <= 23, "too long")
 
 
 run()

@@ -5,6 +5,7 @@
 recommends it finds nothing above advice, within the cost that it promises."""
 import json
 from harness import *
+from issuer import ISSUER, Issuer, jwt
 
 HOLD = {}
 # What a listener may be: rows of its section, and what a client holds.
@@ -95,6 +96,35 @@ def each(name, listener, what):
 
 for name, (listener, what) in CONFIGURATIONS.items():
     each(name, listener, what)
+
+
+@test("nothing above advice: access tokens, beside passwords and alone")
+def _():
+    need_server()
+    if not jwt:
+        skip("PyJWT is not installed")
+    with work() as tmp:
+        issuer = Issuer(tmp / "issuer.jwks")
+        more = (f"oauth main {{\n    issuer = {ISSUER}\n    audience = mail\n    keys = {issuer.path}\n"
+                "    scope = mail.send\n}\n")
+        for number, listed in enumerate(("SCRAM-SHA-256 PLAIN LOGIN OAUTHBEARER XOAUTH2", "OAUTHBEARER XOAUTH2")):
+            folder = tmp / str(number)
+            folder.mkdir(mode=0o711)
+            with server(folder, more=more, listener=f"    auth-tls = {listed}\n") as srv:
+                token = tmp / "token"
+                token.write_text(issuer.token())
+                for words in (["--user", srv.user, "--token-file", token],
+                              held(srv, BOTH) if number == 0 else held(srv, ("certificate",))):
+                    since = srv.log.stat().st_size
+                    found = probe(srv, srv.port, *words)
+                    nothing_bad(found)
+                    gentle(found)
+                    opened, failed = counted(srv, since)
+                    check(opened == found["cost"]["connections"], f"{opened} in the log, {found['cost']} said")
+                    check(sum(failed.values()) <= 3 and max(failed.values(), default=0) <= 1, f"failed: {failed}")
+                    if "--token-file" in words:
+                        check("own-client-in" in [f["id"] for f in found["findings"]], "our client did not get in")
+                        check(token.read_text() not in json.dumps(found), "the token is in the report")
 
 
 @test("nothing above advice with --thorough --intrusive, and --send-to delivers what it says")

@@ -28,7 +28,7 @@ def _():
             check(stat.S_IMODE(path.stat().st_mode) == 0o600 and srv.password not in path.read_text(), f"{path}")
         box, sent = srv.mailbox("bob"), 0
         call(["msmtp", "-C", out / "msmtprc", "bob@example.org"], stdin=TEXT % b"msmtp")
-        (tmp / "m").write_bytes(TEXT.replace(b"\n", b"\r\n") % b"curl")
+        (tmp / "m").write_bytes(TEXT % b"curl")
         call(["curl", "-sS", "-K", out / "curlrc", "--mail-rcpt", "bob@example.org", "--upload-file", tmp / "m", "--max-time", "60",
               "--user", f"{srv.user}:{srv.password}"])
         call(["swaks", "--config", out / "swaksrc", "--to", "bob@example.org", "--auth-password", srv.password,
@@ -50,7 +50,7 @@ def _():
         out = tmp / "settings"
         setup(srv, out, "--certificate", both)
         call(["msmtp", "-C", out / "msmtprc", "bob@example.org"], stdin=TEXT % b"msmtp")
-        (tmp / "m").write_bytes(TEXT.replace(b"\n", b"\r\n") % b"curl")
+        (tmp / "m").write_bytes(TEXT % b"curl")
         call(["curl", "-sS", "-K", out / "curlrc", "--mail-rcpt", "bob@example.org", "--upload-file", tmp / "m", "--max-time", "60"])
         srv.mailbox("bob").wait(2)
         check(srv.process.output().count("login.ok mechanism=EXTERNAL") == 2, srv.process.tail())
