@@ -16,7 +16,7 @@ SP_RECIPE(PASSWORD_STARTTLS, .id = "password-starttls", .title = "a password ove
     .msmtp = "host {host}\nport {port}\ntls on\ntls_starttls on\nauth on\nuser {user}\npasswordeval COMMAND\nfrom FROM",
     .thunderbird = "Server name: {host}\nPort: {port}\nConnection security: STARTTLS\n"
                    "Authentication method: Normal password\nUser name: {user}",
-    .swaks = "swaks --server {host} --port {port} --tls --tls-verify \\\n      --auth-user {user} --from FROM --to TO",
+    .swaks = "swaks --server {host} --port {port} --tls --tls-verify \\\n      --auth-user {user} --protect-prompt --auth-hide-password \\\n      --from FROM --to TO",
     .sallyport = "sallyport send --server smtp://{host}:{port} --user {user} \\\n"
                  "     --from FROM --to TO MESSAGE")
 
@@ -26,7 +26,7 @@ SP_RECIPE(PASSWORD_IMPLICIT, .id = "password-implicit", .title = "a password ove
     .msmtp = "host {host}\nport {port}\ntls on\ntls_starttls off\nauth on\nuser {user}\npasswordeval COMMAND\nfrom FROM",
     .thunderbird = "Server name: {host}\nPort: {port}\nConnection security: SSL/TLS\n"
                    "Authentication method: Normal password\nUser name: {user}",
-    .swaks = "swaks --server {host} --port {port} --tls-on-connect --tls-verify \\\n      --auth-user {user} --from FROM --to TO",
+    .swaks = "swaks --server {host} --port {port} --tls-on-connect --tls-verify \\\n      --auth-user {user} --protect-prompt --auth-hide-password \\\n      --from FROM --to TO",
     .sallyport = "sallyport send --server smtps://{host}:{port} --user {user} \\\n"
                  "     --from FROM --to TO MESSAGE")
 
@@ -75,7 +75,7 @@ SP_RECIPE(PASSWORD_NO_CERTIFICATE, .id = "password-no-certificate",
     .thunderbird = "Server name: {host}\nPort: {port}\nConnection security: {security}\n"
                    "Authentication method: Normal password\nUser name: {user}\n"
                    "Choose \"Cancel\" when asked for a certificate",
-    .swaks = "swaks --server {host} --port {port} {tls} --tls-verify \\\n      --auth-user {user} --from FROM --to TO",
+    .swaks = "swaks --server {host} --port {port} {tls} --tls-verify \\\n      --auth-user {user} --protect-prompt --auth-hide-password \\\n      --from FROM --to TO",
     .sallyport = "sallyport send --server {scheme}://{host}:{port} --user {user} \\\n"
                  "     --from FROM --to TO MESSAGE")
 

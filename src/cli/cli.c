@@ -489,9 +489,11 @@ static void on_interrupt(int sig)
     interrupted = 1;
 }
 
-/* A line without echo; false: Ctrl-C.  Without a handler of our own a Ctrl-C would leave
+/* A line without echo; false: Ctrl-C.  It is asked for when the echo is off: who types at
+ * once would see the password, and it would be thrown away with the rest.  Without a handler of our own a Ctrl-C would leave
  * the terminal silent, or, where somebody catches it already, not reach the read. */
-static bool quiet_line(FILE *tty, const struct termios *was, char *line, int cap)
+static bool quiet_line(FILE *tty, const struct termios *was, const char *prompt,
+                       char *line, int cap)
 {
     struct sigaction stop = {.sa_handler = on_interrupt}, before;
     struct termios quiet = *was;
@@ -501,6 +503,7 @@ static bool quiet_line(FILE *tty, const struct termios *was, char *line, int cap
     sigaction(SIGINT, &stop, &before);
     quiet.c_lflag &= ~(tcflag_t)ECHO;
     tcsetattr(fileno(tty), TCSAFLUSH, &quiet);
+    fprintf(tty, "%s: ", prompt);
     if (!fgets(line, cap, tty))
         line[0] = '\0';
     tcsetattr(fileno(tty), TCSAFLUSH, was);
@@ -522,8 +525,7 @@ static int ask(const char *prompt, struct sp_buf *out, struct sp_err *err)
                           "no password was given and there is no terminal to ask on");
     }
     setvbuf(tty, NULL, _IONBF, 0); /* no copy of the password in a buffer of stdio's */
-    fprintf(tty, "%s: ", prompt);
-    ok = quiet_line(tty, &was, line, sizeof line);
+    ok = quiet_line(tty, &was, prompt, line, sizeof line);
     fputc('\n', tty);
     fclose(tty);
     sp_buf_init(out, sizeof line);

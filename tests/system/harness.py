@@ -242,7 +242,8 @@ def call(argv, stdin=b"", env=None, seconds=180, ok=(0,)):
 def terminal(argv, answers=(), env=None, rows=24, columns=80, seconds=120):
     """(exit status, what is shown) of a program on a terminal of that size.
 
-    answers: pairs of what it asks (a part of it) and what is typed then, once each.
+    answers: pairs of what it asks (a part of it) and what is typed then, once each; with
+    the third part true only when the echo is off, as some throw away what came before.
     """
     import fcntl, pty, struct, termios
     pid, fd = pty.fork()
@@ -254,16 +255,15 @@ def terminal(argv, answers=(), env=None, rows=24, columns=80, seconds=120):
     shown, asked, end = b"", list(answers), time.monotonic() + seconds
     try:
         while time.monotonic() < end:
-            if not select.select([fd], [], [], 1)[0]:
-                continue
-            try:
-                data = os.read(fd, 65536)
-            except OSError:  # how Linux says that nobody has the other side any more
-                break
-            shown += data
-            for pair in [a for a in asked if a[0].encode() in shown]:
-                asked.remove(pair)
-                os.write(fd, pair[1].encode() + b"\n")
+            if select.select([fd], [], [], 0.1)[0]:
+                try:
+                    shown += os.read(fd, 65536)
+                except OSError:  # how Linux says that nobody has the other side any more
+                    break
+            for one in [a for a in asked if a[0].encode() in shown]:
+                if not one[2:] or not termios.tcgetattr(fd)[3] & termios.ECHO:
+                    asked.remove(one)
+                    os.write(fd, one[1].encode() + b"\n")
         else:
             os.kill(pid, signal.SIGKILL)
             raise Failed(f"{argv[0]} did not end: {shown.decode(errors='replace')}")

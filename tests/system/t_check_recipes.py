@@ -28,7 +28,7 @@ def pasted(program, text, tmp, srv, subject, token=""):
         (tmp / "msmtprc").write_text(text + "\n")
         text = f"msmtp --file={tmp}/msmtprc {WORDS['TO']} <{message}"
     path = f"{Path(SALLYPORT).parent}:{os.environ['PATH']}"
-    return text, terminal(["sh", "-c", text], [("assword", srv.password)], {"PATH": path}, seconds=60)
+    return text, terminal(["sh", "-c", text], [("assword", srv.password, True)], {"PATH": path}, seconds=60)
 
 
 def probe(srv, port, *words):
