@@ -39,6 +39,8 @@ static const struct sp_option options[] = {
     {"to", 't', "ADDRESS", "recipient"},
     {"reconnect", 'R', NULL, "a new connection for each message"},
     {"login-only", 'L', NULL, "sessions without a message: connect, TLS, AUTH, QUIT"},
+    {"logins", 0, "N",
+     "connections at a time that are not logged in yet (default: all)"},
     {"no-pipelining", 0, NULL, "one command at a time"},
     {"bdat", 0, NULL, "BDAT instead of DATA"},
     SP_OPT_JSON,
@@ -55,8 +57,9 @@ struct worker {
     uint64_t dialed_ns; /* when the session began */
     size_t at;          /* of the message */
     bool open, ended;
-    bool pending; /* a message was begun and its end is not known */
-    bool leaving; /* QUIT was said: what fails now fails nobody */
+    bool waits, comes; /* counted in bench.waiting, bench.coming */
+    bool pending;      /* a message was begun and its end is not known */
+    bool leaving;      /* QUIT was said: what fails now fails nobody */
 };
 
 struct bench {
@@ -68,6 +71,8 @@ struct bench {
     uv_signal_t stop;
     struct worker *w;
     uint64_t connections, messages, size, recipients;
+    uint64_t logins, coming,
+        waiting; /* on the way to a login: at most, now; kept back */
     bool reconnect, login_only, stopping, json, terminal;
     struct sp_rcpt *rcpt;
     struct sp_mail mail;
@@ -99,12 +104,17 @@ static uint64_t succeeded(const struct bench *b)
     return b->login_only ? b->sessions : b->sent;
 }
 
+static void end_worker(struct worker *w);
+
 static void abort_all(struct bench *b)
 {
     b->stopping = true;
     for (uint64_t i = 0; i < b->connections; i++)
         if (b->w[i].talk)
             sp_talk_abort(b->w[i].talk);
+        else if (b->w[i].waits)
+            end_worker(&b->w[i]);
+    b->waiting = 0;
 }
 
 /* What cannot get better is not done thousands of times. */
@@ -123,6 +133,27 @@ static void give_up_if_hopeless(struct bench *b, int status)
 }
 
 static void start(struct worker *w);
+
+/* For servers whose listen queue is short: those who were kept back may come. */
+static void start_waiting(struct bench *b)
+{
+    for (uint64_t i = 0; i < b->connections && b->waiting && b->coming < b->logins; i++)
+        if (b->w[i].waits) {
+            b->w[i].waits = false;
+            b->waiting--;
+            start(&b->w[i]);
+        }
+}
+
+/* It has logged in, or failed to. */
+static void has_come(struct worker *w)
+{
+    if (!w->comes)
+        return;
+    w->comes = false;
+    w->b->coming--;
+    start_waiting(w->b);
+}
 
 static void leave(struct worker *w)
 {
@@ -163,6 +194,7 @@ static void on_ready(struct sp_talk *t, enum sp_cli_login login, enum sp_mech me
     (void)mech;
     (void)words;
     (void)pin;
+    has_come(w);
     if (!w->open) {
         w->open = true;
         if (b->login_only) {
@@ -262,6 +294,7 @@ static void on_closed(void *arg)
     struct worker *w = arg;
 
     w->talk = NULL;
+    has_come(w);
     w->open = w->leaving = false;
     if (w->left && !w->b->stopping)
         start(w);
@@ -279,10 +312,18 @@ static void start(struct worker *w)
 {
     struct sp_err err;
 
+    if (w->b->coming >= w->b->logins) {
+        w->waits = true;
+        w->b->waiting++;
+        return;
+    }
     w->dialed_ns = now_ns();
     w->talk = sp_talk_new(w->b->net, &w->b->t.talk, &ops, w, &err);
-    if (w->talk)
+    if (w->talk) {
+        w->comes = true;
+        w->b->coming++;
         return;
+    }
     note_error(w->b, err.text);
     w->b->failed += w->left;
     w->b->sessions_failed++;
@@ -536,7 +577,8 @@ static int run(const struct sp_args *a)
     if ((rc = number(a, "connections", 50, 100000, &b.connections)) ||
         (rc = number(a, "messages", 100, 100000000, &b.messages)) ||
         (rc = number(a, "size", 10240, 1u << 30, &b.size)) ||
-        (rc = number(a, "recipients", 1, 50000, &b.recipients)))
+        (rc = number(a, "recipients", 1, 50000, &b.recipients)) ||
+        (rc = number(a, "logins", UINT64_MAX, 100000, &b.logins)))
         return rc;
     if ((rc = enough_files(a, b.connections)))
         return rc;

@@ -52,6 +52,35 @@ def _():
         check(sizes == {2000}, str(sizes))
 
 
+@test("with --logins few come at a time, and all of them in the end")
+def _():
+    def most_at_once(h, *more):
+        """Sessions that were there and had no reply to EHLO yet, at most."""
+        lock, seen, greeted = threading.Lock(), [], []
+
+        def ehlo(line):
+            if not more:  # without the option all come before any is let in
+                wait_until(lambda: h.sessions >= 6, 60, "six connections")
+            with lock:
+                seen.append(h.sessions - len(greeted))
+                greeted.append(line)
+        h.answers["EHLO"] = ehlo
+        r, said = bench("--server", f"smtp://127.0.0.1:{h.port}", "--no-tls", *ENVELOPE, "-n", 6, "-M", 2, *more)
+        check(r["messages"] == 12 == len(h.taken) and said == "", f"{r} {said}")
+        return max(seen)
+
+    with hop() as (h, _):
+        check(most_at_once(h, "--logins", 2) <= 2, "more than two at a time")
+    with hop() as (h, _):
+        check(most_at_once(h, "--logins", 1, "--reconnect") <= 1, "more than one at a time")
+    with hop() as (h, _):
+        check(most_at_once(h) == 6, "not all at once")
+    with hop() as (h, to):  # those who were kept back are not waited for
+        h.answers[""] = "554 5.0.0 no"
+        r, _ = bench(*to, "-n", 40, "-M", 1, "--logins", 3, ok=(69, 75))
+        check(r["not_tried"] > 0, f"{r}")
+
+
 @test("the keys of --json are those that --help and the manual page name")
 def _():
     with hop() as (h, to):
