@@ -1,12 +1,13 @@
 /*
  * bare_sink.c - what the kernel, OpenSSL and the load generator leave possible.
  *
- *     bare_sink PORT CERTIFICATE KEY [PROCESSES]
+ *     bare_sink PORT CERTIFICATE KEY [PROCESSES [COUNTER]]
  *
  * An SMTP server for bench/compare that only answers: STARTTLS with the same OpenSSL, any
  * password is right, a message is read to its end and forgotten.  One process for each
  * CPU, one epoll loop in each, no check of anything, no disk.  Not a mail server: it
- * listens on 127.0.0.1 and nothing may depend on it.
+ * listens on 127.0.0.1 and nothing may depend on it.  With COUNTER it offers no TLS and
+ * counts the messages in the first eight octets of that file.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +16,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -22,6 +24,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -40,6 +43,7 @@ struct session {
 };
 
 static SSL_CTX *ctx;
+static _Atomic uint64_t *counter; /* shared by all processes; NULL: nobody counts */
 
 static void end(struct session *s)
 {
@@ -77,7 +81,8 @@ static bool answer(struct session *s, const char *line, char *out, size_t cap)
             s->ssl
                 ? "250-sink\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SIZE 104857600\r\n"
                   "250-ENHANCEDSTATUSCODES\r\n250 AUTH PLAIN\r\n"
-                : "250-sink\r\n250-PIPELINING\r\n250 STARTTLS\r\n";
+            : counter ? "250-sink\r\n250-PIPELINING\r\n250 8BITMIME\r\n"
+                      : "250-sink\r\n250-PIPELINING\r\n250 STARTTLS\r\n";
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
         if (strncasecmp(line, table[i].verb, 4) == 0)
             reply = table[i].reply;
@@ -111,6 +116,8 @@ static bool take(struct session *s, const char *p, size_t n)
             s->tail = step(s->tail, p[i]);
             if (s->tail == 5) {
                 s->body = false;
+                if (counter)
+                    atomic_fetch_add(counter, 1);
                 (void)strncat(out, "250 2.0.0 forgotten\r\n",
                               sizeof out - strlen(out) - 1);
             }
@@ -208,14 +215,31 @@ static int serve(uint16_t port)
     }
 }
 
+static _Atomic uint64_t *open_counter(const char *path)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    void *p = MAP_FAILED;
+
+    if (fd >= 0 && ftruncate(fd, sizeof *counter) == 0)
+        p = mmap(NULL, sizeof *counter, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (p == MAP_FAILED) {
+        perror(path);
+        exit(66);
+    }
+    return p;
+}
+
 int main(int argc, char **argv)
 {
     int processes = argc > 4 ? (int)strtol(argv[4], NULL, 10) : 2;
 
     if (argc < 4) {
-        fprintf(stderr, "usage: bare_sink PORT CERTIFICATE KEY [PROCESSES]\n");
+        fprintf(stderr,
+                "usage: bare_sink PORT CERTIFICATE KEY [PROCESSES [COUNTER]]\n");
         return 64;
     }
+    if (argc > 5)
+        counter = open_counter(argv[5]);
     ctx = SSL_CTX_new(TLS_server_method());
     if (!ctx || SSL_CTX_use_certificate_chain_file(ctx, argv[2]) != 1 ||
         SSL_CTX_use_PrivateKey_file(ctx, argv[3], SSL_FILETYPE_PEM) != 1 ||
