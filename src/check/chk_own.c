@@ -341,6 +341,10 @@ void sp_probe_judge_recipes(struct sp_probe *p)
     sp_findings_fill(p->f, "identity", p->identity[0] ? p->identity : NULL);
     if (p->have_token)
         fill_mechanism(p);
+    if (p->cert_unfit)
+        return; /* whatever is set, a program that verifies certificates stays out */
+    if (p->issuer_unknown)
+        sp_findings_fill(p->f, "ca", "CA, if it can be trusted");
     if (p->equals_in == SP_IN_YES)
         sp_findings_recipe(p->f, SP_R_CERTIFICATE_EXTERNAL);
     if (p->identity_in == SP_IN_YES)

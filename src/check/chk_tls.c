@@ -39,6 +39,8 @@ static void certificate(struct sp_probe *p, const struct sp_pw *w)
     bool weak = (f->key_type == EVP_PKEY_RSA && f->key_bits < RSA_BITS) ||
                 (f->key_type == EVP_PKEY_EC && f->key_bits < EC_BITS);
 
+    p->cert_unfit = !f->name_ok || !f->dates_ok || (!f->chain_ok && p->o->ca_path);
+    p->issuer_unknown = !f->chain_ok;
     if (!sp_probe_want(p, SP_C_P30))
         return;
     date(f->not_after_s, when, sizeof when);

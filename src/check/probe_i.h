@@ -71,6 +71,8 @@ struct sp_probe {
     struct sp_probe_seen bare_mail,
         bare_rcpt; /* EHLO, nobody logged in, no certificate */
     struct sp_probe_seen cert_mail, cert_rcpt; /* the same with the certificate */
+    bool cert_unfit, issuer_unknown; /* the server's: no program that verifies gets in;
+                                      * those that are told its authority do */
     enum sp_probe_in password_in, equals_in, identity_in, cert_in;
     char mechanism[32]; /* with which the password was taken */
     bool tls_tried, tls_works;

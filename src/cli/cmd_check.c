@@ -5,6 +5,7 @@
  * in src/check.
  */
 #include "accounts.h"
+#include "addr.h"
 #include "err.h"
 #include "grade.h"
 #include "probe.h"
@@ -126,6 +127,17 @@ static void progress(struct check *c)
 
 /* ---- options ---- */
 
+/* An address goes into commands as it is: nothing else may. */
+static int address(const struct sp_args *a, const char *name, unsigned flags)
+{
+    const char *v = sp_arg(a, name);
+    struct sp_addr parsed;
+
+    if (!v || sp_addr_parse(sp_str(v), SP_ADDR_UTF8_OK | flags, &parsed) == SP_ADDR_OK)
+        return 0;
+    return sp_usage_error(a, "--%s is a mail address, not `%s`", name, v);
+}
+
 static int choose(struct check *c)
 {
     const struct sp_args *a = c->a;
@@ -145,6 +157,9 @@ static int choose(struct check *c)
         return sp_usage_error(a, "--tls and --starttls exclude each other");
     if (sp_arg_given(a, "bad-key") && !sp_arg_given(a, "bad-cert"))
         return sp_usage_error(a, "--bad-key needs --bad-cert");
+    if (address(a, "send-to", SP_ADDR_POSTMASTER) ||
+        address(a, "send-from", SP_ADDR_NULL_OK))
+        return EX_USAGE;
     if (sp_findings_choose(c->f, &c->choice, &err) < 0)
         return sp_usage_error(a, "%s", err.text);
     return 0;

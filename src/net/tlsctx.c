@@ -528,7 +528,8 @@ static int client_roots(SSL_CTX *c, const struct sp_tls_client_opts *o,
         return 0;
     }
     if (stat(o->ca_path, &st) < 0)
-        return sp_err_sys(err, SP_CLASS_PEER, SP_EIO, "cannot open %s", o->ca_path);
+        return sp_err_sys(err, SP_CLASS_PEER, errno == ENOENT ? SP_ENOENT : SP_EIO,
+                          "cannot open %s", o->ca_path);
     rc = S_ISDIR(st.st_mode) ? SSL_CTX_load_verify_dir(c, o->ca_path)
                              : SSL_CTX_load_verify_file(c, o->ca_path);
     if (rc != 1)

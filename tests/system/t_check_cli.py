@@ -23,6 +23,11 @@ def _():
         (["a", "--bad-key", "x"], "--bad-key needs --bad-cert"),
         (["a", "--password-file", "/dev/null"], "--password-file needs --user"),
         (["lmtp://a:24"], "LMTP"),
+        (["a", "--send-to", "not an address"], "--send-to is a mail address"),
+        (["a", "--send-to", "a@example.org>\r\nRSET"], "--send-to is a mail address"),
+        (["a", "--send-from", "a@b>", "--send-to", "a@example.org"], "--send-from is a mail address"),
+        (["a", "--timeout", "0"], "--timeout"),
+        (["localhost:99999"], "no port"),
     ]:
         check(said in ask(*words, ok=(64,)), f"{words}: {ask(*words, ok=(64,))}")
 
@@ -91,6 +96,13 @@ def _():
     ask(f"localhost:{free_port()}", ok=(69,))
     found = json.loads(ask(f"localhost:{free_port()}", "--json", ok=(69,)))
     check(found["failed"]["status"] == 69 and found["worst"] == "unknown", str(found["failed"]))
+
+
+@test("a file that is not there is 66 and named, whichever it is")
+def _():
+    for option in (["--ca"], ["--certificate"], ["--bad-cert"], ["--user", "a", "--password-file"]):
+        said = ask("localhost:1", *option, "/nonexistent/x", ok=(66,))
+        check("/nonexistent/x" in said, f"{option}: {said}")
 
 
 @test("a page that cannot be written is found out before the server is asked")

@@ -112,6 +112,18 @@ def _():
                              path.read_text())
 
 
+@test("what a certificate keeps out gets no settings, and an unknown authority a word to be replaced")
+def _():
+    need_server()
+    with work() as tmp, server(tmp) as srv:
+        words = [SALLYPORT, "check", f"localhost:{srv.port}", "--json", *held(srv, "password")]
+        found = json.loads(call(words, ok=(2,)))
+        check("--cacert CA" in found["recipes"][0]["curl"] and "--ca CA" in found["recipes"][0]["sallyport"],
+              str(found["recipes"]))
+        found = json.loads(call([*words, "--ca", srv.ca, "--tls-name", "other.example.org"], ok=(2,)))
+        check(found["recipes"] == [], str(found["recipes"]))
+
+
 @test("what is filled in is what a shell takes for one word; else it stays a word to be replaced")
 def _():
     need_server()
