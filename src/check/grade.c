@@ -328,9 +328,25 @@ static const char *lacks(const struct grade *g, const struct grade_case *c)
                                                    : NULL;
 }
 
-static int play(struct grade *g, const struct grade_case *c, unsigned n, unsigned of,
-                struct sp_err *err)
+static bool chosen(const struct grade *g, const struct grade_case *c)
 {
+    return !g->o->only_case || strcmp(g->o->only_case, c->name) == 0;
+}
+
+/* How many cases this run has.  The first one is played to see what there is. */
+static unsigned planned(const struct grade *g)
+{
+    unsigned n = 1;
+
+    for (size_t i = 2; i < g->n_cases; i++)
+        n += sp_check_wanted(g->f, g->cases[i].check) && chosen(g, &g->cases[i]) &&
+             (g->n_played < 2 || !lacks(g, &g->cases[i]));
+    return n;
+}
+
+static int play(struct grade *g, const struct grade_case *c, struct sp_err *err)
+{
+    unsigned n = ++g->n_played, of = planned(g);
     int rc;
 
     g->c = c;
@@ -389,11 +405,10 @@ static void last_words(const struct grade *g, char *out, size_t cap)
 }
 
 /* 0: go on; otherwise there is nothing to grade, and f says why. */
-static int ordinary(struct grade *g, const struct grade_case *c, unsigned of,
-                    struct sp_err *err)
+static int ordinary(struct grade *g, const struct grade_case *c, struct sp_err *err)
 {
     char said[120];
-    int rc = play(g, c, 1, of, err);
+    int rc = play(g, c, err);
 
     if (rc < 0 || stopped(g))
         return rc < 0 ? rc : -SP_EAGAIN;
@@ -412,11 +427,6 @@ static int ordinary(struct grade *g, const struct grade_case *c, unsigned of,
         return -SP_EINPUT;
     }
     return 0;
-}
-
-static bool chosen(const struct grade *g, const struct grade_case *c)
-{
-    return !g->o->only_case || strcmp(g->o->only_case, c->name) == 0;
 }
 
 /* The cases of one check, from *i on. */
@@ -439,7 +449,7 @@ static int run_check(struct grade *g, size_t *i, struct sp_err *err)
         if (lack)
             continue;
         if (*i != 1) /* the ordinary one was played to see what there is */
-            rc = play(g, c, (unsigned)*i, (unsigned)g->n_cases - 1, err);
+            rc = play(g, c, err);
         if (*i == 1)
             continue;
         if (rc == 0 && !stopped(g))
@@ -460,7 +470,7 @@ static int run_check(struct grade *g, size_t *i, struct sp_err *err)
 static int run_all(struct grade *g, struct sp_err *err)
 {
     size_t i = 1;
-    int rc = ordinary(g, &g->cases[1], (unsigned)g->n_cases - 1, err);
+    int rc = ordinary(g, &g->cases[1], err);
 
     if (rc == -SP_ENOENT || rc == -SP_EINPUT || rc == -SP_EAGAIN)
         return 0; /* it is on record */

@@ -185,6 +185,7 @@ struct grade {
     struct sp_findings *f;
     struct grade_case *cases; /* GRADE_CASES; [0] is the ordinary one */
     size_t n_cases;
+    unsigned n_played;
     const struct grade_case *c; /* that is played */
     unsigned at_hand;           /* enum grade_needs, known after the first case */
     bool login_wanted;          /* the command has a password or a certificate */

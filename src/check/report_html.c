@@ -119,6 +119,8 @@ static void sentence_piece(void *arg, struct sp_str s, bool fact)
         put_ours(r, s);
         return;
     }
+    if (s.n == 0)
+        return;
     sp_rep_puts(r, "<code class=\"fact\">");
     put_text(r, s);
     sp_rep_puts(r, "</code>");

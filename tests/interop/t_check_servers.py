@@ -4,7 +4,8 @@
 """`sallyport check` against real servers: what it finds about each set-up of
 servers_peers.py stands in golden/check_NAME.txt, severity and id of every finding, one a
 line.  Each line at advice or above was compared by hand with the dialogue; a prober that is
-wrong about Postfix is worse than none.
+wrong about Postfix is worse than none.  The last line of each says which programs send a
+message when the recommended settings are pasted.
 
     t_check_servers.py [WORDS]             compare
     t_check_servers.py --write [WORDS]     write the files anew: then check each new line
@@ -16,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "system"))
 from harness import *
 import servers_peers as peers
 from servers_peers import IMPLICIT, STARTTLS
+from recipes import PROGRAMS, WORDS, pasted
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
 SERVERS = [peers.Postfix, peers.Exim, peers.DovecotSubmission, peers.OpenSMTPD, peers.Sendmail, peers.Courier,
@@ -43,6 +45,22 @@ def probe(p, variant, transport):
 
 def lines(found):
     return sorted({f"{f['severity']} {f['id']}" for f in found["findings"]})
+
+
+def got_in(found, tmp, p):
+    """The recommended settings, pasted: which programs got their message taken by them."""
+    if not found["recipes"]:
+        return ["settings: none"]
+    recipe, names = found["recipes"][0], []
+    for program in PROGRAMS:
+        if recipe[program] is None:
+            continue
+        text, (status, said) = pasted(program, recipe[program], tmp, Path(p.password_file).read_text().strip(),
+                                      f"pasted {program}", words={**WORDS, "USER": p.user})
+        names.append(program if status == 0 else f"not {program}")
+        if status and options.keep:
+            print(f"{text}\n{said}")
+    return [f"settings: {recipe['id']}: {', '.join(names)}"]
 
 
 def read(name):
@@ -82,7 +100,7 @@ def each(cls):
             for variant, transport in setups(cls):
                 title = f"{variant or 'only one'}, {transport}"
                 found = probe(p, variant, transport)
-                got[title] = lines(found)
+                got[title] = lines(found) + got_in(found, tmp, p)
                 if options.keep:
                     (Path(options.keep) / f"{name}, {title}.json".replace("/", "_")).write_text(
                         json.dumps(found, indent=1))

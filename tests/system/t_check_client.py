@@ -102,6 +102,7 @@ def _():
                               f'--only C02 >{out}', SALLYPORT], tmp / "log")
         wait_until(lambda: "let the program send" in p.output(), 20, "what to do")
         shown = dict(re.findall(r"^ +(password|authority) +(\S+)", p.output(), re.M))
+        check("\n1/2  " in p.output(), "how far it is counts cases that are not played")
         send = [*BAD, "-", "localhost", port, shown["authority"], "prober", shown["password"],
                 "prober@check.test", "someone@check.test"]
         for n in (1, 2):

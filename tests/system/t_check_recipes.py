@@ -9,27 +9,7 @@ Only the words in capitals are replaced, as a reader would; passwords are typed.
 import json
 from harness import *
 from issuer import ISSUER, Issuer, jwt
-
-WORDS = {"FROM": "alice@example.org", "TO": "bob@example.org", "IDENTITY": "alice@example.org"}
-MESSAGE = "Subject: {}\nFrom: alice@example.org\nTo: bob@example.org\n\nA line,\n.and one with a dot.\n"
-
-
-def pasted(program, text, tmp, srv, subject, token=""):
-    """The recipe of a program as what one would do with it: exit status and what is shown."""
-    message = tmp / "message"
-    message.write_text(MESSAGE.format(subject))
-    secret = tmp / "secret"
-    secret.write_text(token or srv.password)
-    words = {**WORDS, "MESSAGE": message, "COMMAND": f'"cat {secret}"', "TOKEN": token}
-    text = re.sub(r"\b(" + "|".join(words) + r")\b", lambda m: str(words[m[1]]), text)
-    left = re.findall(r"\b(?!AUTH|EXTERNAL|OAUTHBEARER|XOAUTH2|PLAIN)[A-Z]{2,}\b", text.replace(str(tmp), ""))
-    check(not left, f"{program}: {left} is to be replaced by what?\n{text}")
-    if program == "msmtp":
-        (tmp / "msmtprc").write_text(text + "\n")
-        text = f"msmtp --file={tmp}/msmtprc {WORDS['TO']} <{message}"
-    path = f"{Path(SALLYPORT).parent}:{os.environ['PATH']}"
-    return text, terminal(["sh", "-c", text], [("assword", srv.password, True)], {"PATH": path}, seconds=60)
-
+from recipes import PROGRAMS, pasted
 
 def probe(srv, port, *words):
     said = call([SALLYPORT, "check", f"localhost:{port}", "--ca", srv.ca, "--json", *words], seconds=240)
@@ -49,7 +29,7 @@ def all_work(tmp, srv, port, words, first, cannot=(), token=""):
     for r in report["recipes"]:
         if r["id"].startswith("password") and "--user" not in words:
             continue  # a guess by the list of mechanisms: USER is to be replaced
-        for program in ("curl", "msmtp", "swaks", "sallyport"):
+        for program in PROGRAMS:
             if r[program] is None:
                 if (r["id"], program) not in cannot:
                     wrong.append(f"{r['id']}: nothing for {program}")
@@ -57,7 +37,7 @@ def all_work(tmp, srv, port, words, first, cannot=(), token=""):
             if program != "sallyport" and not shutil.which(program):
                 continue
             subject = f"by {r['id']} {program}"
-            text, (status, said) = pasted(program, r[program], tmp, srv, subject, token)
+            text, (status, said) = pasted(program, r[program], tmp, srv.password, subject, token)
             if status:
                 wrong.append(f"{r['id']}, {program}: {status}\n{text}\n{said}")
             else:
