@@ -56,7 +56,8 @@ class Message:
 class Driven:
     """What clients_lab.Lab is to a submit function: a root, and where the server is."""
 
-    def __init__(self, root, ca, cert, key, port, tls_port, seconds=JOB_SECONDS):
+    def __init__(self, root, ca, cert, key, port, tls_port, seconds=JOB_SECONDS, graded=True):
+        self.graded = graded  # by its end, too: a program with windows is ended by us
         self.root, self.tmp, self.ports, self.seconds = root, root.tmp, (port, tls_port), seconds
         self.pki = self.tmp / "pki"
         self.pki.mkdir(exist_ok=True, mode=0o755)
@@ -81,7 +82,7 @@ class Driven:
 
     def sh(self, script, stdin=b"", seconds=0, ok=(0,)):
         status, text = self.root.run(script, stdin, self.seconds)
-        if status == 124:
+        if status == 124 and self.graded:
             print(text, flush=True)
             time.sleep(3600)  # so that whoever grades sees a program that hangs
         if status not in ok:
@@ -157,8 +158,10 @@ def warm_up(name, tmp):
                             Login(password="x", ok=range(256)))
 
 
-def graded(name, tmp, certificate, keep):
-    options = ["--timeout", CASE_SECONDS]
+def graded(name, tmp, certificate, slow=1):
+    """slow: how many times the usual seconds a case may take."""
+    options = ["--timeout", CASE_SECONDS * slow]
+    os.environ["CHECK_JOB"] = str(CASE_SECONDS * slow - 4)
     if certificate:
         options += ["--only", "C01,C09"]
     if name in QUEUES:
@@ -177,7 +180,7 @@ def listened(name, tmp, root):
     try:
         wait_until(lambda: "let the program send" in p.output(), 30, "what to do")
         shown = dict(re.findall(r"^ +(password|user|sender|authority) +(\S+)", p.output(), re.M))
-        lab = Driven(root, shown["authority"], None, None, port, port + 1, seconds=60)
+        lab = Driven(root, shown["authority"], None, None, port, port + 1, seconds=200, graded=False)
         login = Login(password=shown["password"], user=shown["user"], ok=range(256))
         message = tmp / "window.eml"
         message.write_bytes(b"Subject: check\r\n\r\nhello\r\n.\r\n.dot\r\n\r\nThe end.\r\n")
@@ -246,7 +249,10 @@ def each(name, options):
                     if title == "certificate" and (name not in CERTIFICATE or name in WINDOWS):
                         continue
                     report = listened(name, tmp, root) if name in WINDOWS else \
-                        graded(name, tmp, title == "certificate", options.keep)
+                        graded(name, tmp, title == "certificate")
+                    if name not in WINDOWS and not options.write and lines(report) != wanted.get(title, []):
+                        # On a busy machine a program that is only slow is taken for one that hangs.
+                        report = graded(name, tmp, title == "certificate", slow=5)
                     got[title] = lines(report)
                     if options.keep:
                         (Path(options.keep) / f"{path_of(name).stem}-{title}.json").write_text(
