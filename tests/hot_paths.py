@@ -15,9 +15,9 @@ SLACK = 1.25
 COUNTS = {"reference": 50, "parse": 100, "data": 50, "ehlo": 100, "commit": 40}
 # path: (what one time is, instructions of it in those of one reference loop)
 RATIOS = {
-    "parse": ("MAIL, two RCPT and RSET, parsed and answered", 0.474),
-    "data": ("a message of 10 KB: commands, scan to its end", 0.882),
-    "ehlo": ("EHLO answered", 0.714),
+    "parse": ("MAIL, two RCPT and RSET, parsed and answered", 0.391),
+    "data": ("a message of 10 KB: commands, scan to its end", 0.801),
+    "ehlo": ("EHLO answered", 0.357),
     "commit": ("16 messages of 10 KB made durable (SQLite included)", 18.0),
 }
 

@@ -13,7 +13,9 @@ static int auth_line(const struct sp_srv *s, struct sp_buf *b, const char *keywo
     for (size_t i = 0; i < sp_nmechs && rc == 0; i++) {
         if (!sp_rule_mech_listed(s, sp_mechs[i].mech))
             continue;
-        rc = sp_buf_printf(b, "%s%s", sep, sp_mech_name(sp_mechs[i].mech));
+        rc = sp_buf_puts(b, sep);
+        if (rc == 0)
+            rc = sp_buf_puts(b, sp_mech_name(sp_mechs[i].mech));
         sep = " ";
     }
     return rc;

@@ -9,18 +9,31 @@
 
 /* ---- Formatting ---------------------------------------------------------------------------- */
 
+/* "250-" or "250 2.1.0 ".  By hand: printf was half of what an EHLO reply costs. */
+static size_t put_head(char *line, int code, const char *enh, bool last)
+{
+    size_t n = strlen(enh);
+
+    assert(code >= 100 && code <= 999 && n < 24);
+    line[0] = (char)('0' + code / 100);
+    line[1] = (char)('0' + code / 10 % 10);
+    line[2] = (char)('0' + code % 10);
+    line[3] = last ? ' ' : '-';
+    if (n == 0)
+        return 4;
+    memcpy(line + 4, enh, n);
+    line[4 + n] = ' ';
+    return 5 + n;
+}
+
 /* One line: code, hyphen or blank, enhanced code, text with every octet that is not
  * printable ASCII replaced, cut at 512 octets. */
 static int format_line(struct sp_buf *b, int code, const char *enh, struct sp_str text,
                        bool last)
 {
     char line[SP_LIMIT_REPLY_LINE + 1];
-    int head = snprintf(line, sizeof line, "%03d%c%s%s", code, last ? ' ' : '-', enh,
-                        *enh ? " " : "");
-    size_t n;
+    size_t n = put_head(line, code, enh, last);
 
-    assert(head > 0 && head < 32);
-    n = (size_t)head;
     for (size_t i = 0; i < text.n && n < SP_LIMIT_REPLY_LINE - 2; i++)
         line[n++] = (char)(text.p[i] < 32 || text.p[i] > 126 ? '?' : text.p[i]);
     line[n++] = '\r';
