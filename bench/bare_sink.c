@@ -72,7 +72,7 @@ static bool answer(struct session *s, const char *line, char *out, size_t cap)
         {"MAIL", "250 2.1.0 ok\r\n"},  {"RCPT", "250 2.1.5 ok\r\n"},
         {"RSET", "250 2.0.0 ok\r\n"},  {"NOOP", "250 2.0.0 ok\r\n"},
         {"AUTH", "235 2.7.0 ok\r\n"},  {"DATA", "354 go on\r\n"},
-        {"QUIT", "221 2.0.0 bye\r\n"},
+        {"QUIT", "221 2.0.0 bye\r\n"}, {"HELO", "250 sink\r\n"}, /* smtp-source */
     };
     const char *reply = "500 5.5.1 what?\r\n";
 

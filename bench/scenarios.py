@@ -269,11 +269,15 @@ class Bench:
 
     def growth(self):
         few, some, many = (self.scaled(n, 50) for n in (10_000, 100_000, 1_000_000))
-        with self.group(*self.wanted(Sallyport), sessions=self.scaled(10_000, 100)) as servers:
+        if "J" in self.o.scenarios:  # with a queue of its own: it fills fast
+            with self.group(*self.wanted(Sallyport), sessions=self.scaled(10_000, 100)) as servers:
+                for s in servers:
+                    self.bench(s, 10, 2, 10240)
+                    self.connections(s)
+        with self.group(*self.wanted(Sallyport)) as servers:
             for s in servers:
                 self.bench(s, 10, 2, 10240)
                 if "J" in self.o.scenarios:
-                    self.connections(s)
                     self.filled(s, few)
                 self.fill(s, some)
                 if "I" in self.o.scenarios:
@@ -292,7 +296,7 @@ class Bench:
     def filled(self, s, n):
         self.fill(s, n)
         for _ in range(self.rounds("J")):
-            run = self.drive(s, 50, self.scaled(100), 10240)
+            run = self.drive(s, 50, self.scaled(40), 10240)  # few beside what is queued
             self.add(f"J {n:,} queued", s, cpu_ms=run["cpu_ms"], rate=run["rate"], queued=s.accepted)
 
     def connections(self, s):

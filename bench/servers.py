@@ -80,8 +80,8 @@ class Sallyport(Common, SallyportBase):
     to the delivery role waits there, the rest in the queue."""
     name = "sallyport"
     holds = "a next hop that never greets, concurrency 1"
-    check = "yescrypt, cache of successes warm"
-    cache = "5m"
+    check = "yescrypt, cache of successes warm (login-cache = 1h)"
+    cache = "1h"  # it must not run out in the midst of a run: 50 logins at once would miss it
 
     def __init__(self, s):
         self.setup = s
