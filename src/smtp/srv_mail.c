@@ -97,13 +97,15 @@ static struct sp_verdict param_auth(const struct sp_param_rule *p, struct sp_str
     return ALLOWED;
 }
 
-/* RFC 2852 4: [-]digits ";" N or R, and T to be traced; returning needs time left. */
+/* RFC 2852 4: [+-]digits ";" N or R, and T to be traced; returning needs time left. */
 static struct sp_verdict param_by(const struct sp_srv *s, const struct sp_param_rule *p,
                                   struct sp_str v, struct sp_mail *m)
 {
     struct sp_str seconds = sp_str_cut(&v, ';');
     int mode = v.n ? sp_lower(v.p[0]) : 0;
 
+    if (seconds.n > 1 && seconds.p[0] == '+' && seconds.p[1] != '-')
+        seconds = (struct sp_str){seconds.p + 1, seconds.n - 1};
     if (sp_parse_signed(seconds, 9, &m->by_seconds) < 0 || v.n == 0 || v.n > 2 ||
         (mode != 'n' && mode != 'r') || (v.n == 2 && sp_lower(v.p[1]) != 't') ||
         (mode == 'r' && m->by_seconds <= 0))
