@@ -449,6 +449,8 @@ static void take_mechanisms(struct making *m, struct sp_str rest)
         if (word.n && word.p[word.n - 1] == ',')
             word.n--;
         fits = n + word.n + 1 < sizeof text;
+        for (size_t i = 0; i < word.n; i++) /* a NUL would end the list */
+            fits = fits && word.p[i] > ' ' && word.p[i] != 127;
         for (size_t i = 0; fits && i < word.n; i++)
             text[n++] = (char)(word.p[i] >= 'a' && word.p[i] <= 'z' ? word.p[i] - 32 : word.p[i]);
         if (fits && word.n)

@@ -209,7 +209,7 @@ static enum sp_acct_status take_fail(struct sp_str rest, struct sp_err *err)
     while (rest.p && rest.n) {
         struct sp_str word = sp_str_cut(&rest, '\t');
 
-        if (sp_str_is(word, "temp"))
+        if (sp_str_is(word, "temp") || sp_str_is(word, "code=temp_fail"))
             return sp_acct_away(err, "Dovecot has a temporary failure of its own");
     }
     (void)sp_err_set(err, SP_CLASS_PEER, SP_EDENIED, "Dovecot says no");

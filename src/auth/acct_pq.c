@@ -106,13 +106,15 @@ static enum sp_acct_status read_rows(const PGresult *r, struct sp_acct *a, struc
 {
     int rows = PQntuples(r), columns = PQnfields(r);
 
+    if (rows > ROWS_MAX) /* a limit in a row that is not read would be lost */
+        return sp_acct_away(err, "the database has too much about this account");
     for (int c = 0; c < columns; c++) {
         enum sp_acct_field f = sp_acct_field_named(sp_str(PQfname(r, c)));
 
         if (f == SP_ACCT_FIELDS)
             return sp_acct_away(err, "the query's column %s is no field of an account",
                                 PQfname(r, c));
-        for (int i = 0; i < rows && i < ROWS_MAX; i++) {
+        for (int i = 0; i < rows; i++) {
             struct sp_str v = {PQgetvalue(r, i, c), (size_t)PQgetlength(r, i, c)};
 
             if (PQgetisnull(r, i, c))
