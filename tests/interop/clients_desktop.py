@@ -149,6 +149,36 @@ SAVE_PASSWORD = """
     """
 
 
+# Its own reader of autoconfiguration files: [hostname, port, socket, login, user] of each server.
+READ_SETTINGS = """
+    const [text, done] = arguments;
+    const { readFromXML } = ChromeUtils.importESModule("resource:///modules/accountcreation/readFromXML.sys.mjs");
+    const { JXON } = ChromeUtils.importESModule("resource:///modules/JXON.sys.mjs");
+    const one = s => [s.hostname, s.port, s.socketType, s.auth, s.username];
+    try {
+        const c = readFromXML(JXON.build(new DOMParser().parseFromString(text, "text/xml")), "test");
+        done(JSON.stringify([c.incoming, c.outgoing, ...c.outgoingAlternatives].map(one)));
+    } catch (e) {
+        done(`${e}`);
+    }
+    """
+SSL, STARTTLS = 3, 2   # nsMsgSocketType
+
+
+def takes_settings(lab):
+    """What sallyport user setup writes is read by Thunderbird as it is meant."""
+    for words, method in (((), PASSWORD_LOGIN), (("--certificate", "/client.pem"), NO_LOGIN)):
+        out = lab.tmp / f"settings.{method}"
+        call([SALLYPORT, "user", "setup", "alice", "--config", lab.srv.config, "--host", "localhost",
+              "--imap", "imap.example.org", "--out", out, *words])
+        said = lab.marionette.script(READ_SETTINGS, (out / "config-v1.1.xml").read_text())
+        want = [["imap.example.org", 993, SSL, PASSWORD_LOGIN, "alice"],
+                ["localhost", lab.srv.tls_port, SSL, method, "alice"],
+                ["localhost", lab.srv.port, STARTTLS, method, "alice"]]
+        if not said.startswith("[") or json.loads(said) != want:
+            raise Failed(f"Thunderbird reads our settings as {said}, not {want}")
+
+
 def thunderbird(lab, mail, tls, login):
     """It runs until the set-up changes, as on a user's desk."""
     profile = lab.tmp / f"thunderbird.{mail.name}"
@@ -185,6 +215,9 @@ def thunderbird(lab, mail, tls, login):
                 --remote-allow-system-access --no-remote' >{profile}/said 2>&1 &
             """, seconds=60)
         lab.marionette = Marionette(port, 120)
+        if not hasattr(lab, "settings_taken"):
+            takes_settings(lab)
+            lab.settings_taken = True
         if login.password:
             lab.marionette.script(SAVE_PASSWORD, login.user, login.password)
     lab.marionette.script(COMPOSE, mail.sender, mail.to, mail.subject, lf(mail.body).decode())

@@ -2,7 +2,7 @@
 # sets: default
 # timeout: 120
 """sallyport user setup: what it writes, used by the programs it is for."""
-import stat, xml.etree.ElementTree as ET
+import plistlib, stat, xml.etree.ElementTree as ET
 from harness import *
 
 need_server()
@@ -73,6 +73,39 @@ def _():
         check(str(srv.tls_port) in (out / "phone.txt").read_text(), "phone.txt")
         said = call([SALLYPORT, "user", "setup", "nobody-here", "--config", srv.config, "--out", tmp / "x"], ok=range(1, 256))
         check("no such account" in said and not (tmp / "x").exists(), said)
+
+
+@test("with --imap and --p12: Thunderbird's file names the mailbox, the iPhone's profile has both servers, the key and the CA")
+def _():
+    with work() as tmp:
+        srv = Sallyport(tmp)
+        p12, out = tmp / "alice.p12", tmp / "settings"
+        call(["openssl", "pkcs12", "-export", "-in", srv.client_certificate, "-inkey", srv.client_key, "-out", p12, "-passout", "pass:x1"])
+        said = setup(srv, out, "--imap", "imap.example.org", "--p12", p12)
+        check("apple.mobileconfig" in said and "client.p12" in said and "without --imap" not in said, said)
+        for path in out.iterdir():
+            check(stat.S_IMODE(path.stat().st_mode) == 0o600, f"{path}")
+        call(["openssl", "pkcs12", "-in", out / "client.p12", "-passin", "pass:x1", "-nodes"])
+        root = ET.parse(out / "config-v1.1.xml").getroot()
+        box = root.find("emailProvider/incomingServer")
+        check({c.tag: c.text for c in box} == {"hostname": "imap.example.org", "port": "993", "socketType": "SSL", "username": "alice",
+                                               "authentication": "password-cleartext"} and box.get("type") == "imap", "mailbox")
+        profile = plistlib.loads((out / "apple.mobileconfig").read_bytes())
+        parts = {p["PayloadType"]: p for p in profile["PayloadContent"]}
+        check(list(parts) == ["com.apple.security.pem", "com.apple.security.pkcs12", "com.apple.mail.managed"], f"{list(parts)}")
+        check(parts["com.apple.security.pkcs12"]["PayloadContent"] == p12.read_bytes(), "another key")
+        check(parts["com.apple.security.pem"]["PayloadContent"] == Path(srv.ca).read_bytes(), "another CA")
+        mail = parts["com.apple.mail.managed"]
+        want = {"EmailAddress": "alice@example.org", "IncomingMailServerHostName": "imap.example.org", "IncomingMailServerPortNumber": 993,
+                "OutgoingMailServerHostName": "localhost", "OutgoingMailServerPortNumber": srv.tls_port, "OutgoingMailServerUseSSL": True,
+                "OutgoingMailServerUsername": "alice", "OutgoingMailServerAuthentication": "EmailAuthPassword"}
+        check({k: mail.get(k) for k in want} == want, f"{mail}")
+        ids = [p["PayloadUUID"] for p in [profile, *parts.values()]]
+        check(len(set(ids)) == 4 and all(re.fullmatch(r"[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}", i) for i in ids), f"{ids}")
+        check(all({"PayloadIdentifier", "PayloadVersion"} <= set(p) for p in [profile, *parts.values()]), "a payload without a name")
+        (tmp / "text").write_text("no key\n")
+        said = setup(srv, tmp / "y", "--p12", tmp / "text", ok=range(1, 256))
+        check("is no PKCS#12 file" in said and not (tmp / "y").exists(), said)
 
 
 run()

@@ -3,7 +3,7 @@
 # timeout: 200
 """sallyport trace: live sessions of a user or an address, secrets hidden."""
 import base64, json, signal, smtplib, socket, ssl
-from harness import *
+from acct_lab import *
 import clients
 
 need_server()
@@ -75,6 +75,27 @@ def _():
         rows = [json.loads(l) for l in t.output().splitlines()]
         check(rows[0]["text"].startswith("connected") and any("535" in r["text"] for r in rows), f"{rows}")
         check(all(r["session"] == rows[0]["session"] and r["from"].startswith("127.0.0.1:") for r in rows), f"{rows}")
+
+
+@test("logins by SCRAM and by token are shown without what could be tried or used again")
+def _():
+    with work() as tmp, server(tmp) as srv:
+        t = Trace(srv, tmp, "--address", "127.0.0.0/8")
+        check(Lab(srv).scram("alice", srv.password)[0] == 235, "no login by SCRAM")
+        t.has("logged in as: alice")
+        token = base64.b64encode(b"n,a=alice,\x01auth=Bearer c2VjcmV0LXRva2Vu\x01\x01").decode()
+        with smtplib.SMTP("localhost", srv.port, timeout=60) as s:
+            s.starttls(context=ssl.create_default_context(cafile=srv.ca))
+            s.ehlo()
+            s.docmd("AUTH", f"OAUTHBEARER {token}")
+            s.docmd("AUTH", f"XOAUTH2 {token}")
+        wait_until(lambda: t.output().count("the session ends") >= 2, 30, "the second session")
+        out = t.output()
+        check("C AUTH SCRAM-SHA-256 ****" in out and "S 235 2.7.0" in out, out)
+        check("C AUTH OAUTHBEARER ****" in out and "C AUTH XOAUTH2 ****" in out, out)
+        for hidden in (token, token[:16], base64.b64encode(b"n,,n=alice,r=").decode()[:16], "biws", "c2VjcmV0"):
+            check(hidden not in out, f"{hidden!r} is shown:\n{out}")
+        t.stop(signal.SIGINT)
 
 
 @test("others' sessions are not shown; two may watch; who is gone costs nothing")
