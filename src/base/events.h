@@ -26,6 +26,7 @@
     X(SP_LOG_CLOSE, "session.close", SP_LEVEL_INFO, "a session ended: reason, messages, in, out")     \
     X(SP_LOG_TLS, "session.tls", SP_LEVEL_INFO, "handshake done: version, cipher, sni, certificate")  \
     X(SP_LOG_TLS_FAILED, "session.tls-failed", SP_LEVEL_WARNING, "handshake failed: reason")          \
+    X(SP_LOG_STAPLE, "tls.staple-expired", SP_LEVEL_WARNING, "the OCSP response is too old to be sent; once in each server process until the next reload: listener, sni") \
     X(SP_LOG_INJECTION, "session.injection", SP_LEVEL_WARNING, "octets behind STARTTLS or before the banner: an attack or a broken client") \
     X(SP_LOG_REFUSED, "session.refused", SP_LEVEL_INFO, "a command was refused: stage, reply")        \
     X(SP_LOG_LOGIN_OK, "login.ok", SP_LEVEL_INFO, "mechanism, how (explicit or implicit), user, as, fingerprint") \

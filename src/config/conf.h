@@ -207,6 +207,7 @@ struct sp_conf_tls {
     const char *certificate;   /* PEM, chain included; absolute */
     const char *key;           /* PEM; the same file as certificate where not given */
     struct sp_conf_list names; /* SNI; empty: the names in the certificate */
+    const char *ocsp_response; /* DER, stapled; NULL: none */
     bool self_signed;          /* the built-in one: make it when it is not there */
 };
 

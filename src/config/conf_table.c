@@ -336,6 +336,12 @@ static const struct sp_conf_key keys[] = {
      .def_doc = "the names in the certificate", .example = "mail.example.org smtp.example.org",
      .doc = "The server names (SNI) for which this certificate is shown.  A client that asks "
             "for another name, or for none, gets the first certificate of the listener."},
+    {"ocsp-response", SP_CONF_TLS, STRING(SP_CONF_PATH, sp_conf_tls, ocsp_response, NULL), V01,
+     .def_doc = "none", .example = "/var/lib/sallyport/mail.ocsp",
+     .doc = "A file with the certificate authority's OCSP response about this certificate (DER, as openssl ocsp "
+            "-respout writes it), shown to clients that ask for it (stapling).  It is read again when it changes.  "
+            "One that is missing, expired or about another certificate is not sent, and the log says so; "
+            "the service runs on without it."},
 
     /* ---- listener NAME ---- */
     {"address", SP_CONF_LISTENER,

@@ -91,8 +91,8 @@ void flt_milter_close(struct flt_milter *m)
 
 static const char *stage_now(const struct flt_milter *m)
 {
-    static const char *const names[] = {"connect", "helo",    "mail",  "rcpt",
-                                        "data",    "message", "abort", "close"};
+    static const char *const names[] = {"connect", "helo",  "mail",  "rcpt",   "data",
+                                        "message", "abort", "close", "unknown"};
     unsigned i = m->s->now ? (unsigned)m->s->now->m->stage : 7;
 
     return i < sizeof names / sizeof names[0] ? names[i] : "";
@@ -102,7 +102,8 @@ static const char *stage_now(const struct flt_milter *m)
 static enum flt_step failed(struct flt_milter *m, const char *why)
 {
     struct flt_session *s = m->s;
-    bool early = !s->now || s->now->m->stage < SP__FILTER_STAGE__FILTER_MAIL;
+    bool early = !s->now || s->now->m->stage < SP__FILTER_STAGE__FILTER_MAIL ||
+                 (s->now->m->stage == SP__FILTER_STAGE__FILTER_UNKNOWN && !m->in_message);
 
     if (why)
         flt_log_failure(s, "milter", name(m), stage_now(m), why,
@@ -315,6 +316,10 @@ static void on_verdict(struct flt_milter *m, const struct sp_milter_event *ev)
     sp_timer_stop(&m->timer);
     if (end)
         m->in_message = false;
+    if (ev->stage == SP_MS_UNKNOWN) { /* the command is refused already */
+        flt_go_on(s);
+        return;
+    }
     switch (ev->verdict) {
     case SP_MV_ACCEPT:
         if (ev->stage == SP_MS_CONNECT || ev->stage == SP_MS_HELO) {
@@ -686,6 +691,14 @@ static enum flt_step tell_message(struct flt_milter *m)
     }
 }
 
+/* The line itself is not shown: clients that are out of step send passwords as commands. */
+static enum flt_step tell_unknown(struct flt_milter *m)
+{
+    struct sp_milter_say w = {.text = SP_LIT("(not shown)")};
+
+    return tell(m, SP_MS_UNKNOWN, &w);
+}
+
 /* What must have been said before the present question can be put, then the question. */
 static enum flt_step say_next(struct flt_milter *m)
 {
@@ -712,6 +725,8 @@ static enum flt_step say_next(struct flt_milter *m)
     m->said = true;
     if (a->stage == SP__FILTER_STAGE__FILTER_RCPT)
         return tell_address(m, SP_MS_RCPT, a);
+    if (a->stage == SP__FILTER_STAGE__FILTER_UNKNOWN)
+        return tell_unknown(m);
     return tell(m, SP_MS_DATA, &(struct sp_milter_say){0});
 }
 
@@ -730,6 +745,8 @@ enum flt_step flt_milter_step(struct flt_milter *m)
     Sp__FilterStage stage = m->s->now->m->stage;
 
     if (m->passed_all || m->passed)
+        return FLT_NEXT;
+    if (!m->conn && stage == SP__FILTER_STAGE__FILTER_UNKNOWN)
         return FLT_NEXT;
     if (m->broken)
         return failed(m, NULL);

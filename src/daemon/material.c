@@ -35,6 +35,7 @@ struct item {
 struct pair {
     const char *name;
     size_t cert, key; /* indexes into item */
+    long ocsp;        /* likewise; -1: none */
 };
 
 struct sp_material {
@@ -135,11 +136,21 @@ static long add(struct sp_material *m, const char *path, unsigned owner, const c
     return (long)m->n++;
 }
 
+/* It helps clients, and the service does not need it: what is not there is only said. */
+static long add_staple(struct sp_material *m, const struct sp_conf_tls *t,
+                       struct sp_buf *problems)
+{
+    return t->ocsp_response
+               ? add(m, t->ocsp_response, 0, "warning: tls", t->head.name, problems)
+               : -1;
+}
+
 static int add_pair(struct sp_material *m, const struct sp_conf_tls *t,
                     struct sp_buf *problems)
 {
     long cert = add(m, t->certificate, 0, "tls", t->head.name, problems);
     long key = add(m, t->key, 0, "tls", t->head.name, problems);
+    long ocsp = add_staple(m, t, problems);
     struct pair *p;
 
     if (cert < 0 || key < 0)
@@ -150,7 +161,7 @@ static int add_pair(struct sp_material *m, const struct sp_conf_tls *t,
         return -1;
     }
     m->pair = p;
-    m->pair[m->n_pairs++] = (struct pair){t->head.name, (size_t)cert, (size_t)key};
+    m->pair[m->n_pairs++] = (struct pair){t->head.name, (size_t)cert, (size_t)key, ocsp};
     return 0;
 }
 
@@ -178,7 +189,8 @@ int sp_material_tls(const struct sp_material *m, const struct sp_conf_listener *
         for (size_t j = 0; j < m->n_pairs; j++)
             if (strcmp(m->pair[j].name, l->tls_certs[i]->head.name) == 0)
                 pairs[o.n_pairs++] = (struct sp_tls_pair){
-                    pem(m, (long)m->pair[j].cert), pem(m, (long)m->pair[j].key)};
+                    pem(m, (long)m->pair[j].cert), pem(m, (long)m->pair[j].key),
+                    pem(m, m->pair[j].ocsp)};
     o.pairs = pairs;
     o.ask_client = l->client_certificates != SP_CONF_CERTS_OFF;
     o.tls13_at_least = l->tls_min == SP_CONF_TLS_1_3;
@@ -471,6 +483,8 @@ static int share_key(const struct sp_material *m, const struct pair *p, Sp__Setu
     k->name = (char *)(uintptr_t)p->name;
     k->chain_pem = data(&m->item[p->cert]);
     k->key_pem = data(&m->item[p->key]);
+    if (p->ocsp >= 0)
+        k->ocsp_der = data(&m->item[p->ocsp]);
     s->key[s->n_key++] = k;
     return 0;
 }
@@ -530,6 +544,7 @@ uint64_t sp_material_stamp(const struct sp_conf *c, const struct sp_material *m)
     for (size_t i = 0; i < c->n_tls; i++) {
         stamp_file(c->tls[i].certificate, &h);
         stamp_file(c->tls[i].key, &h);
+        stamp_file(c->tls[i].ocsp_response, &h);
     }
     for (size_t i = 0; i < c->n_listeners; i++) {
         stamp_file(c->listeners[i].client_ca, &h);

@@ -336,6 +336,15 @@ void flt_refuse_failure(struct flt_session *s, enum sp_conf_failure how)
 
 /* ---- the result of a message ---- */
 
+/* It goes into commands and notices. */
+static bool visible(struct sp_str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] <= 32 || s.p[i] == 127)
+            return false;
+    return true;
+}
+
 /* "NOTIFY=NEVER ORCPT=rfc822;x": RFC 3461.  What is no such parameter is nothing. */
 static void parameters(struct sp_str p, Sp__Recipient *r)
 {
@@ -347,7 +356,7 @@ static void parameters(struct sp_str p, Sp__Recipient *r)
     while (p.n) {
         struct sp_str v = sp_str_cut(&p, ' '), name = sp_str_cut(&v, '=');
 
-        if (sp_str_caseis(name, "ORCPT") && v.n && v.n < 500)
+        if (sp_str_caseis(name, "ORCPT") && v.n && v.n < 500 && visible(v))
             r->orcpt = (ProtobufCBinaryData){v.n, (uint8_t *)(uintptr_t)v.p};
         while (sp_str_caseis(name, "NOTIFY") && v.n) {
             struct sp_str word = sp_str_cut(&v, ',');

@@ -50,6 +50,7 @@ struct srv_listener {
     struct sp_srv_policy policy;
     char *bearer_error;     /* the policy's; NULL: none */
     struct sp_tls_ctx *tls; /* NULL: no TLS here */
+    bool staple_said;       /* that it is too old */
     struct sp_rates user_rates, address_rates;
     struct sp_fix_policy fix;
 };
@@ -247,7 +248,8 @@ bool srv_filter_rcpt(struct srv_session *s, const struct sp_rcpt *r, struct sp_s
                      uint64_t size, size_t accepted);
 bool srv_filter_data(struct srv_session *s);
 bool srv_filter_message(struct srv_session *s, const struct srv_filter_in *in);
-void srv_filter_abort(struct srv_session *s); /* the transaction came to nothing */
+void srv_filter_unknown(struct srv_session *s); /* a command that does not exist */
+void srv_filter_abort(struct srv_session *s);   /* the transaction came to nothing */
 void srv_filter_close(struct srv_session *s);
 void srv_filter_too_late(struct srv_session *s);
 void srv_filter_answer(struct srv *srv, const Sp__FilterAnswer *m, struct sp_frame_body *body);

@@ -247,6 +247,18 @@ bool srv_filter_message(struct srv_session *s, const struct srv_filter_in *in)
                in->fd < 0 && raw.octets.n ? &raw : NULL, fd) == 0;
 }
 
+/* Nothing waits for what milters say to it: the refusal stands. */
+void srv_filter_unknown(struct srv_session *s)
+{
+    Sp__FilterAsk m = SP__FILTER_ASK__INIT;
+    Sp__FilterStage now = s->filter.stage;
+
+    if (!s->filter.open || !s->listener->l->milters.n || !srv_filter_ready(s))
+        return;
+    (void)ask(s, SP__FILTER_STAGE__FILTER_UNKNOWN, &m, NULL, -1);
+    s->filter.stage = now;
+}
+
 void srv_filter_abort(struct srv_session *s)
 {
     Sp__FilterAsk m = SP__FILTER_ASK__INIT;

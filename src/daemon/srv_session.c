@@ -145,6 +145,10 @@ static void log_tls(struct srv_session *s, const struct sp_tls_facts *f)
         (void)sp_hex_encode(f->cert_sha256, sizeof f->cert_sha256, hex, sizeof hex);
     sp_log(SP_LOG_TLS, s->id, SP_KVS("version", f->version), SP_KVS("cipher", f->cipher),
            SP_KVS("sni", f->sni), SP_KVS("certificate", hex));
+    if (f->staple_expired && !s->listener->staple_said)
+        sp_log(SP_LOG_STAPLE, s->id, SP_KVS("listener", s->listener->l->head.name),
+               SP_KVS("sni", f->sni));
+    s->listener->staple_said |= f->staple_expired;
 }
 
 int srv_session_ask(struct srv_session *s, enum sp_msg type, const ProtobufCMessage *m)
@@ -939,8 +943,11 @@ static void do_note(struct srv_session *s, const struct sp_srv_event *ev)
     case SP_NOTE_INJECTION:
         sp_log(SP_LOG_INJECTION, s->id, SP_KVS("from", s->peer), SP_KVS("reply", reply));
         return;
-    case SP_NOTE_NOT_SMTP:
     case SP_NOTE_REFUSED:
+        if (ev->u.note.reply.code == 500 && ev->u.note.verb.n == 0)
+            srv_filter_unknown(s);
+        /* fall through */
+    case SP_NOTE_NOT_SMTP:
     case SP_NOTE_TOO_MANY:
     case SP_NOTE_MESSAGE_BAD:
         sp_log(SP_LOG_REFUSED, s->id, SP_KV("stage", ev->u.note.verb),

@@ -124,10 +124,14 @@ static bool numbered(struct sp_str word, struct sp_policy_action *a)
     return true;
 }
 
+/* What it says becomes a line of the header as it is. */
 static bool field_ok(struct sp_str s)
 {
     size_t i = 0;
 
+    for (size_t k = 0; k < s.n; k++)
+        if (((unsigned char)s.p[k] < 32 && s.p[k] != '\t') || s.p[k] == 127)
+            return false;
     while (i < s.n && (unsigned char)s.p[i] > 32 && (unsigned char)s.p[i] < 127 &&
            s.p[i] != ':')
         i++;

@@ -324,6 +324,7 @@ static void free_site(struct tls_site *s)
         sp_free(s->names[i]);
     sp_free(s->names);
     sp_free(s->name);
+    sp_tls_staple_free(s->staple);
     memset(s, 0, sizeof *s);
 }
 
@@ -346,6 +347,20 @@ static struct tls_site *twin(struct sp_tls_ctx *ctx, const struct tls_site *site
         if (same_names(&ctx->sites[i], site) && !has_key_like(ctx->sites[i].ctx, key))
             return &ctx->sites[i];
     return NULL;
+}
+
+/* One that is of no use is left out; sp_tls_warning() tells. */
+static void add_staple(struct sp_tls_ctx *ctx, struct tls_site *site,
+                       const struct sp_tls_pair *pair, STACK_OF(X509) * certs)
+{
+    struct sp_err err;
+
+    if (pair->ocsp.pem.n == 0)
+        return;
+    if (sp_tls_staple_read(&site->staple, &pair->ocsp, certs, &err) == 0)
+        sp_tls_staple_on(site->ctx, site->staple);
+    else
+        (void)snprintf(ctx->trouble, sizeof ctx->trouble, "%.190s", err.text);
 }
 
 static int add_pair(struct sp_tls_ctx *ctx, const struct sp_tls_server_opts *o,
@@ -376,6 +391,7 @@ static int add_pair(struct sp_tls_ctx *ctx, const struct sp_tls_server_opts *o,
             goto out;
         }
     }
+    add_staple(ctx, to ? to : &site, pair, certs);
     rc = use_pair(to ? to->ctx : site.ctx, certs, key, name_of(&pair->cert),
                   name_of(&from), err);
     if (rc < 0)
@@ -776,5 +792,11 @@ bool sp_tls_warning(const struct sp_tls_ctx *ctx, int64_t now, char *text, size_
                        tm.tm_mon + 1, tm.tm_mday);
         return true;
     }
-    return ctx->use_crl && ctx->roots && crl_warning(ctx, now, text, cap);
+    if (ctx->use_crl && ctx->roots && crl_warning(ctx, now, text, cap))
+        return true;
+    for (size_t i = 0; i < ctx->n_sites; i++)
+        if (sp_tls_staple_warning(ctx->sites[i].staple, now, text, cap))
+            return true;
+    (void)snprintf(text, cap, "%s", ctx->trouble);
+    return ctx->trouble[0] != 0;
 }

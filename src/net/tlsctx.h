@@ -44,6 +44,7 @@ struct sp_pem {
 /* One certificate (leaf first, then its chain) with its key. */
 struct sp_tls_pair {
     struct sp_pem cert, key;
+    struct sp_pem ocsp; /* OCSP response (DER) about cert; n == 0: none */
 };
 
 struct sp_tls_server_opts {
@@ -61,7 +62,8 @@ struct sp_tls_server_opts {
 };
 
 /* 0, or negative with the reason in err.  An expired server certificate is no error
- * (clients will say so); see sp_tls_warning(). */
+ * (clients will say so), nor is an OCSP response that cannot be used: it is left out; see
+ * sp_tls_warning(). */
 int sp_tls_server(const struct sp_tls_server_opts *o, struct sp_tls_ctx **ret,
                   struct sp_err *err);
 
@@ -145,6 +147,7 @@ struct sp_tls_facts {
     uint8_t cert_sha256[32];       /* of the peer's certificate ... */
     uint8_t spki_sha256[32];       /* ... and its public key */
     char sni[256];                 /* server: the name the client asked for, or empty */
+    bool staple_expired;           /* server: asked for OCSP, and ours was too old to send */
     struct sp_tls_verdict verdict; /* server */
     bool verified;                 /* client: the server is who it should be ... */
     char why_not[200];             /* ... or why that cannot be said */

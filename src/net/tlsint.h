@@ -15,12 +15,14 @@ struct tls_site {
     size_t n_names;
     int64_t until; /* first notAfter among its certificates */
     char *name;    /* the file, for messages */
+    struct tls_staple *staple; /* one for each of its certificates that has one */
 };
 
 struct sp_tls_ctx {
     unsigned refs;
     bool client;
     uint64_t serial; /* tells contexts apart even when memory is reused */
+    char trouble[200]; /* server: a staple that was left out, in words */
     /* server */
     struct tls_site *sites;
     size_t n_sites;
@@ -45,6 +47,7 @@ struct sp_tls {
     bool refused; /* we refused its certificate; OpenSSL then forgets it */
     uint8_t refused_sha256[32], refused_spki[32];
     char *host, *why_not;
+    bool staple_expired; /* server */
     /* server: the last verdict, so that judging at every MAIL costs nothing */
     struct sp_tls_verdict *verdict;
     uint64_t verdict_serial;
@@ -73,6 +76,16 @@ int sp_tls_verify_server(X509_STORE_CTX *s, void *arg);
 int sp_tls_on_asked(SSL *ssl, void *arg);
 
 bool sp_tls_spki_sha256(X509 *x, uint8_t out[32]);
+
+/* tlsstaple.c.  Reads the response about certs[0] (issuer among the others) and appends it;
+ * NULL in *list before the first.  Not 0: it is of no use, *err says why. */
+int sp_tls_staple_read(struct tls_staple **list, const struct sp_pem *der,
+                       STACK_OF(X509) * certs, struct sp_err *err);
+void sp_tls_staple_on(SSL_CTX *ctx, struct tls_staple *list);
+void sp_tls_staple_free(struct tls_staple *list);
+/* "OCSP response FILE ended 2026-01-02"; false: nothing to say. */
+bool sp_tls_staple_warning(const struct tls_staple *list, int64_t now, char *text,
+                           size_t cap);
 
 /* tlsjudge.c */
 void sp_tls_judge_x509(const struct sp_tls_ctx *ctx, X509 *leaf, STACK_OF(X509) * chain,

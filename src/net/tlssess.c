@@ -320,6 +320,7 @@ void sp_tls_facts_of(struct sp_tls *t, int64_t now, struct sp_tls_facts *f)
         f->cert_sent = t->cert_sent;
         return;
     }
+    f->staple_expired = t->staple_expired;
     sni = SSL_get_servername(t->ssl, TLSEXT_NAMETYPE_host_name);
     (void)snprintf(f->sni, sizeof f->sni, "%s", sni ? sni : "");
     sp_tls_judge(t, t->ctx, now, &f->verdict);

@@ -82,6 +82,7 @@ TEST("what each action means; one that is unknown, or makes no sense, is unknown
         {"650 x", SP_PA_UNKNOWN, 0, 0, 0, 0, "x"},
         {"PREPEND X-Policy: yes", SP_PA_PREPEND, 0, 0, 0, 0, "X-Policy: yes"},
         {"PREPEND no field", SP_PA_UNKNOWN, 0, 0, 0, 0, "no field"},
+        {"PREPEND X-A: b\rBcc: c", SP_PA_UNKNOWN, 0, 0, 0, 0, "X-A: b\rBcc: c"},
         {"PREPEND", SP_PA_UNKNOWN, 0, 0, 0, 0, ""},
         {"HOLD", SP_PA_HOLD, 0, 0, 0, 0, "held by the policy service"},
         {"HOLD for bob", SP_PA_HOLD, 0, 0, 0, 0, "for bob"},

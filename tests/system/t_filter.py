@@ -191,6 +191,34 @@ def _():
             check(("T" in m.order()) == (version >= 4), f"version {version}: {m.order()}")
 
 
+@test("a command that does not exist is told to the milter without its words, and its verdict changes nothing")
+def _():
+    for verdict in (CONTINUE, REJECT, ACCEPT, TEMPFAIL, CLOSE):
+        with work() as tmp, Milter(on={"U": [verdict]}) as m, server(tmp, more=m.section()) as srv:
+            with contextlib.closing(session(srv)) as smtp:
+                check(smtp.docmd("XYZZY c2VjcmV0")[0] == 500, "an unknown command was taken")
+                check(smtp.mail(srv.address)[0] == 250, "MAIL behind it was refused")
+                check(smtp.docmd("FROBNICATE")[0] == 500, "an unknown command was taken")
+                if verdict is CLOSE:
+                    continue
+                check(smtp.rcpt("bob@example.org")[0] == 250, f"{verdict}: RCPT behind it was refused")
+                check(smtp.data(MESSAGE)[0] == 250, f"{verdict}: the message was refused")
+            srv.mailbox("bob").wait(1)
+            check(m.said("U") == [b"(not shown)\0"] * 2, m.said("U"))
+            check("E" in m.order(), f"{verdict}: the milter was passed by")
+
+
+@test("a milter that works at the dot longer than its timeout but says so: the client waits and hears 250")
+def _():
+    limits = "  content-timeout = 2s\n"
+    slow = {"E": [x for _ in range(12) for x in (0.5, PROGRESS)] + [CONTINUE]}
+    with work() as tmp, Milter(on=slow) as m, server(tmp, more=m.section(more=limits)) as srv:
+        begun = time.monotonic()
+        accepted(srv)
+        check(time.monotonic() - begun >= 6, "nobody waited")
+        srv.mailbox("bob").wait(1)
+
+
 MISBEHAVIOUR = {
     "closes after the greeting": {"O": [CLOSE]},
     "does not negotiate": {"O": [CONTINUE]},
