@@ -401,6 +401,10 @@ static enum sp_acct_status find(struct dovecot *d, const struct sp_acct_ask *q,
     rc = sp_buf_printf(&out, "USER\t%u\t%.*s\tservice=smtp\n", ++w->id, (int)q->name.n,
                        q->name.p);
     st = say(w, d->c->user_socket, &out, rc, until_ms, a, err);
+    if (st == SP_ACCT_MORE) { /* a look-up has no steps */
+        hang_up(w);
+        st = sp_acct_away(err, "Dovecot answers a look-up with a challenge");
+    }
     return st == SP_ACCT_OK ? marked(d, a, err) : st;
 }
 
