@@ -264,7 +264,9 @@ static struct sp_str domain_of(const struct name *n)
             break;
         }
     /* With user information the host is something else than it looks like. */
-    return memchr(s.p, '@', s.n) ? (struct sp_str){0} : s;
+    if (memchr(s.p, '@', s.n))
+        return (struct sp_str){0};
+    return s;
 }
 
 static bool ca_may_assert(const struct sp_cert_look *q, const struct name *n)

@@ -40,7 +40,8 @@ struct sp_kv {
 /* session: "" or NULL when the fact belongs to none. */
 #define sp_log(ev, session, ...)                                                       \
     sp_log_put(ev, session,                                                            \
-               (const struct sp_kv[]){__VA_ARGS__ __VA_OPT__(, ){.key = 0}})
+               /* the first one only so that there may be no other */                  \
+               &(const struct sp_kv[]){{.key = ""}, ##__VA_ARGS__, {.key = NULL}}[1])
 
 void sp_log_put(enum sp_log_event ev, const char *session, const struct sp_kv *kv);
 

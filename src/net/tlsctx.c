@@ -466,7 +466,7 @@ int sp_tls_server(const struct sp_tls_server_opts *o, struct sp_tls_ctx **ret,
 {
     struct sp_tls_ctx *ctx = new_ctx(false);
     STACK_OF(X509) *roots = NULL;
-    struct sp_err own;
+    struct sp_err own = {0};
     int rc = -SP_ENOMEM;
 
     err = err ? err : &own;
@@ -684,7 +684,7 @@ int sp_tls_client(const struct sp_tls_client_opts *o, struct sp_tls_ctx **ret,
                   struct sp_err *err)
 {
     struct sp_tls_ctx *ctx = new_ctx(true);
-    struct sp_err own;
+    struct sp_err own = {0};
     int rc;
 
     err = err ? err : &own;
