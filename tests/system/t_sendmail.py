@@ -26,7 +26,7 @@ class Machine:
                   "--address", f"{user}@mail.example.org", "--password-file", self.srv.password_file])
         for name in ("sendmail", "mailq", "newaliases"):
             (tmp / name).symlink_to(SALLYPORT)
-        for name in ("home", "upper", "work"):
+        for name in ("home", "upper"):
             (tmp / name).mkdir()
         os.chmod(tmp / "home", 0o777)
 
@@ -40,14 +40,13 @@ class Machine:
 
     def in_root(self, script, user=None, stdin=b""):
         """A shell where /usr/sbin/sendmail is ours and /etc/sallyport has the server's configuration."""
-        (self.tmp / "etc-upper/sallyport").mkdir(parents=True, exist_ok=True)
-        shutil.copy(self.srv.config, self.tmp / "etc-upper/sallyport/sallyport.conf")
-        lines = ["set -e"]
+        # What changes lies in memory: an overlay cannot be written on top of another.
+        lines = ["set -e", f"mount -t tmpfs -o mode=0755 upper {self.tmp}/upper"]
         for where in ("etc", "usr/sbin"):
-            upper, work = (self.tmp / f"{where.replace('/', '-')}-{w}" for w in ("upper", "work"))
-            upper.mkdir(exist_ok=True)
-            work.mkdir(exist_ok=True)
-            lines.append(f"mount -t overlay overlay -o lowerdir=/{where},upperdir={upper},workdir={work} /{where}")
+            at = self.tmp / "upper" / where.replace("/", "-")
+            lines += [f"mkdir -p {at}/upper {at}/work",
+                      f"mount -t overlay overlay -o lowerdir=/{where},upperdir={at}/upper,workdir={at}/work /{where}"]
+        lines += ["mkdir -p /etc/sallyport", f"cp {self.srv.config} /etc/sallyport/sallyport.conf"]
         lines += ["rm -f /usr/sbin/sendmail", f"ln -s {SALLYPORT} /usr/sbin/sendmail", "set +e"]
         if user:
             pw = pwd.getpwnam(user)
@@ -281,12 +280,10 @@ def _():
                       "--smtp-server=/usr/sbin/sendmail --from=daemon@example.org --to=bob@example.org ~/1.patch", "daemon")
             check(any(b"Subject: by git" in g for g in arrived()), "git")
         if have("cron"):
-            (tmp / "etc-upper/cron.d").mkdir(parents=True, exist_ok=True)
-            job = tmp / "etc-upper/cron.d/job"
+            job = tmp / "job"
             job.write_text("SHELL=/bin/sh\nMAILTO=bob@example.org\n@reboot root echo by cron\n")
-            os.chmod(job, 0o644)
             # Its pid file, and what says that it has run since the start of the machine, are in /run.
-            m.in_root(f"mount -t tmpfs tmpfs /run; mount -t tmpfs tmpfs /var/spool/cron/crontabs; "
+            m.in_root(f"install -m 0644 {job} /etc/cron.d/job; mount -t tmpfs tmpfs /run; mount -t tmpfs tmpfs /var/spool/cron/crontabs; "
                       f"cron -f -L 0 & p=$!; for i in $(seq 300); do [ -n \"$(ls {box.path}/new 2>/dev/null | "
                       f"sed -n {sent + 1}p)\" ] && break; sleep 0.2; done; kill $p")
             got = arrived()
