@@ -490,8 +490,9 @@ static void on_interrupt(int sig)
 }
 
 /* A line without echo; false: Ctrl-C.  It is asked for when the echo is off: who types at
- * once would see the password, and it would be thrown away with the rest.  Without a handler of our own a Ctrl-C would leave
- * the terminal silent, or, where somebody catches it already, not reach the read. */
+ * once would see the password, and it would be thrown away with the rest.  Without a
+ * handler of our own a Ctrl-C would leave the terminal silent, or, where somebody catches
+ * it already, not reach the read. */
 static bool quiet_line(FILE *tty, const struct termios *was, const char *prompt,
                        char *line, int cap)
 {
@@ -503,7 +504,7 @@ static bool quiet_line(FILE *tty, const struct termios *was, const char *prompt,
     sigaction(SIGINT, &stop, &before);
     quiet.c_lflag &= ~(tcflag_t)ECHO;
     tcsetattr(fileno(tty), TCSAFLUSH, &quiet);
-    fprintf(tty, "%s: ", prompt);
+    dprintf(fileno(tty), "%s: ", prompt);
     if (!fgets(line, cap, tty))
         line[0] = '\0';
     tcsetattr(fileno(tty), TCSAFLUSH, was);
@@ -526,7 +527,7 @@ static int ask(const char *prompt, struct sp_buf *out, struct sp_err *err)
     }
     setvbuf(tty, NULL, _IONBF, 0); /* no copy of the password in a buffer of stdio's */
     ok = quiet_line(tty, &was, prompt, line, sizeof line);
-    fputc('\n', tty);
+    dprintf(fileno(tty), "\n");
     fclose(tty);
     sp_buf_init(out, sizeof line);
     if (ok)
