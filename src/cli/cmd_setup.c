@@ -497,12 +497,9 @@ static const struct sp_option options[] = {
 const struct sp_command sp_cmd_user_setup = {
     .name = "setup",
     .summary = "write settings for mail programs",
-    .usage =
-        "NAME --out DIR [--host NAME] [--imap HOST] [--ca FILE] [--certificate FILE] "
-        "[--p12 FILE]",
-    .more = "Thunderbird (config-v1.1.xml), msmtp, curl, mutt, swaks, a profile for "
-            "iPhone and "
-            "Mac\n(apple.mobileconfig), and a page for other phones.\n",
+    .usage = "NAME --out DIR [OPTION ...]",
+    .more = "Thunderbird (config-v1.1.xml), msmtp, curl, mutt, swaks, a profile for iPhone\n"
+            "and Mac (apple.mobileconfig), and a page for other phones.\n",
     .options = options,
     .run = run,
 };
