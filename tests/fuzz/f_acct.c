@@ -131,7 +131,9 @@ static void from_fields(struct fz *f)
 
 /* ---- Dovecot ---- */
 
-static struct sp_str says; /* set before the client connects */
+/* What is said: a copy, for a client may have gone before its connection is taken. */
+static pthread_mutex_t saying = PTHREAD_MUTEX_INITIALIZER;
+static struct sp_buf says = {.max = 1 << 20};
 static char socket_path[] = "/tmp/fuzz_acct_XXXXXX";
 
 static void *be_dovecot(void *arg)
@@ -140,11 +142,16 @@ static void *be_dovecot(void *arg)
 
     for (;;) {
         int fd = accept(listener, NULL, NULL);
-        struct sp_str s = says;
-        char sink[512];
+        char sink[512], *copy;
+        struct sp_str s;
 
         if (fd < 0)
             continue;
+        (void)pthread_mutex_lock(&saying);
+        s = (struct sp_str){copy = malloc(says.n + 1), says.n};
+        FZ_MUST(copy, "memory");
+        memcpy(copy, says.n ? says.p : "", says.n);
+        (void)pthread_mutex_unlock(&saying);
         while (s.n) {
             ssize_t n = send(fd, s.p, s.n, MSG_NOSIGNAL);
 
@@ -157,6 +164,7 @@ static void *be_dovecot(void *arg)
         while (read(fd, sink, sizeof sink) > 0)
             ;
         close(fd);
+        free(copy);
     }
     return NULL;
 }
@@ -201,7 +209,10 @@ static void from_dovecot(struct fz *f)
     enum sp_acct_status st;
 
     make_dovecot();
-    says = fz_rest(f);
+    (void)pthread_mutex_lock(&saying);
+    sp_buf_free(&says);
+    FZ_MUST(sp_buf_str(&says, fz_rest(f)) == 0, "an input of a size");
+    (void)pthread_mutex_unlock(&saying);
     c.socket = socket_path; /* one connection at a time: that is how it is served */
     c.user_socket = q.what == SP_ACCT_FIND ? socket_path : NULL;
     FZ_MUST(sp_acct_open(&c, (struct sp_str){NULL, 0}, &conn, &err) == 0, "memory");

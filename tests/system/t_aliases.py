@@ -136,8 +136,8 @@ def _():
     def main(srv):
         body = b"hello\r\nFrom here on\r\n>From there\r\n"
         clients.smtplib_(srv, message("run", body), to=["run@example.org", "keep@example.org"])
-        wait_until(lambda: (srv.folder / "box").exists() and (srv.folder / "ran").exists()
-                   and b"there" in (srv.folder / "ran").read_bytes(), 30, "the command and the file")
+        there = lambda n, end: (srv.folder / n).exists() and (srv.folder / n).read_bytes().endswith(end)
+        wait_until(lambda: there("ran", b"there\n") and there("box", b"there\n\n"), 30, "the command and the file")
         ran = (srv.folder / "ran").read_bytes()
         first, second, text = ran.split(b"\n", 2)
         check(first == b"one 'two $(id)", f"arguments: {first!r}")
