@@ -15,7 +15,7 @@ import json, os, shutil, socket, subprocess, sys, time
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import (SALLYPORT, Certificates, Failed, Process, call, command_line, free_port, need_root,
+from harness import (SALLYPORT, Certificates, Failed, Process, behind_asan, call, command_line, free_port, need_root,
                      port_open, wait_until)
 from harness import Sallyport as SallyportBase
 from measure import tree
@@ -101,7 +101,7 @@ class Sallyport(Common, SallyportBase):
         self.begun_file = folder / "begun"
 
     def command(self):
-        slow = f"LD_PRELOAD={self.setup.slow} " if self.setup.slow else ""
+        slow = f"LD_PRELOAD='{behind_asan(self.setup.slow)}' " if self.setup.slow else ""
         return ["sh", "-c", f"{begin(self.begun_file)}; {slow}exec \"$@\"", "sh", *super().command()]
 
     def __enter__(self):

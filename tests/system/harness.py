@@ -137,6 +137,12 @@ def wait_until(true, seconds, what):
         time.sleep(0.02)
 
 
+def behind_asan(library):
+    """LD_PRELOAD for this library: AddressSanitizer's own, where SALLYPORT has it, is first."""
+    first = [l.split()[2] for l in call(["ldd", SALLYPORT]).splitlines() if "libasan" in l or "libubsan" in l]
+    return " ".join([*first, str(library)])
+
+
 def port_open(port):
     try:
         socket.create_connection(("127.0.0.1", port), 1).close()

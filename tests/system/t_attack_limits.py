@@ -76,7 +76,7 @@ def _():
             w.closed()
         for w in taken[:3]:
             w.s.close()
-        wait_until(lambda: Wire(srv, banner=False).reply()[0] == 220, 5, "room")
+        wait_until(lambda: Wire(srv, banner=False).reply()[0] == 220, 20, "room")
         for w in taken:
             w.s.close()
 

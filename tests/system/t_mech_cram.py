@@ -51,7 +51,7 @@ def _():
         check("password+md5" in user(srv, "list") and "CRAM-MD5" in user(srv, "list", "alice"), user(srv, "list"))
         check('"cram_md5":true' in user(srv, "list", "--json"), user(srv, "list", "--json"))
         check(len(stored(srv)) == 1 and right not in stored(srv)[0], "the password is stored")
-        wait_until(lambda: cram(srv, "alice", right)[0] == 235, 5, "alice to log in by CRAM-MD5")
+        wait_until(lambda: cram(srv, "alice", right)[0] == 235, 20, "alice to log in by CRAM-MD5")
         check(cram(srv, "alice@example.org", right)[0] == 235, "by an own address")
         for name, password in (("alice", "wrong"), ("nobody", right), ("alice", "")):
             got = cram(srv, name, password)
@@ -78,7 +78,7 @@ def _():
         with work() as tmp, server(tmp, listener=LIST) as srv:
             srv.password_file.write_text(password + "\n")
             user(srv, "password", "alice", "--cram-md5", "--password-file", srv.password_file)
-            wait_until(lambda: cram(srv, "alice", password)[0] == 235, 5, "alice to log in")
+            wait_until(lambda: cram(srv, "alice", password)[0] == 235, 20, "alice to log in")
             m, rc, n = tmp / "m", tmp / "rc", 0
             m.write_bytes(MESSAGE)
             if shutil.which("curl"):

@@ -20,7 +20,7 @@ class Trace(Process):
         before = srv.process.output().count("command=trace")
         wait_until(lambda: srv.process.output().count("command=trace") > before - 1 and "command=trace" in srv.process.output(),
                    30, "the trace to begin")
-        time.sleep(0.3)  # until every server has heard of it
+        time.sleep(1)  # until every server has heard of it
 
     def has(self, text):
         wait_until(lambda: text in self.output(), 30, f"{text!r} in\n{self.output()}")
@@ -123,7 +123,7 @@ def _():
         [pid] = [pid for pid, role in srv.roles() if role == "server"]
         os.kill(pid, signal.SIGKILL)
         wait_until(lambda: len(re.findall("role.start role=server", srv.process.output())) == 2, 30, "its next start")
-        time.sleep(0.5)
+        time.sleep(1)
         clients.smtplib_(srv, MESSAGE)
         t.has("the session ends")
         os.kill(t.pid, signal.SIGSTOP)

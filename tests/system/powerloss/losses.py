@@ -30,11 +30,9 @@ def tmpfs(folder):
 
 
 def preload(recorder):
-    """The recorder behind AddressSanitizer's library, if the program has it."""
-    linked = call(["ldd", SALLYPORT])
-    first = [l.split()[2] for l in linked.splitlines() if "libasan" in l or "libubsan" in l]
+    """The recorder's environment."""
     variables = recorder.environment()
-    variables["LD_PRELOAD"] = " ".join(first + [variables["LD_PRELOAD"]])
+    variables["LD_PRELOAD"] = behind_asan(variables["LD_PRELOAD"])
     return [f"{k}={v}" for k, v in variables.items()]
 
 
