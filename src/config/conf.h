@@ -568,6 +568,7 @@ enum sp_conf_value {
     SP_CONF_TEMPLATE, /* a path with %u %d */
     SP_CONF_WORDS,    /* lists from here on */
     SP_CONF_DOMAINS,
+    SP_CONF_SERVER_NAMES, /* *.NAME too */
     SP_CONF_DURATIONS,
     SP_CONF_ADDRESSES, /* to listen on */
     SP_CONF_HOSTS,     /* to connect to */

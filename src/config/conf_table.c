@@ -332,10 +332,11 @@ static const struct sp_conf_key keys[] = {
      .def_doc = "the file of the certificate", .example = "/etc/letsencrypt/live/mail.example.org/privkey.pem",
      .doc = "The private key in PEM form, not encrypted.  It is read before the service gives "
             "up the rights of root."},
-    {"names", SP_CONF_TLS, LIST(SP_CONF_DOMAINS, sp_conf_list, sp_conf_tls, names, ""), V01,
+    {"names", SP_CONF_TLS, LIST(SP_CONF_SERVER_NAMES, sp_conf_list, sp_conf_tls, names, ""), V01,
      .def_doc = "the names in the certificate", .example = "mail.example.org smtp.example.org",
-     .doc = "The server names (SNI) for which this certificate is shown.  A client that asks "
-            "for another name, or for none, gets the first certificate of the listener."},
+     .doc = "The server names (SNI) for which this certificate is shown, in place of those that it "
+            "holds itself; *.example.org stands for every name with one label more.  A client that "
+            "asks for another name, or for none, gets the first certificate of the listener."},
     {"ocsp-response", SP_CONF_TLS, STRING(SP_CONF_PATH, sp_conf_tls, ocsp_response, NULL), V01,
      .def_doc = "none", .example = "/var/lib/sallyport/mail.ocsp",
      .doc = "A file with the certificate authority's OCSP response about this certificate (DER, as openssl ocsp "

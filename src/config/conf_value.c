@@ -381,6 +381,18 @@ static bool read_domain(const struct reader *r, void *element)
     return store(copy_lower(r, s), element);
 }
 
+/* As a client asks for it (SNI): a name, or *. and a name for all one label longer. */
+static bool read_server_name(const struct reader *r, void *element)
+{
+    struct sp_str s = r->w->s;
+
+    if (!ascii(s))
+        return refuse(r, "is not ASCII", "write the form that begins with xn--");
+    if (!conf_domain_ok(s.n > 2 && memcmp(s.p, "*.", 2) == 0 ? after(s, 2) : s))
+        return refuse(r, "is not a name of a server", NULL);
+    return store(copy_lower(r, s), element);
+}
+
 /* A local part without quotes: RFC 5322 atext and dots, or UTF-8. */
 static bool mailbox_ok(struct sp_str s)
 {
@@ -847,6 +859,7 @@ static const struct type types[SP_CONF_VALUES] = {
     [SP_CONF_TEMPLATE]     = {"a path with %u and %d in it", false, sizeof(char *), read_template, print_string},
     [SP_CONF_WORDS]        = {"some of ", true, sizeof(char *), read_word, print_string},
     [SP_CONF_DOMAINS]      = {"domain names", true, sizeof(char *), read_domain, print_string},
+    [SP_CONF_SERVER_NAMES] = {"names of servers: mail.example.org, or *.example.org for all one label longer", true, sizeof(char *), read_server_name, print_string},
     [SP_CONF_DURATIONS]    = {"times", true, sizeof(uint64_t), read_duration, print_number},
     [SP_CONF_ADDRESSES]    = {"addresses with ports: *:587, 127.0.0.1:587, [::1]:587, or unix:/path", true, sizeof(struct sp_conf_addr), read_address, print_addr},
     [SP_CONF_HOSTS]        = {"host names or addresses, with :port where it is not the usual one, or unix:/path", true, sizeof(struct sp_conf_addr), read_host, print_addr},

@@ -190,7 +190,8 @@ int sp_material_tls(const struct sp_material *m, const struct sp_conf_listener *
             if (strcmp(m->pair[j].name, l->tls_certs[i]->head.name) == 0)
                 pairs[o.n_pairs++] = (struct sp_tls_pair){
                     pem(m, (long)m->pair[j].cert), pem(m, (long)m->pair[j].key),
-                    pem(m, m->pair[j].ocsp)};
+                    pem(m, m->pair[j].ocsp), l->tls_certs[i]->names.v,
+                    l->tls_certs[i]->names.n};
     o.pairs = pairs;
     o.ask_client = l->client_certificates != SP_CONF_CERTS_OFF;
     o.tls13_at_least = l->tls_min == SP_CONF_TLS_1_3;

@@ -225,7 +225,9 @@ static int make_tls(struct srv_listener *x, const Sp__Setup *setup, struct sp_er
             if (strcmp(k->name, l->tls_certs[i]->head.name) == 0)
                 pairs[o.n_pairs++] = (struct sp_tls_pair){{sp_pb_str(k->chain_pem), k->name},
                                                           {sp_pb_str(k->key_pem), k->name},
-                                                          {sp_pb_str(k->ocsp_der), k->name}};
+                                                          {sp_pb_str(k->ocsp_der), k->name},
+                                                          l->tls_certs[i]->names.v,
+                                                          l->tls_certs[i]->names.n};
         }
     o.pairs = pairs;
     o.ask_client = l->client_certificates != SP_CONF_CERTS_OFF;

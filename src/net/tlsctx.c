@@ -281,30 +281,49 @@ fail:
     return NULL;
 }
 
-static int site_names(struct tls_site *site, X509 *leaf)
+static int add_name(struct tls_site *site, const char *p, size_t n)
+{
+    char *s = sp_strndup(p, n);
+
+    if (!s)
+        return -SP_ENOMEM;
+    for (char *c = s; *c; c++)
+        *c = (char)sp_lower((unsigned char)*c);
+    site->names[site->n_names++] = s;
+    return 0;
+}
+
+static int names_of_leaf(struct tls_site *site, X509 *leaf)
 {
     GENERAL_NAMES *san = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
     int n = sk_GENERAL_NAME_num(san), rc = 0;
 
     site->names = sp_alloc(sizeof *site->names * (size_t)(n > 0 ? n : 1));
-    for (int i = 0; site->names && i < n; i++) {
+    if (!site->names)
+        rc = -SP_ENOMEM;
+    for (int i = 0; rc == 0 && i < n; i++) {
         const GENERAL_NAME *g = sk_GENERAL_NAME_value(san, i);
-        char *s;
 
-        if (g->type != GEN_DNS)
-            continue;
-        s = sp_strndup((const char *)ASN1_STRING_get0_data(g->d.dNSName),
-                       (size_t)ASN1_STRING_length(g->d.dNSName));
-        if (!s) {
-            rc = -SP_ENOMEM;
-            break;
-        }
-        for (char *p = s; *p; p++)
-            *p = (char)sp_lower((unsigned char)*p);
-        site->names[site->n_names++] = s;
+        if (g->type == GEN_DNS)
+            rc = add_name(site, (const char *)ASN1_STRING_get0_data(g->d.dNSName),
+                          (size_t)ASN1_STRING_length(g->d.dNSName));
     }
     GENERAL_NAMES_free(san);
-    return site->names ? rc : -SP_ENOMEM;
+    return rc;
+}
+
+static int site_names(struct tls_site *site, const struct sp_tls_pair *pair, X509 *leaf)
+{
+    int rc = 0;
+
+    if (pair->n_names == 0)
+        return names_of_leaf(site, leaf);
+    site->names = sp_alloc(sizeof *site->names * pair->n_names);
+    if (!site->names)
+        return -SP_ENOMEM;
+    for (size_t i = 0; rc == 0 && i < pair->n_names; i++)
+        rc = add_name(site, pair->names[i], strlen(pair->names[i]));
+    return rc;
 }
 
 static bool same_names(const struct tls_site *a, const struct tls_site *b)
@@ -375,7 +394,7 @@ static int add_pair(struct sp_tls_ctx *ctx, const struct sp_tls_server_opts *o,
 
     if (!key)
         goto out;
-    rc = site_names(&site, sk_X509_value(certs, 0));
+    rc = site_names(&site, pair, sk_X509_value(certs, 0));
     if (rc < 0) {
         sp_err_nomem(err);
         goto out;

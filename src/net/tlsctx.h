@@ -45,6 +45,8 @@ struct sp_pem {
 struct sp_tls_pair {
     struct sp_pem cert, key;
     struct sp_pem ocsp; /* OCSP response (DER) about cert; n == 0: none */
+    const char *const *names; /* servers: shown for these; n_names 0: for its own names */
+    size_t n_names;
 };
 
 struct sp_tls_server_opts {

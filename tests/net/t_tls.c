@@ -439,6 +439,27 @@ TEST("SNI: exact name, then wildcard, then the first certificate; RSA beside ECD
     sp_tls_unref(srv);
 }
 
+TEST("SNI: a certificate with names of its own is shown for those and no others")
+{
+    static const char *const given[] = {"Other.Test", "*.wild.test"};
+    struct tpki *p = tpki_get();
+    struct sp_tls_pair pairs[] = {
+        {pem(p->server->cert_pem, "c"), pem(p->server->key_pem, "k")},
+        {pem(p->server2->cert_pem, "c"), pem(p->server2->key_pem, "k"), .names = given, .n_names = 2}};
+    struct sp_tls_server_opts o = {.pairs = pairs, .n_pairs = 2};
+    struct sp_tls_ctx *srv = NULL;
+    struct sp_err err = {0};
+
+    CHECK_INT(sp_tls_server(&o, &srv, &err), 0);
+    if (!srv)
+        return;
+    sni_case(srv, "other.test", p->server2);
+    sni_case(srv, "a.wild.test", p->server2);
+    sni_case(srv, "mail.example.org", p->server);
+    sni_case(srv, "localhost", p->server);
+    sp_tls_unref(srv);
+}
+
 /* ---- a foreign client: OpenSSL's own API, without our code ---- */
 
 struct raw {

@@ -184,4 +184,28 @@ def _():
         wait_until(lambda: port_open(srv.tls_port), 20, "the port again")
 
 
+@test("names of a tls section say for whom its certificate is shown; a reload changes them")
+def _():
+    with work() as tmp:
+        pki = Certificates(tmp / "more")
+        pairs = [pki.server(name) for name in ("first", "second")]
+
+        def sections(*names):
+            return "".join(f"tls t{i} {{\n    certificate = {c}\n    key = {k}\n    names = {n}\n}}\n"
+                           for i, ((c, k), n) in enumerate(zip(pairs, names)))
+
+        def shown(srv, name):
+            context = ssl.create_default_context(cafile=pki.ca)
+            context.check_hostname = False
+            with socket.create_connection(("127.0.0.1", srv.tls_port), 30) as s, \
+                    context.wrap_socket(s, server_hostname=name) as t:
+                der = t.getpeercert(True)
+            return [ssl.PEM_cert_to_DER_cert(c.read_text()) for c, _ in pairs].index(der)
+        before = sections("one.test", "two.test *.two.test")
+        with server(tmp, more=before, listener="    certificate = t0 t1\n") as srv:
+            for name, want in (("one.test", 0), ("two.test", 1), ("a.two.test", 1), ("localhost", 0), ("x.test", 0)):
+                check(shown(srv, name) == want, f"{name} is not shown certificate {want}")
+            hup(srv, srv.config.read_text().replace(before, sections("two.test", "localhost")), " - reload ")
+            wait_until(lambda: shown(srv, "localhost") == 1 and shown(srv, "two.test") == 0, 20, "the new names")
+
 run()
