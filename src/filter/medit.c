@@ -85,6 +85,53 @@ int sp_medit_load(struct sp_medit *e, struct sp_str header)
     return rc;
 }
 
+enum { LINE_LENGTH = 998 };
+
+static bool blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+/* How much of it stands on a line with so much room: up to a blank where it has one, else
+ * up to the end of a character (UTF-8). */
+static size_t fits(struct sp_str line, size_t room)
+{
+    size_t at = room;
+
+    if (line.n <= room)
+        return line.n;
+    while (at && !blank(line.p[at]))
+        at--;
+    if (sp_str_trim((struct sp_str){line.p, at}).n)
+        return at;
+    at = room;
+    while (at > 1 && ((unsigned char)line.p[at] & 0xC0) == 0x80)
+        at--;
+    return at;
+}
+
+/* One line of a value behind so many octets; folded where it would become longer than a
+ * line may be (RFC 5322 2.1.1), never so that a line has blanks only. */
+static int put_line(struct sp_buf *b, struct sp_str line, size_t before)
+{
+    int rc = 0;
+
+    for (;;) {
+        size_t n = fits(line, LINE_LENGTH - before);
+
+        for (size_t i = 0; rc == 0 && i < n; i++)
+            rc = sp_buf_put(
+                b, line.p[i] == '\r' || line.p[i] == '\0' ? " " : line.p + i, 1);
+        line = (struct sp_str){line.p + n, line.n - n};
+        if (rc < 0 || sp_str_trim(line).n == 0)
+            return rc;
+        before = blank(line.p[0]) ? 0 : 1;
+        rc = sp_buf_puts(b, before ? "\r\n\t" : "\r\n");
+        while (blank(line.p[0]) && blank(line.p[1]))
+            line = (struct sp_str){line.p + 1, line.n - 1};
+    }
+}
+
 /* One field, whatever the value is. */
 static int make(struct sp_medit *e, struct sp_str name, struct sp_str value,
                 bool leading_space, struct sp_medit_field *ret)
@@ -105,11 +152,9 @@ static int make(struct sp_medit *e, struct sp_str name, struct sp_str value,
         if (sp_str_trim(line).n == 0)
             continue; /* an empty line would end the header */
         if (!first)
-            rc = sp_buf_puts(&b,
-                             line.p[0] == ' ' || line.p[0] == '\t' ? "\r\n" : "\r\n\t");
-        for (size_t i = 0; rc == 0 && i < line.n; i++)
-            rc = sp_buf_put(
-                &b, line.p[i] == '\r' || line.p[i] == '\0' ? " " : line.p + i, 1);
+            rc = sp_buf_puts(&b, blank(line.p[0]) ? "\r\n" : "\r\n\t");
+        if (rc == 0)
+            rc = put_line(&b, line, first ? b.n : !blank(line.p[0]));
     }
     if (rc == 0)
         rc = sp_buf_puts(&b, "\r\n");

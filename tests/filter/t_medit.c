@@ -95,6 +95,49 @@ TEST("whatever the value is, one field comes out (header injection)")
     }
 }
 
+/* "X: ", then so many octets, a blank after each `word` of them (0: none). */
+static void long_value(struct sp_buf *b, size_t n, size_t word, const char *unit)
+{
+    sp_buf_init(b, 1 << 20);
+    for (size_t i = 0; b->n < n; i++)
+        (void)sp_buf_puts(b, word && i % word == word - 1 ? " " : unit);
+}
+
+TEST("a line is no longer than 998 octets: folded at a blank, else between characters")
+{
+    static const struct {
+        size_t n, word;
+        const char *unit;
+        size_t lines;
+    } rows[] = {
+        {995, 0, "x", 1},  {996, 0, "x", 2},   {995, 10, "x", 1},  {996, 10, "x", 2},
+        {5000, 7, "x", 6}, {5000, 0, "x", 6},  {3000, 0, "\xc3\xa4", 4},
+        {3000, 0, " ", 1}, {3000, 990, "  ", 1},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct sp_medit e;
+        struct sp_buf value;
+        struct sp_str text, line;
+        size_t lines = 0;
+
+        long_value(&value, rows[i].n, rows[i].word, rows[i].unit);
+        sp_medit_init(&e, 1 << 20);
+        CHECK_INT(sp_medit_add(&e, s("X"), sp_buf_view(&value), false), 0);
+        text = e.n ? e.field[0].raw : s("");
+        while (text.n) {
+            line = sp_str_cut(&text, '\n');
+            CHECK(line.n <= 999 && line.n > 1); /* with its CR */
+            CHECK(lines == 0 || sp_str_trim(line).n > 0);
+            CHECK(lines == 0 || ((unsigned char)line.p[1] & 0xC0) != 0x80);
+            lines++;
+        }
+        CHECK_INT(lines, rows[i].lines);
+        sp_medit_free(&e);
+        sp_buf_free(&value);
+    }
+}
+
 TEST("no more than the maximum is kept")
 {
     struct sp_medit e;
