@@ -273,6 +273,20 @@ bool sp_arg_given(const struct sp_args *a, const char *name)
 /* ---- saying ---- */
 
 /* Quotes and backslashes are harmless to a terminal; the rest is escaped as in the log. */
+void sp_age_text(long long ms, char out[24])
+{
+    long long s = ms > 0 ? ms / 1000 : 0;
+
+    if (s < 120)
+        snprintf(out, 24, "%llds", s);
+    else if (s < 7200)
+        snprintf(out, 24, "%lldm", s / 60);
+    else if (s < 172800)
+        snprintf(out, 24, "%lldh", s / 3600);
+    else
+        snprintf(out, 24, "%lldd", s / 86400);
+}
+
 void sp_say_text(FILE *out, struct sp_str s)
 {
     struct sp_buf b;

@@ -71,6 +71,8 @@ int sp_usage_error(const struct sp_args *a, const char *fmt, ...) SP_PRINTF(2, 3
 void sp_output_lost(void);
 /* What may come from anywhere, for a terminal or a file. */
 void sp_say_text(FILE *out, struct sp_str s);
+/* A time in its largest fitting unit: "119s", "119m", "47h", "12d". */
+void sp_age_text(long long ms, char out[24]);
 
 /* A secret from --NAME-file, --NAME-command, the environment variable, or, on a
  * terminal, by asking; never from the command line itself.  Wiped by sp_buf_wipe(). */

@@ -1,5 +1,6 @@
 /*
- * cmd_queue.c - `sallyport queue`: list, show, retry, hold, release, remove.
+ * cmd_queue.c - `sallyport queue`: list, show, shape, destinations, retry, hold, release,
+ * remove.
  *
  * With a running server the control socket is asked; without one the spool is opened
  * here, changes under its lock, looking without.
@@ -7,6 +8,7 @@
 #include "cli.h"
 #include "control.h"
 #include "qcontrol.h"
+#include "queue_dests.h"
 #include "wallclock.h"
 
 #include <jansson.h>
@@ -17,9 +19,14 @@
         {"from", 'f', "ADDRESS", "only from this reverse-path"},                       \
         {"to", 't', "ADDRESS", "only to this recipient"},                              \
         {"domain", 'D', "DOMAIN", "only to recipients at this domain"},                \
-        {"older", 0, "SECONDS", "only mail older than this"},                          \
+        {"older", 0, "TIME", "only mail older than this: 90s, 30m, 4h, 2d"},           \
+        {"newer", 0, "TIME", "only mail newer than this"},                             \
     {                                                                                  \
-        "newer", 0, "SECONDS", "only mail newer than this"                             \
+        "text", 0, "WORDS", "only recipients about whom an answer has these words"     \
+    }
+#define SP_OPT_OPEN_STATE                                                              \
+    {                                                                                  \
+        "state", 's', "STATE", "only queued, held, deferred or active"                 \
     }
 
 static const struct sp_option list_options[] = {
@@ -33,11 +40,17 @@ static const struct sp_option list_options[] = {
     SP_OPT_END};
 static const struct sp_option show_options[] = {SP_OPT_CONFIG, SP_OPT_DATA, SP_OPT_JSON,
                                                 SP_OPT_END};
+static const struct sp_option dests_options[] = {
+    SP_OPT_CONFIG,     SP_OPT_DATA,
+    SP_OPT_JSON,       SP_OPT_FILTER,
+    SP_OPT_OPEN_STATE, {"limit", 'n', "N", "at most so many destinations"},
+    SP_OPT_END};
 static const struct sp_option change_options[] = {
     SP_OPT_CONFIG,
     SP_OPT_DATA,
     SP_OPT_JSON,
     SP_OPT_FILTER,
+    SP_OPT_OPEN_STATE,
     {"all", 'a', NULL, "all of it, when neither an id nor a filter is given"},
     SP_OPT_END};
 
@@ -46,6 +59,8 @@ struct ask {
     Sp__ControlRequest m;
     Sp__QueueFilter f;
     bool json, whole;
+    struct sp_qdests *dests; /* NULL: rows are shown one by one */
+    bool lost;               /* no memory for a row */
     uint64_t rows;
 };
 
@@ -66,22 +81,6 @@ static const char *str(json_t *j, const char *key)
 static long long num(json_t *j, const char *key)
 {
     return (long long)json_integer_value(json_object_get(j, key));
-}
-
-static void age(long long ms, char out[24])
-{
-    long long s = ((long long)sp_wall_ms() - ms) / 1000;
-
-    if (s < 0)
-        s = 0;
-    if (s < 120)
-        snprintf(out, 24, "%llds", s);
-    else if (s < 7200)
-        snprintf(out, 24, "%lldm", s / 60);
-    else if (s < 172800)
-        snprintf(out, 24, "%lldh", s / 3600);
-    else
-        snprintf(out, 24, "%lldd", s / 86400);
 }
 
 static void put_attempt(json_t *t)
@@ -119,9 +118,9 @@ static void put_recipient(json_t *r, bool whole)
 
 static void put_facts(json_t *j)
 {
-    static const char *const keys[] = {"listener", "session",   "client",
-                                       "helo",     "with",      "tls",
-                                       "login",    "mechanism", "hold_reason", "message_id"};
+    static const char *const keys[] = {
+        "listener", "session", "client",    "helo",        "with",
+        "tls",      "login",   "mechanism", "hold_reason", "message_id"};
 
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
         if (*str(j, keys[i])) {
@@ -138,7 +137,7 @@ static void put_row(struct ask *q, struct sp_str text)
     size_t i;
 
     q->rows++;
-    if (q->json) {
+    if (q->json && !q->dests) {
         fwrite(text.p, 1, text.n, stdout);
         putchar('\n');
         return;
@@ -146,7 +145,12 @@ static void put_row(struct ask *q, struct sp_str text)
     j = json_loadb(text.p, text.n, 0, NULL);
     if (!j)
         return;
-    age(num(j, "created_ms"), since);
+    if (q->dests) {
+        q->lost |= sp_qdests_add(q->dests, j) < 0;
+        json_decref(j);
+        return;
+    }
+    sp_age_text((long long)sp_wall_ms() - num(j, "created_ms"), since);
     printf("%s  %s  %lld octets  from <", str(j, "id"), since, num(j, "size"));
     say(str(j, "from"));
     putchar('>');
@@ -168,7 +172,11 @@ static int finish(struct ask *q, int code, const char *text, uint64_t count)
 {
     if (code)
         return sp_fail(code, "%s", text);
-    if (strcmp(q->m.command, "queue.list") == 0 && !q->json && q->rows == 0)
+    if (q->lost)
+        return sp_fail(EX_OSERR, "out of memory");
+    if (q->dests)
+        sp_qdests_print(q->dests, stdout);
+    else if (strcmp(q->m.command, "queue.list") == 0 && !q->json && q->rows == 0)
         puts("the queue is empty");
     else if (strncmp(q->m.command, "queue.list", 10) != 0 && !q->whole)
         printf("%llu message%s\n", (unsigned long long)count, count == 1 ? "" : "s");
@@ -230,6 +238,30 @@ static int number(const struct sp_args *a, const char *name, uint64_t *ret)
     return sp_usage_error(a, "--%s wants a number, not `%s`", name, s);
 }
 
+/* Seconds, or with a unit as in the configuration. */
+static int duration(const struct sp_args *a, const char *name, uint64_t *ret)
+{
+    static const struct {
+        char unit;
+        uint64_t s;
+    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+    const char *text = sp_arg(a, name);
+    struct sp_str s = sp_str(text ? text : "0");
+    uint64_t factor = 1;
+
+    for (size_t i = 0; s.n && i < sizeof units / sizeof units[0]; i++)
+        if (s.p[s.n - 1] == units[i].unit) {
+            factor = units[i].s;
+            s.n--;
+            break;
+        }
+    if (sp_str_u64(s, UINT64_MAX / 2000 / 86400, ret) < 0)
+        return sp_usage_error(a, "--%s wants a time like 90s, 30m, 4h or 2d, not `%s`",
+                              name, text);
+    *ret *= factor;
+    return 0;
+}
+
 static char *opt(const struct sp_args *a, const char *name)
 {
     const char *s = sp_arg(a, name);
@@ -237,7 +269,39 @@ static char *opt(const struct sp_args *a, const char *name)
     return (char *)(uintptr_t)(s ? s : "");
 }
 
-static int run(const struct sp_args *a, const char *command, bool looking)
+static int filter(const struct sp_args *a, struct ask *q)
+{
+    int status;
+
+    q->f.user = opt(a, "user");
+    q->f.sender = opt(a, "from");
+    q->f.recipient = opt(a, "to");
+    q->f.domain = opt(a, "domain");
+    q->f.state = opt(a, "state");
+    q->f.text = opt(a, "text");
+    if ((status = duration(a, "older", &q->f.older_than_s)) ||
+        (status = duration(a, "newer", &q->f.newer_than_s)))
+        return status;
+    return number(a, "limit", &q->f.limit);
+}
+
+/* Sums are made of the whole list; the limit is about what is shown of them. */
+static int by_destination(struct ask *q, bool shape)
+{
+    struct sp_qdests_opts o = {.shape = shape,
+                               .json = q->json,
+                               .limit = q->f.limit,
+                               .now_ms = sp_wall_ms()};
+
+    q->f.limit = 0;
+    q->dests = sp_qdests_new(&o);
+    return q->dests ? 0 : sp_fail(EX_OSERR, "out of memory");
+}
+
+enum shown { ROWS, SHAPE, DESTINATIONS };
+
+static int run(const struct sp_args *a, const char *command, bool looking,
+               enum shown shown)
 {
     struct ask q = {.a = a,
                     .json = sp_arg_given(a, "json"),
@@ -255,47 +319,64 @@ static int run(const struct sp_args *a, const char *command, bool looking)
     q.m.filter = &q.f;
     q.m.argument = (char **)(uintptr_t)a->rest;
     q.m.n_argument = a->n_rest;
-    q.f.user = opt(a, "user");
-    q.f.sender = opt(a, "from");
-    q.f.recipient = opt(a, "to");
-    q.f.domain = opt(a, "domain");
-    q.f.state = opt(a, "state");
-    if ((status = number(a, "older", &q.f.older_than_s)) ||
-        (status = number(a, "newer", &q.f.newer_than_s)) ||
-        (status = number(a, "limit", &q.f.limit))) {
-        sp_conf_unref(c);
-        return status;
+    status = filter(a, &q);
+    if (status == 0 && shown != ROWS)
+        status = by_destination(&q, shown == SHAPE);
+    if (status == 0) {
+        snprintf(path, sizeof path, "%s/control", dir);
+        fd = sp_control_connect(c ? c->control_socket : path);
+        status = fd >= 0 ? over_socket(&q, fd) : direct(&q, dir, looking);
     }
-    snprintf(path, sizeof path, "%s/control", dir);
-    fd = sp_control_connect(c ? c->control_socket : path);
-    status = fd >= 0 ? over_socket(&q, fd) : direct(&q, dir, looking);
+    sp_qdests_free(q.dests);
     sp_conf_unref(c);
     return status;
 }
 
 static int run_list(const struct sp_args *a)
 {
-    return run(a, "queue.list", true);
+    return run(a, "queue.list", true, ROWS);
+}
+
+static int sums(const struct sp_args *a, enum shown shown)
+{
+    const char *state = sp_arg(a, "state");
+
+    if (a->n_rest)
+        return sp_usage_error(a, "`%s` is no option; choose with --domain, --user ...",
+                              a->rest[0]);
+    if (state && strcmp(state, "finished") == 0)
+        return sp_usage_error(a, "mail that is finished waits for no destination");
+    return run(a, "queue.list", true, shown);
+}
+
+static int run_shape(const struct sp_args *a)
+{
+    return sums(a, SHAPE);
+}
+
+static int run_destinations(const struct sp_args *a)
+{
+    return sums(a, DESTINATIONS);
 }
 
 static int run_show(const struct sp_args *a)
 {
     if (a->n_rest == 0)
         return sp_usage_error(a, "name a queue id");
-    return run(a, "queue.show", true);
+    return run(a, "queue.show", true, ROWS);
 }
 
 static int change(const struct sp_args *a, const char *command)
 {
-    static const char *const filters[] = {"user",   "from",  "to",
-                                          "domain", "older", "newer"};
+    static const char *const filters[] = {"user",  "from",  "to",   "domain",
+                                          "older", "newer", "text", "state"};
     bool some = a->n_rest > 0 || sp_arg_given(a, "all");
 
     for (size_t i = 0; i < sizeof filters / sizeof filters[0]; i++)
         some |= sp_arg_given(a, filters[i]);
     if (!some)
         return sp_usage_error(a, "name queue ids, give a filter, or say --all");
-    return run(a, command, false);
+    return run(a, command, false, ROWS);
 }
 
 static int run_retry(const struct sp_args *a)
@@ -325,6 +406,11 @@ Q_SUB(c_list, "list", "what is in the queue", "[FILTER ...] [--json]", list_opti
       run_list);
 Q_SUB(c_show, "show", "one message with everything that happened to it",
       "ID ... [--json]", show_options, run_show);
+Q_SUB(c_shape, "shape", "how many recipients wait how long, by destination",
+      "[FILTER ...] [--json]", dests_options, run_shape);
+Q_SUB(c_destinations, "destinations",
+      "what each destination waits for, and its last answer", "[FILTER ...] [--json]",
+      dests_options, run_destinations);
 Q_SUB(c_retry, "retry", "try now", "ID ... | FILTER ... | --all", change_options,
       run_retry);
 Q_SUB(c_hold, "hold", "keep it until it is released", "ID ... | FILTER ... | --all",
@@ -334,10 +420,12 @@ Q_SUB(c_release, "release", "let held mail go on", "ID ... | FILTER ... | --all"
 Q_SUB(c_remove, "remove", "delete it, without a bounce", "ID ... | FILTER ... | --all",
       change_options, run_remove);
 
-static const struct sp_command *const subs[] = {
-    &c_list, &c_show, &c_retry, &c_hold, &c_release, &c_remove, NULL};
+static const struct sp_command *const subs[] = {&c_list,         &c_show,   &c_shape,
+                                                &c_destinations, &c_retry,  &c_hold,
+                                                &c_release,      &c_remove, NULL};
 
 const struct sp_command sp_cmd_queue = {
     .name = "queue",
-    .summary = "the queue: list, show, retry, hold, release, remove",
+    .summary =
+        "the queue: list, show, shape, destinations, retry, hold, release, remove",
     .sub = subs};

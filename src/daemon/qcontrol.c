@@ -46,10 +46,14 @@ static json_t *recipient(const struct sp_view_rcpt *r, bool whole)
 
     json_object_set_new(j, "address", text(r->rcpt->address.data, r->rcpt->address.len));
     json_object_set_new(j, "status",
-                        json_string(r->held     ? "held"
+                        json_string(!st                            ? "unknown"
+                                    : st->status != SP__RCPT_STATUS__RCPT_QUEUED
+                                        ? sp_rcpt_status_name(st->status)
+                                    : r->held   ? "held"
                                     : r->leased ? "active"
-                                    : st        ? sp_rcpt_status_name(st->status)
-                                                : "unknown"));
+                                                : "queued"));
+    if (r->other)
+        json_object_set_new(j, "matches", json_false());
     json_object_set_new(j, "attempts", json_integer(st ? st->attempts : 0));
     if (r->due_ms)
         json_object_set_new(j, "next_ms", json_integer((json_int_t)r->due_ms));

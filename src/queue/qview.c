@@ -354,16 +354,18 @@ static bool message_matches(const struct sp_view *v, const Sp__QueueFilter *f,
     return sp_str_caseis(view_of(v->env->reverse_path), f->sender);
 }
 
-static bool matches(const struct sp_view *v, const Sp__QueueFilter *f, uint64_t now_ms)
+static bool matches(struct seen *w, const Sp__QueueFilter *f, uint64_t now_ms)
 {
     bool per_rcpt = f->recipient[0] || f->domain[0] || f->state[0] || f->text[0];
+    bool some = !per_rcpt;
 
-    if (!message_matches(v, f, now_ms))
+    if (!message_matches(&w->pub, f, now_ms))
         return false;
-    for (size_t i = 0; per_rcpt && i < v->nrcpt; i++)
-        if (rcpt_matches(&v->rcpt[i], f))
-            return true;
-    return !per_rcpt;
+    for (size_t i = 0; per_rcpt && i < w->pub.nrcpt; i++) {
+        w->row[i].other = !rcpt_matches(&w->row[i], f);
+        some |= !w->row[i].other;
+    }
+    return some;
 }
 
 /* ---- scanning --------------------------------------------------------------------------- */
@@ -402,7 +404,7 @@ static int scan_one(struct sp_spool *s, struct scan *c, uint64_t id, struct sp_e
     if (rc <= 0)
         return rc;
     rc = 0;
-    if (matches(v, c->f, c->now_ms)) {
+    if (matches((struct seen *)v, c->f, c->now_ms)) {
         c->found++;
         rc = c->fn(c->arg, v);
     }
@@ -503,7 +505,7 @@ static int pick_jobs(void *arg, const struct sp_view *v)
     else
         for (size_t i = 0; rc == 0 && i < v->nrcpt; i++)
             if (v->rcpt[i].state->status == SP__RCPT_STATUS__RCPT_QUEUED &&
-                rcpt_matches(&v->rcpt[i], f))
+                !v->rcpt[i].other)
                 rc = pick_one(p, v->message, v->rcpt[i].job);
     p->last = v->message;
     p->messages++;

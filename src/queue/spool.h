@@ -287,6 +287,7 @@ struct sp_view_rcpt {
     uint64_t job; /* 0 in the history */
     uint64_t due_ms;
     bool held, leased;
+    bool other; /* in a scan: the filter is about recipients, and not about this one */
 };
 struct sp_view {
     char id[SP_QID_MAX];

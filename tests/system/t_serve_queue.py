@@ -82,6 +82,41 @@ def _():
         check(not srv.mailbox("alice").files(), "a removed message bounced")
 
 
+@test("by destination: shape, destinations; --text, --state and --domain choose recipients, also for hold and release")
+def _():
+    hop = Scripted()
+    hop.answers["RCPT"] = lambda line: ("452 4.2.2 mailbox full" if "full" in line else
+                                        "550 5.1.1 nobody" if "gone" in line else "451 4.7.1 try later")
+    with work() as tmp, server(tmp, routes=hop.route(match="*.test")) as srv:
+        name = submit(srv, "many", ["full@one.test", "a@one.test", "gone@one.test", "a@two.test", "b@Two.test", "full@three.test"])
+        wait_until(lambda: len([r for m in rows(srv, "--state", "deferred") for r in m["recipients"] if r["attempts"]]) == 6,
+                   20, "every recipient to be tried")
+        got = [json.loads(l) for l in queue(srv, "shape", "--json", "--user", "alice").splitlines()]
+        check([(r["destination"], r["recipients"], r["ages"]["5m"]) for r in got] ==
+              [("one.test", 2, 2), ("two.test", 2, 2), ("three.test", 1, 1)], f"{got}")
+        shown = queue(srv, "destinations", "--domain", "TWO.test")
+        check(re.search(r"^ +2 +0 +0 .* two\.test$", shown, re.M) and "451 4.7.1 try later" in shown and "one" not in shown, shown)
+        got = [json.loads(l) for l in queue(srv, "destinations", "--json", "--text", "Mailbox FULL").splitlines()]
+        check([(r["destination"], r["recipients"]) for r in got] == [("one.test", 1), ("three.test", 1)], f"{got}")
+        check("1 message" in queue(srv, "hold", "--text", "mailbox full", "--domain", "three.test"), "hold by text")
+        check(status(srv, name)["full@three.test"] == "held", "not held")
+        check(status(srv, name)["a@two.test"] == "queued", "another destination is held")
+        check(status(srv, name)["gone@one.test"] == "bounced", "who is returned is not said to be")
+        check([r["destination"] for r in map(json.loads, queue(srv, "shape", "-j", "-s", "held").splitlines())] == ["three.test"], "by state")
+        check("1 message" in queue(srv, "release", "--state", "held"), "release by state")
+        check("held" not in status(srv, name).values(), "still held")
+        check(rows(srv, "--older", "1h") == [] and len(rows(srv, "--newer", "1h")) == 1, "by age")
+        queue(srv, "remove", "--domain", "one.test", "--newer", "2d")
+        left = [json.loads(l)["destination"] for l in queue(srv, "shape", "--json", "--user", "alice").splitlines()]
+        check(left == ["two.test", "three.test"], f"{left}")
+        for wrong in (["shape", "one.test"], ["shape", "-s", "finished"], ["list", "--older", "1x"], ["list", "--newer", "99999999999999999d"],
+                      ["hold"], ["destinations", "--state", "odd"]):
+            queue(srv, *wrong, ok=(64,))
+        srv.stop()
+        check("two.test" in queue(srv, "shape"), "not without a server")
+        check("three.test" not in queue(srv, "destinations", "--limit", "1"), "more than the limit")
+
+
 @test("the same commands without a server, and not beside one that holds the lock")
 def _():
     hop = Scripted()
