@@ -7,18 +7,18 @@
 #include "dns.h"
 #include "err.h"
 #include "netaddr.h"
+#include "stslook.h"
 #include "text.h"
 
 #include <arpa/inet.h>
-#include <curl/curl.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
 #include <sysexits.h>
+#include <time.h>
 
-enum { ANSWERS = 8, RDATA = 512, POLICY_MAX = 65536, TICK_MS = 250 };
+enum { ANSWERS = 8, RDATA = 512, TICK_MS = 250 };
 
 /* ---- DNS, waited for ---- */
 
@@ -99,14 +99,19 @@ static void wait_for(struct answer *x, uv_loop_t *loop)
     (void)uv_run(loop, UV_RUN_NOWAIT);
 }
 
+static struct sp_dns_opts resolver(const struct sp_probe *p)
+{
+    return (struct sp_dns_opts){.forwarder = p->o->dns,
+                                .resolv_conf = p->o->dns == NULL,
+                                .trust_anchor_file =
+                                    p->o->dns_anchor ? NULL : SP_DNS_ROOT_KEY,
+                                .trust_anchor = p->o->dns_anchor,
+                                .timeout_ms = p->dial.reply_ms};
+}
+
 static void ask(struct sp_probe *p, const char *name, int type, struct answer *x)
 {
-    struct sp_dns_opts o = {.forwarder = p->o->dns,
-                            .resolv_conf = p->o->dns == NULL,
-                            .trust_anchor_file =
-                                p->o->dns_anchor ? NULL : SP_DNS_ROOT_KEY,
-                            .trust_anchor = p->o->dns_anchor,
-                            .timeout_ms = p->dial.reply_ms};
+    struct sp_dns_opts o = resolver(p);
     sp_dns_fn *fn = type == SP_DNS_MX                         ? on_mx
                     : type == SP_DNS_A || type == SP_DNS_AAAA ? on_address
                                                               : on_answer;
@@ -273,144 +278,83 @@ void sp_scene_dane(struct sp_probe *p, struct sp_pw *w)
 
 /* ---- MTA-STS ---- */
 
-static size_t collect(char *data, size_t size, size_t n, void *arg)
-{
-    return sp_buf_put(arg, data, size * n) < 0 ? 0 : size * n;
-}
-
-static int on_transfer(void *arg, curl_off_t a, curl_off_t b, curl_off_t c,
-                       curl_off_t d)
-{
-    const struct sp_probe *p = arg;
-
-    (void)a;
-    (void)b;
-    (void)c;
-    (void)d;
-    return p->o->stop && *p->o->stop;
-}
-
-/* "mta-sts.example.org:443:192.0.2.1" when another resolver was given; NULL: the
- * system's. */
-static struct curl_slist *policy_host(struct sp_probe *p)
-{
-    char text[SP_ADDR_TEXT], line[400], name[300];
-    const struct sockaddr_in6 *a6;
-    struct answer x;
-    bool ok;
-
-    (void)snprintf(name, sizeof name, "mta-sts.%s", p->domain);
-    if (!p->o->dns || !address_of(p, name, &x))
-        return NULL;
-    a6 = (const struct sockaddr_in6 *)&x.address;
-    ok = x.address.ss_family == AF_INET
-             ? inet_ntop(AF_INET, &((const struct sockaddr_in *)&x.address)->sin_addr,
-                         text, sizeof text)
-             : inet_ntop(AF_INET6, &a6->sin6_addr, text, sizeof text);
-    (void)snprintf(line, sizeof line, "%s:443:%s", name, text);
-    return ok ? curl_slist_append(NULL, line) : NULL;
-}
-
-static void transfer_options(struct sp_probe *p, CURL *c, const char *url,
-                             struct sp_buf *out)
-{
-    struct stat st;
-
-    (void)curl_easy_setopt(c, CURLOPT_URL, url);
-    (void)curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "https");
-    (void)curl_easy_setopt(c, CURLOPT_PROXY, "");
-    (void)curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L); /* RFC 8461 3.3 */
-    (void)curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
-    (void)curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)p->dial.reply_ms * 2);
-    (void)curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, collect);
-    (void)curl_easy_setopt(c, CURLOPT_WRITEDATA, out);
-    (void)curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
-    (void)curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_transfer);
-    (void)curl_easy_setopt(c, CURLOPT_XFERINFODATA, p);
-    if (p->ca_path)
-        (void)curl_easy_setopt(c,
-                               stat(p->ca_path, &st) == 0 && S_ISDIR(st.st_mode)
-                                   ? CURLOPT_CAPATH
-                                   : CURLOPT_CAINFO,
-                               p->ca_path);
-}
-
-static bool fetch(struct sp_probe *p, struct sp_buf *out, char *why, size_t cap)
-{
-    CURL *c = curl_easy_init();
-    struct curl_slist *where;
-    char url[400];
-    long status = 0;
-    CURLcode rc;
-
-    if (!c)
-        return false;
-    (void)snprintf(url, sizeof url, "https://mta-sts.%s/.well-known/mta-sts.txt",
-                   p->domain);
-    sp_findings_say(p->f, "%s", url);
-    transfer_options(p, c, url, out);
-    where = policy_host(p);
-    if (where)
-        (void)curl_easy_setopt(c, CURLOPT_RESOLVE, where);
-    rc = curl_easy_perform(c);
-    (void)curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
-    if (rc != CURLE_OK)
-        (void)snprintf(why, cap, "%s: %s", url, curl_easy_strerror(rc));
-    else if (status != 200)
-        (void)snprintf(why, cap, "%s: HTTP status %ld", url, status);
-    curl_easy_cleanup(c);
-    curl_slist_free_all(where);
-    return rc == CURLE_OK && status == 200;
-}
-
-/* RFC 8461 4.1: "*.example.org" stands for exactly one label. */
-static bool mx_matches(struct sp_str pattern, const char *host)
-{
-    const char *dot = strchr(host, '.');
-
-    if (pattern.n > 2 && pattern.p[0] == '*' && pattern.p[1] == '.')
-        return dot && sp_str_caseeq((struct sp_str){pattern.p + 1, pattern.n - 1},
-                                    sp_str(dot));
-    return sp_str_caseeq(pattern, sp_str(host));
-}
-
-struct policy {
-    bool version, max_age, listed;
-    char mode[16];
+/* What the delivery role would make of it: the same look-up, waited for. */
+struct sts {
+    bool done, none;
+    struct sp_sts_answer answer;
+    struct sp_sts_policy policy;
+    char why[500];
+    struct sp_sts_look *look;
+    const volatile sig_atomic_t *stop;
 };
 
-static void read_policy(struct sp_str text, const char *host, struct policy *ret)
+static void on_sts(const struct sp_sts_answer *a, void *arg)
 {
-    struct sp_str line, value;
-    uint64_t seconds;
+    struct sts *x = arg;
 
-    memset(ret, 0, sizeof *ret);
-    while (text.n) {
-        line = sp_str_cut(&text, '\n');
-        if (line.n && line.p[line.n - 1] == '\r')
-            line.n--;
-        value = line;
-        line = sp_str_trim(sp_str_cut(&value, ':'));
-        value = sp_str_trim(value);
-        if (sp_str_is(line, "version"))
-            ret->version = sp_str_is(value, "STSv1");
-        else if (sp_str_is(line, "mode"))
-            (void)snprintf(ret->mode, sizeof ret->mode, "%.*s", (int)value.n, value.p);
-        else if (sp_str_is(line, "max_age"))
-            ret->max_age = sp_str_u64(value, 31557600, &seconds) == 0;
-        else if (sp_str_is(line, "mx"))
-            ret->listed |= mx_matches(value, host);
-    }
+    x->done = true;
+    x->look = NULL;
+    x->answer = *a;
+    x->none = a->policy == NULL;
+    if (a->policy)
+        x->policy = *a->policy;
+    (void)snprintf(x->why, sizeof x->why, "%s", a->why);
 }
 
-static const char *invalid(const struct policy *y)
+static void on_sts_tick(uv_timer_t *t)
 {
-    if (!y->version)
-        return "version: STSv1 is missing";
-    if (strcmp(y->mode, "enforce") != 0 && strcmp(y->mode, "testing") != 0 &&
-        strcmp(y->mode, "none") != 0)
-        return "its mode is not enforce, testing or none";
-    return y->max_age ? NULL : "it has no max_age, or none that is allowed";
+    struct sts *x = t->data;
+
+    if (!x->look || !x->stop || !*x->stop)
+        return;
+    sp_sts_drop(x->look);
+    x->look = NULL;
+    x->done = true;
+    x->answer.trouble = SP_STS_DNS_ERROR;
+    (void)snprintf(x->why, sizeof x->why, "stopped");
+}
+
+static void await_sts(struct sts *x, uv_loop_t *loop)
+{
+    uv_timer_t tick;
+
+    (void)uv_timer_init(loop, &tick);
+    tick.data = x;
+    (void)uv_timer_start(&tick, on_sts_tick, TICK_MS, TICK_MS);
+    while (!x->done && uv_run(loop, UV_RUN_ONCE))
+        ;
+    uv_close((uv_handle_t *)&tick, NULL);
+}
+
+static void look_at_policy(struct sp_probe *p, struct sts *x)
+{
+    struct sp_sts_opts o = {.domain = p->domain,
+                            .ca_path = p->ca_path,
+                            .timeout_ms = (unsigned)p->dial.reply_ms * 2,
+                            .now_s = (uint64_t)time(NULL)};
+    struct sp_dns_opts d = resolver(p);
+    struct sp_net *net;
+    struct sp_err err = {.text = "out of memory"};
+    uv_loop_t loop;
+
+    memset(x, 0, sizeof *x);
+    x->stop = p->o->stop;
+    x->answer.trouble = SP_STS_DNS_ERROR;
+    if (uv_loop_init(&loop) < 0)
+        return;
+    net = sp_net_new(&loop);
+    o.https = sp_https_new(&loop);
+    if (net && o.https && sp_dns_new(net, &d, &o.dns, &err) == 0)
+        x->look = sp_sts_look(&o, on_sts, x);
+    if (x->look)
+        await_sts(x, &loop);
+    else
+        (void)snprintf(x->why, sizeof x->why, "%s", err.text);
+    sp_https_free(o.https);
+    sp_dns_free(o.dns);
+    sp_net_free(net);
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+    (void)uv_loop_close(&loop);
 }
 
 /* A connection whose certificate was verified as clients without DANE do it. */
@@ -422,61 +366,36 @@ static const struct sp_pw *verified_wire(const struct sp_probe *p)
     return NULL;
 }
 
-static void judge_policy(struct sp_probe *p, const struct policy *y)
+static void judge_policy(struct sp_probe *p, const struct sp_sts_policy *y)
 {
     const struct sp_pw *w = verified_wire(p);
     const struct sp_pw_facts *f = w ? &w->tls : NULL;
-    enum sp_severity s =
-        strcmp(y->mode, "enforce") == 0 ? SP_SEV_BROKEN : SP_SEV_ADVICE;
-    const char *why = invalid(y);
+    enum sp_severity s = y->mode == SP_STS_MODE_ENFORCE ? SP_SEV_BROKEN : SP_SEV_ADVICE;
+    const char *mode = sp_sts_mode_name(y->mode);
 
-    if (why)
-        sp_probe_found(p, NULL, 0, SP_F_STS_POLICY_INVALID, p->domain, why, NULL);
-    else if (strcmp(y->mode, "none") == 0)
+    if (y->mode == SP_STS_MODE_NONE)
         sp_probe_found(p, NULL, 0, SP_F_STS_NONE, p->domain, NULL, NULL);
-    else if (!y->listed)
-        sp_probe_found_as(p, s, NULL, 0, SP_F_STS_MX_NOT_LISTED, p->host, y->mode,
-                          NULL);
+    else if (!sp_sts_lists(y, p->host))
+        sp_probe_found_as(p, s, NULL, 0, SP_F_STS_MX_NOT_LISTED, p->host, mode, NULL);
     else if (p->tls_tried && !p->tls_works)
-        sp_probe_found_as(p, s, NULL, 0, SP_F_STS_WITHOUT_TLS, p->host, y->mode, NULL);
+        sp_probe_found_as(p, s, NULL, 0, SP_F_STS_WITHOUT_TLS, p->host, mode, NULL);
     else if (p->clear && !(p->clear->ext & SP_EXT_STARTTLS))
-        sp_probe_found_as(p, s, NULL, 0, SP_F_STS_WITHOUT_TLS, p->host, y->mode, NULL);
+        sp_probe_found_as(p, s, NULL, 0, SP_F_STS_WITHOUT_TLS, p->host, mode, NULL);
     else if (!f)
         sp_check_not_run(p->f, SP_C_P48, "no certificate of the exchange was seen");
     else if (!f->chain_ok || !f->name_ok || !f->dates_ok)
-        sp_probe_found_as(p, s, w, 0, SP_F_STS_CERT, p->host, y->mode,
+        sp_probe_found_as(p, s, w, 0, SP_F_STS_CERT, p->host, mode,
                           !f->chain_ok  ? f->chain_why
                           : !f->name_ok ? "it is for another name"
                                         : "it is out of date");
     else
-        sp_probe_found(p, NULL, 0, SP_F_STS_AGREES, y->mode, NULL, NULL);
-}
-
-/* How many records claim to be the one (RFC 8461 3.1: exactly one, with an id). */
-static unsigned sts_records(const struct answer *x, bool *ret_id)
-{
-    unsigned n = 0;
-
-    for (size_t i = 0; i < x->n; i++) {
-        struct sp_str text = {x->record[i].p + 1,
-                              x->record[i].n ? x->record[i].n - 1 : 0};
-
-        if (text.n < 7 || memcmp(text.p, "v=STSv1", 7) != 0)
-            continue;
-        n++;
-        *ret_id = memmem(text.p, text.n, "id=", 3) != NULL;
-    }
-    return n;
+        sp_probe_found(p, NULL, 0, SP_F_STS_AGREES, mode, NULL, NULL);
 }
 
 void sp_probe_mta_sts(struct sp_probe *p)
 {
-    struct answer x;
-    struct policy y;
-    struct sp_buf text;
-    char name[300], why[500] = "no memory";
-    bool id = false;
-    unsigned records;
+    struct sts x;
+    char name[300], url[400], words[1000];
 
     if (!sp_probe_want(p, SP_C_P48))
         return;
@@ -486,25 +405,31 @@ void sp_probe_mta_sts(struct sp_probe *p)
         return;
     }
     (void)snprintf(name, sizeof name, "_mta-sts.%s", p->domain);
-    ask(p, name, SP_DNS_TXT, &x);
-    if (x.err.code) {
-        sp_check_not_run(p->f, SP_C_P48, "%.150s", x.err.text);
+    (void)snprintf(url, sizeof url, "https://mta-sts.%s/.well-known/mta-sts.txt",
+                   p->domain);
+    look_at_policy(p, &x);
+    (void)snprintf(words, sizeof words, "%s: %s", url, x.why);
+    switch (x.answer.trouble) {
+    case SP_STS_DNS_ERROR:
+        sp_check_not_run(p->f, SP_C_P48, "%.150s", x.why);
         return;
+    case SP_STS_RECORD_INVALID:
+        sp_probe_found(p, NULL, 0, SP_F_STS_RECORD_INVALID, name, x.why, NULL);
+        break;
+    case SP_STS_FETCH_ERROR:
+    case SP_STS_WEBPKI_INVALID:
+        sp_probe_found(p, NULL, 0, SP_F_STS_POLICY_MISSING, words, NULL, NULL);
+        break;
+    case SP_STS_POLICY_INVALID:
+        sp_probe_found(p, NULL, 0, SP_F_STS_POLICY_INVALID, p->domain, x.why, NULL);
+        break;
+    case SP_STS_FINE:
+        if (x.none)
+            sp_probe_found(p, NULL, 0, SP_F_STS_NONE, p->domain, NULL, NULL);
+        else
+            judge_policy(p, &x.policy);
+        break;
     }
-    records = sts_records(&x, &id);
-    sp_buf_init(&text, POLICY_MAX);
-    if (!records) {
-        sp_probe_found(p, NULL, 0, SP_F_STS_NONE, p->domain, NULL, NULL);
-    } else if (records > 1 || !id) {
-        sp_probe_found(p, NULL, 0, SP_F_STS_RECORD_INVALID, name,
-                       records > 1 ? "there are several" : "it has no id", NULL);
-    } else if (!fetch(p, &text, why, sizeof why)) {
-        sp_probe_found(p, NULL, 0, SP_F_STS_POLICY_MISSING, why, NULL, NULL);
-    } else {
-        read_policy(sp_buf_view(&text), p->host, &y);
-        judge_policy(p, &y);
-    }
-    sp_buf_free(&text);
     sp_probe_done(p, SP_C_P48);
 }
 

@@ -2,7 +2,8 @@
  * cmd_route.c - `sallyport route`: where mail for an address would go, and why.
  *
  * What an address becomes is answered by what the auth role answers servers with, the
- * route by what the queue role asks.  Nothing is sent, and nobody but DNS is asked.
+ * route by what the queue role asks.  Nothing is sent, and nobody is asked but DNS and the
+ * host of the domain's MTA-STS policy.
  */
 #include "addr.h"
 #include "aliases.h"
@@ -12,9 +13,13 @@
 #include "maildir.h"
 #include "mxlook.h"
 #include "netaddr.h"
+#include "stscache.h"
+#include "stslook.h"
+#include "tlspolicy.h"
 
 #include <jansson.h>
 #include <string.h>
+#include <time.h>
 
 static const struct sp_option options[] = {
     SP_OPT_CONFIG,
@@ -143,10 +148,17 @@ static void tls_policy(json_t *o, const struct sp_conf_route *r)
 struct looking {
     json_t *o;
     bool done, required;
+    bool has_policy; /* of MTA-STS, and it counts now */
+    struct sp_sts_policy policy;
 };
 
-static const char *exchange_policy(const struct sp_mx_host *h, bool required)
+static const char *exchange_policy(const struct looking *k, const struct sp_mx_host *h)
 {
+    bool enforced = k->has_policy && k->policy.mode == SP_STS_MODE_ENFORCE,
+         required = k->required || enforced;
+
+    if (enforced && !sp_sts_lists(&k->policy, h->name))
+        return "MTA-STS: not used, the policy does not list it";
     switch (h->dane) {
     case SP_DANE_USABLE:
         return "DANE: TLS that agrees with its TLSA records";
@@ -158,7 +170,63 @@ static const char *exchange_policy(const struct sp_mx_host *h, bool required)
     case SP_DANE_NONE:
         break;
     }
-    return required ? "TLS, verified" : "TLS where it can be had";
+    return enforced   ? "MTA-STS: TLS, verified"
+           : required ? "TLS, verified"
+                      : "TLS where it can be had";
+}
+
+static void on_policy(const struct sp_sts_answer *a, void *arg)
+{
+    struct looking *k = arg;
+    char text[600];
+    size_t n;
+
+    k->done = true;
+    k->has_policy = a->policy && sp_sts_valid(a->policy, (uint64_t)time(NULL));
+    if (k->has_policy)
+        k->policy = *a->policy;
+    n = (size_t)snprintf(text, sizeof text, "%s",
+                         k->has_policy ? sp_sts_mode_name(k->policy.mode) : "none");
+    if (k->has_policy)
+        n += (size_t)snprintf(
+            text + n, sizeof text - n, ", id %s, %s, counts until %llu", k->policy.id,
+            a->fresh ? "fetched now" : "kept",
+            (unsigned long long)(k->policy.fetched_s + k->policy.max_age));
+    if (a->why[0] && n < sizeof text)
+        snprintf(text + n, sizeof text - n, " (%s: %s)",
+                 sp_sts_trouble_words(a->trouble), a->why);
+    set(k->o, "mta-sts", text);
+}
+
+/* As the delivery role does it: what is kept, and what the domain says now. */
+static void look_at_policy(struct looking *k, struct ask *q,
+                           const struct sp_conf_route *r, const char *domain,
+                           struct sp_dns *dns, uv_loop_t *loop)
+{
+    const char *data =
+        sp_arg(q->a, "data") ? sp_arg(q->a, "data") : q->conf->data_directory;
+    struct sp_sts_opts o = {.dns = dns,
+                            .domain = domain,
+                            .ca_path = r->mta_sts_ca,
+                            .timeout_ms = (unsigned)r->mta_sts_timeout_s * 1000,
+                            .now_s = (uint64_t)time(NULL)};
+    struct sp_sts_policy known;
+    char dir[SP_STS_DIR_MAX];
+    struct sp_buf kept;
+
+    if (!r->mta_sts || domain[0] == '[' || !(o.https = sp_https_new(loop)))
+        return;
+    sp_buf_init(&kept, SP_STS_STORED_MAX);
+    sp_sts_cache_dir(data, dir);
+    if (sp_sts_cache_get(dir, domain, &kept) == 0 &&
+        sp_sts_restore(sp_buf_view(&kept), &known) == 0)
+        o.known = &known;
+    k->done = sp_sts_look(&o, on_policy, k) == NULL;
+    while (!k->done && uv_run(loop, UV_RUN_ONCE))
+        ;
+    k->done = false;
+    sp_buf_free(&kept);
+    sp_https_free(o.https);
 }
 
 static void on_looked(const struct sp_mxlook_answer *a, void *arg)
@@ -182,18 +250,17 @@ static void on_looked(const struct sp_mxlook_answer *a, void *arg)
             n += (size_t)snprintf(text + n, sizeof text - n, " [%s]", address);
         }
         if (n < sizeof text)
-            snprintf(text + n, sizeof text - n, ": %s",
-                     exchange_policy(h, k->required));
+            snprintf(text + n, sizeof text - n, ": %s", exchange_policy(k, h));
         (void)json_array_append_new(v, json_string(text));
     }
     set(k->o, "dnssec", a->secure ? "proven" : "not proven");
     (void)json_object_set_new(k->o, "next-hops", v);
 }
 
-/* Asks DNS, and nobody else. */
-static void exchanges(json_t *o, const struct sp_conf *conf,
-                      const struct sp_conf_route *r, struct sp_str address)
+static void exchanges(json_t *o, struct ask *q, const struct sp_conf_route *r,
+                      struct sp_str address)
 {
+    const struct sp_conf *conf = q->conf;
     struct looking k = {.o = o, .required = r->tls == SP_CONF_RTLS_REQUIRED};
     char domain[300];
     struct sp_mxlook_opts m = {.domain = domain,
@@ -216,8 +283,10 @@ static void exchanges(json_t *o, const struct sp_conf *conf,
         return;
     if (sp_dns_new(net, &d, &m.dns, &err) < 0)
         set(o, "reason", err.text);
-    else
+    else {
+        look_at_policy(&k, q, r, domain, m.dns, &loop);
         look = sp_mxlook(&m, on_looked, &k);
+    }
     while (look && !k.done && uv_run(&loop, UV_RUN_ONCE))
         ;
     sp_dns_free(m.dns);
@@ -237,8 +306,8 @@ static void words_of(json_t *o, const char *key, const struct sp_conf_list *l)
     sp_buf_free(&b);
 }
 
-static void by_route(json_t *o, const struct sp_conf *conf,
-                     const struct sp_conf_route *r, struct sp_str address)
+static void by_route(json_t *o, struct ask *q, const struct sp_conf_route *r,
+                     struct sp_str address)
 {
     char path[SP_MAILDIR_PATH_MAX];
     struct sp_err err;
@@ -268,7 +337,7 @@ static void by_route(json_t *o, const struct sp_conf *conf,
         set(o, "reason", r->reason ? r->reason : "refused by configuration");
         break;
     case SP_CONF_TO_MX:
-        exchanges(o, conf, r, address);
+        exchanges(o, q, r, address);
         break;
     case SP_CONF_TO_DISCARD:
         break;
@@ -297,7 +366,7 @@ static void one(struct ask *q, struct sp_str said, struct sp_str address,
                 deliver.p[0] == '/' ? deliver
                                     : (struct sp_str){deliver.p + 1, deliver.n - 1});
     } else if (r)
-        by_route(o, q->conf, r, address);
+        by_route(o, q, r, address);
     else {
         set(o, "to", "refused");
         set(o, "reason", "550 5.1.2 no route to this domain is configured here");
@@ -423,6 +492,7 @@ const struct sp_command sp_cmd_route = {
     .usage = "ADDRESS [--sender ADDRESS] [--user ACCOUNT]",
     .more =
         "Aliases, route, next hops and what they must prove are those of the\n"
-        "configuration as it is on disk; for to = mx DNS is asked.  Nothing is sent.\n",
+        "configuration as it is on disk; for to = mx DNS is asked, and the host of\n"
+        "an MTA-STS policy.  Nothing is sent.\n",
     .options = options,
     .run = run_route};

@@ -275,6 +275,9 @@ struct sp_conf_route {
     struct sp_conf_list host_weights; /* empty, or one number from 1 to 1000 a host */
     uint64_t mx_port;
     bool address_literals;
+    bool mta_sts;                     /* mx: RFC 8461 */
+    const char *mta_sts_ca;           /* of policy hosts; NULL: the system's store */
+    uint64_t mta_sts_timeout_s;
     const char *ehlo_name;            /* NULL: hostname */
     const char *source_address;       /* NULL or an address literal */
     enum sp_conf_route_tls tls;

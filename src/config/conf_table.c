@@ -585,6 +585,15 @@ static const struct sp_conf_key keys[] = {
      .doc = "The port of the mail exchanges; another than 25 is for networks of one's own."},
     {"address-literals", SP_CONF_ROUTE, BOOL(sp_conf_route, address_literals, "no"), V01, .example = "yes",
      .doc = "Whether mail for bob@[192.0.2.1] is sent there.  Otherwise it is returned."},
+    {"mta-sts", SP_CONF_ROUTE, BOOL(sp_conf_route, mta_sts, "yes"), V01, .example = "no",
+     .doc = "Whether what a domain publishes by MTA-STS (RFC 8461) counts: to which exchanges its mail may go, and "
+            "that they must have a verified certificate.  The policy is fetched by HTTPS from mta-sts.DOMAIN, kept in the data "
+            "directory, and counts until it expires."},
+    {"mta-sts-ca", SP_CONF_ROUTE, STRING(SP_CONF_PATH, sp_conf_route, mta_sts_ca, NULL), V01,
+     .def_doc = "the system's certificate authorities", .example = "/etc/ssl/certs/ca-certificates.crt",
+     .doc = "The certificate authorities, in PEM form, that may vouch for the hosts that MTA-STS policies come from."},
+    {"mta-sts-timeout", SP_CONF_ROUTE, DURATION(sp_conf_route, mta_sts_timeout_s, "15s", 1, 2 * MIN), V01, .example = "30s",
+     .doc = "How long a policy may take to come.  The first mail to a domain waits for it; without one it goes as if there were none."},
     {"lmtp", SP_CONF_ROUTE, LIST(SP_CONF_HOSTS, sp_conf_addrs, sp_conf_route, lmtp, ""), V01,
      .def_doc = "none; to = lmtp needs it", .example = "unix:/run/dovecot/lmtp",
      .doc = "Where the mail store takes LMTP: a Unix socket, or a host and a port (24 where "

@@ -5,11 +5,8 @@
  *     sp_introspect_ask(x, &endpoint, token, answered, arg, &err);
  *     sp_introspect_free(x);      every answer still due is given as "stopped" first
  *
- * HTTPS by libcurl's multi interface on the loop: no thread waits, logins by password go
- * on meanwhile.  Certificates are verified; redirects, proxies, cookies and compressed
- * answers are not followed, used, kept or taken; an answer has at most
- * SP_TOKEN_ANSWER_MAX octets and one time limit from look-up to last octet.  The token
- * and our secret are wiped when the answer is there.
+ * The request is https.h's: verified, bounded, without a thread, wiped afterwards; logins
+ * by password go on meanwhile.  An answer has at most SP_TOKEN_ANSWER_MAX octets.
  *
  * answered() is called once, never from within sp_introspect_ask().
  */
@@ -18,8 +15,6 @@
 
 #include <sallyport/types.h>
 #include <uv.h>
-
-enum { SP_INTROSPECT_MAX = 64 }; /* questions under way */
 
 struct sp_endpoint { /* copied */
     const char *url;

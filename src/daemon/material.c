@@ -236,7 +236,7 @@ static int try_listener(struct sp_material *m, const struct sp_conf_listener *l,
 static int add_route(struct sp_material *m, const struct sp_conf_route *r,
                      struct sp_buf *problems)
 {
-    const char *const paths[] = {r->tls_ca, r->password_file, r->token_file,
+    const char *const paths[] = {r->tls_ca, r->mta_sts_ca, r->password_file, r->token_file,
                                  r->client_certificate, r->client_key};
     struct stat st;
     int rc = 0;
@@ -553,6 +553,7 @@ uint64_t sp_material_stamp(const struct sp_conf *c, const struct sp_material *m)
     }
     for (size_t i = 0; i < c->n_routes; i++) {
         stamp_file(c->routes[i].tls_ca, &h);
+        stamp_file(c->routes[i].mta_sts_ca, &h);
         stamp_file(c->routes[i].password_file, &h);
         stamp_file(c->routes[i].token_file, &h);
         stamp_file(c->routes[i].client_certificate, &h);

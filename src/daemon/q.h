@@ -5,6 +5,7 @@
  *     q_submit.c    mail from servers into the batch
  *     q_sign.c      DKIM signatures of it
  *     q_flight.c    jobs out to delivery and local, outcomes back into the batch
+ *     q_sts.c       MTA-STS policies that are kept
  *     q_notice.c    bounces and warnings that an outcome owes
  *     q_admin.c     the control socket
  *     qcontrol.c    commands of administrators (also used without a server)
@@ -127,6 +128,12 @@ void q_peer_lost(struct q_peer *p); /* its jobs are nobody's now */
 
 /* q_notice.c: adds what the plan owes to the batch, behind item number `settle`. */
 void q_notices(struct q *q, struct sp_plan *plan, int settle);
+
+/* q_sts.c */
+/* Adds the policy that is kept for the domain, if there is one. */
+void q_sts_get(struct q *q, const char *domain, struct sp_buf *out);
+void q_sts_put(struct q *q, const Sp__StsPolicy *m);
+void q_sts_sweep(struct q *q); /* now and then: what has expired goes, in the pool */
 
 /* q_admin.c: a control socket; one of another address takes the place of the one before. */
 /* `sallyport trace`: what is wanted, to a server that is new; a line of one. */

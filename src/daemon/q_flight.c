@@ -3,6 +3,7 @@
 
 #include "alloc.h"
 #include "err.h"
+#include "stscache.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -459,6 +460,7 @@ static bool send_part(struct q *q, struct q_flight *f, const struct sp_job *j,
     uint32_t *index = sp_alloc((j->env->n_rcpt + 1) * sizeof *index);
     Sp__Job m = SP__JOB__INIT;
     struct sp_raw raw = {.octets = j->content};
+    struct sp_buf sts;
     size_t n = 0, n_all = j->env->n_rcpt;
     int rc = -SP_EAGAIN;
 
@@ -483,11 +485,16 @@ static bool send_part(struct q *q, struct q_flight *f, const struct sp_job *j,
         m.route = (char *)(uintptr_t)route->head.name;
         m.domain = sp_strndup(j->domain.p, j->domain.n);
         m.attempt = j->attempt;
+        sp_buf_init(&sts, SP_STS_STORED_MAX);
+        if (m.domain && route->to == SP_CONF_TO_MX && route->mta_sts)
+            q_sts_get(q, m.domain, &sts);
+        m.sts = (ProtobufCBinaryData){sts.n, (uint8_t *)sts.p};
         rc = m.domain
                  ? sp_port_send(p->port, SP_MSG_JOB, &m.base, j->fd < 0 ? &raw : NULL,
                                 j->fd < 0 ? -1 : dup(j->fd))
                  : -SP_ENOMEM;
         sp_free(m.domain);
+        sp_buf_free(&sts);
         j->env->rcpt = all;
         j->env->n_rcpt = n_all;
     }

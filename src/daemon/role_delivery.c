@@ -10,6 +10,7 @@
 
 #include "alloc.h"
 #include "certmap.h"
+#include "dlv_sts.h"
 #include "err.h"
 #include "fetch.h"
 #include "held.h"
@@ -57,6 +58,7 @@ struct link { /* one connection */
     bool ready, quitting;
     bool wants_token; /* it waits for the route's token-command */
     enum sp_dane dane; /* of the mail exchange; its name is what `where` begins with */
+    enum sp_sts sts;
     struct sp_tls_ctx *tls; /* with its TLSA records; NULL: the destination's */
     bool clear;        /* the handshake failed before: this one is without TLS */
     struct sp_timer idle;
@@ -84,6 +86,8 @@ struct dest {
     struct sp_mxlook *look;
     struct sp_mxlook_answer *mx; /* NULL: not looked up yet */
     uint64_t mx_until_ms;        /* loop time */
+    struct dlv_sts sts;
+    struct dlv_ca *sts_ca; /* NULL: the system's */
     uint64_t failed_ms; /* when a connection could not be made; loop time */
 };
 
@@ -93,6 +97,7 @@ struct dlv {
     struct sp_held held;
     struct sp_conf *conf;
     struct sp_dns *dns; /* NULL: no route needs it */
+    struct dlv_sts_env sts_env;
     struct dest *dests;
     struct sp_arena arena;
     uv_timer_t drain;
@@ -256,6 +261,7 @@ static const struct sp_tls_row *policy(const struct link *l, const struct job *j
                                        enum sp_tls_happened happened)
 {
     struct sp_tls_case c = {.dane = l->dane,
+                            .sts = l->sts,
                             .setting = l->dest->route->tls == SP_CONF_RTLS_REQUIRED
                                            ? SP_TLS_VERIFY
                                            : SP_TLS_MAY,
@@ -718,6 +724,16 @@ static void on_failed(struct sp_talk *t, const struct sp_talk_failure *f, void *
 
 static void dest_free(struct dest *x);
 
+/* Nobody needs it any more: it is gone. */
+static bool dest_over(struct dest *x)
+{
+    bool over = (x->old || x->domain) && !x->links && !x->first && !x->look && !x->sts.look;
+
+    if (over)
+        dest_free(x);
+    return over;
+}
+
 static void on_closed(void *arg)
 {
     struct link *l = arg;
@@ -732,9 +748,7 @@ static void on_closed(void *arg)
     x->n_links--;
     sp_tls_unref(l->tls);
     sp_free(l);
-    if ((x->old || x->domain) && !x->links && !x->first && !x->look)
-        dest_free(x);
-    else
+    if (!dest_over(x))
         serve(x);
 }
 
@@ -886,6 +900,7 @@ static int open_link(struct dest *x, size_t host, size_t left, struct sp_err *er
     sp_timer_init(&l->idle, x->d->net, on_idle, l);
     if (x->domain) {
         l->dane = x->mx->host[host].dane;
+        l->sts = x->route->mta_sts ? dlv_sts_of(&x->sts, x->mx->host[host].name) : SP_STS_NONE;
         rc = exchange_options(x, l, &x->mx->host[host], &o, err);
     } else {
         talk_options(x, l, host, &o);
@@ -924,11 +939,28 @@ static void on_looked(const struct sp_mxlook_answer *a, void *arg)
     }
     if (keep)
         serve(x);
-    else if (!x->links)
-        dest_free(x);
+    else
+        (void)dest_over(x);
 }
 
-/* Are the domain's exchanges known?  False: they are being looked up. */
+static void on_sts(void *arg)
+{
+    struct dest *x = arg;
+
+    if (!dest_over(x))
+        serve(x);
+}
+
+static bool sts_known(struct dest *x)
+{
+    const struct sp_conf_route *r = x->route;
+
+    return !r->mta_sts || dlv_sts_ready(&x->sts, &x->d->sts_env, x->domain, x->sts_ca,
+                                        r->mta_sts_ca, (unsigned)r->mta_sts_timeout_s * 1000,
+                                        on_sts, x);
+}
+
+/* Are the domain's exchanges and policy known?  False: they are being looked up. */
 static bool looked_up(struct dest *x)
 {
     const struct sp_conf_route *r = x->route;
@@ -938,11 +970,13 @@ static bool looked_up(struct dest *x)
                                .literals = r->address_literals,
                                .self = {x->conf->hostname, r->ehlo_name}};
 
-    if (x->mx && uv_now(&x->d->role->loop) < x->mx_until_ms)
-        return true;
-    if (!x->look && x->first)
+    bool known = x->mx && uv_now(&x->d->role->loop) < x->mx_until_ms;
+
+    if (!x->first)
+        return false;
+    if (!known && !x->look)
         x->look = sp_mxlook(&o, on_looked, x);
-    return false;
+    return sts_known(x) && known; /* both at a time */
 }
 
 /* Brings the line to connections that are free, and opens as many as the line wants. */
@@ -954,6 +988,12 @@ static void serve(struct dest *x)
 
     if (x->d->role->draining)
         return; /* what waits is handed out again after the restart */
+    while (x->domain && !x->d->dns && x->first) { /* the last route to exchanges is gone */
+        struct job *j = x->first;
+
+        line_remove(x, j);
+        not_configured(j);
+    }
     for (struct link *l = x->links; l; l = l->next)
         while (x->first && l->ready && !l->quitting && !l->job)
             give(l, x->first); /* it may be refused at once: then the next */
@@ -989,6 +1029,8 @@ static void dest_free(struct dest *x)
     sp_fetch_cancel(x->fetch);
     sp_secret_free(x->password);
     sp_mxlook_drop(x->look);
+    dlv_sts_drop(&x->sts);
+    dlv_ca_unref(x->sts_ca);
     sp_free(x->mx);
     sp_free(x->domain);
     sp_conf_unref(x->conf);
@@ -1029,7 +1071,7 @@ static struct dest *dest_new(struct dlv *d, struct sp_conf *conf,
 {
     struct dest *x = sp_alloc(sizeof *x);
     struct sp_str password = sp_setup_file(s, r->token_file ? r->token_file : r->password_file);
-    struct sp_str line;
+    struct sp_str line, ca = sp_setup_file(s, r->mta_sts_ca);
 
     if (!x) {
         (void)sp_err_nomem(err);
@@ -1046,6 +1088,8 @@ static struct dest *dest_new(struct dlv *d, struct sp_conf *conf,
             line.n--;
         x->password = sp_secret_new(line.p, line.n);
     }
+    if (ca.n)
+        x->sts_ca = dlv_ca_new(ca);
     x->next = d->dests;
     d->dests = x;
     if (make_tls(x, s, err) < 0) {
@@ -1085,6 +1129,7 @@ static struct dest *for_domain(struct dest *base, const char *domain)
     x->conf = sp_conf_ref(base->conf);
     x->route = base->route;
     x->tls = sp_tls_ref(base->tls);
+    x->sts_ca = dlv_ca_ref(base->sts_ca);
     x->last = &x->first;
     x->next = d->dests;
     d->dests = x;
@@ -1117,6 +1162,8 @@ static int on_job(struct dlv *d, struct sp_port *p, const struct sp_frame *f,
         not_configured(j);
         return 0;
     }
+    if (j->dest->domain)
+        dlv_sts_hint(&j->dest->sts, sp_pb_str(j->h.m->sts));
     j->waiting = true;
     *j->dest->last = j;
     j->dest->last = &j->next_wait;
@@ -1234,6 +1281,11 @@ static int on_setup(struct sp_role *r, const Sp__Setup *s, struct sp_conf *conf,
         sp_arena_init(&d->arena, 1 << 20);
         uv_timer_init(&r->loop, &d->drain);
         d->drain.data = d;
+        d->sts_env = (struct dlv_sts_env){.loop = &r->loop,
+                                          .https = sp_https_new(&r->loop),
+                                          .queue = &d->held.queue};
+        if (!d->sts_env.https)
+            return sp_err_nomem(err);
     }
     if (make_dns(d, conf, &dns, err) < 0)
         return -(int)err->code;
@@ -1252,9 +1304,10 @@ static int on_setup(struct sp_role *r, const Sp__Setup *s, struct sp_conf *conf,
         x->fresh = false;
         sp_mxlook_drop(x->look); /* by the resolver that was */
         x->look = NULL;
+        dlv_sts_stop(&x->sts);
     }
     sp_dns_free(d->dns);
-    d->dns = dns;
+    d->dns = d->sts_env.dns = dns;
     for (x = d->dests; x; x = next) {
         next = x->next;
         if (!x->old)

@@ -215,6 +215,9 @@ static int small_frame(struct q_peer *p, const struct sp_frame *f, void *m,
         return 0;
     case SP_MSG_HELD:
         return q_held(p, m, err);
+    case SP_MSG_STS_POLICY:
+        q_sts_put(p->q, m);
+        return 0;
     case SP_MSG_OUTCOME:
         return q_outcome(p, m, err);
     }
@@ -304,6 +307,7 @@ static void on_idle(uv_timer_t *t)
     if (q->commits == seen && sp_spool_idle(q->spool, sp_wall_ms(), &err) < 0)
         sp_log(SP_LOG_QUEUE_ERROR, "", SP_KVS("reason", err.text));
     seen = q->commits;
+    q_sts_sweep(q);
     if (!q->open_for_work) /* a delivery role never came back */
         q_dispatch(q);
 }

@@ -5,8 +5,10 @@
 
 The zone is signed here and served on loopback; so are the policy and the exchange.
 """
-import hashlib, http.server, json, random, ssl, subprocess, threading
+import hashlib, json, ssl, subprocess
 
+import exchanges
+from exchanges import PolicyHost
 from harness import *
 from faulty import Faulty
 from zone import Zone
@@ -17,33 +19,8 @@ BAD = ("insecure", "broken", "interoperability")
 
 @contextlib.contextmanager
 def policy(pki, text, status=200, name=POLICY):
-    """The policy's server: its port is 443, its address one of loopback that nobody has."""
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            good = self.path == "/.well-known/mta-sts.txt" and self.headers["Host"] == POLICY
-            self.send_response(status if good else 404)
-            self.send_header("Content-Type", "text/plain")
-            self.send_header("Location", f"https://{POLICY}/elsewhere")
-            self.end_headers()
-            self.wfile.write(text.encode())
-
-        def log_message(self, *_):
-            pass
-
-    address = f"127.{random.randrange(1, 255)}.{random.randrange(1, 255)}.{random.randrange(2, 255)}"
-    try:
-        srv = http.server.ThreadingHTTPServer((address, 443), Handler)
-    except PermissionError:
-        skip("port 443 is for root here")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*pki.sign(f"web-{name}", f"/CN={name}", f"DNS:{name}", "serverAuth"))
-    srv.socket = context.wrap_socket(srv.socket, server_side=True)
-    threading.Thread(target=srv.serve_forever, args=(0.05,), daemon=True).start()
-    try:
-        yield address
-    finally:
-        srv.shutdown()
-        srv.server_close()
+    with PolicyHost(pki, text, status, name) as web:
+        yield web.address
 
 
 def exchange(tmp, *faults, **more):
@@ -127,8 +104,8 @@ def _():
 STS = (f"_mta-sts.{DOMAIN}", "TXT", '"v=STSv1; id=20261122"')
 
 
-def sts_text(mode="enforce", host=EXCHANGE, version="STSv1", age=86400):
-    return f"version: {version}\r\nmode: {mode}\r\nmx: {host}\r\nmax_age: {age}\r\n"
+def sts_text(mode="enforce", host=EXCHANGE, **more):
+    return exchanges.sts_text(host, mode, **more)
 
 
 @test("MTA-STS: a policy that agrees, one that does not, and how much it matters in each mode")

@@ -2,37 +2,14 @@
 # sets: default
 # timeout: 200
 """Delivery to mail exchanges: what DNS says, proven or not, and what TLS must prove."""
-import hashlib, random, ssl, subprocess, threading
+import hashlib, ssl, subprocess, threading
 import clients
-from harness import *
-from scripted import Scripted
+from exchanges import *
 from wire import *
-from zone import Zone
 
 need_server()
 if SALLYPORT == "standin":
     skip("the stand-in delivers nowhere")
-
-ZONE = "check.example"
-
-
-def loopback():
-    return f"127.{random.randrange(1, 255)}.{random.randrange(1, 255)}.{random.randrange(2, 255)}"
-
-
-class Exchange(Scripted):
-    """A next hop on an address of its own, all on one port."""
-    port_of_all = 0
-
-    def __init__(self, tls=None):
-        for _ in range(50):
-            self.address = loopback()
-            try:
-                super().__init__(tls=tls, host=self.address, port=Exchange.port_of_all)
-                break
-            except OSError:
-                continue
-        Exchange.port_of_all = self.port
 
 
 class Broken(Exchange):
@@ -49,30 +26,6 @@ class Broken(Exchange):
 def spki(certificate):
     pem = subprocess.run(["openssl", "x509", "-in", certificate, "-noout", "-pubkey"], check=True, stdout=subprocess.PIPE).stdout
     return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem.decode().replace("PUBLIC KEY", "CERTIFICATE"))).hexdigest()
-
-
-@contextlib.contextmanager
-def delivering(tmp, records, more="", **zone):
-    with Zone(records, **zone) as z:
-        anchor = tmp / "anchor.key"
-        anchor.write_text(z.anchor + "\n")
-        srv = Sallyport(tmp, more=f"dns-server = {z.address}\ndns-trust-anchor = {anchor}\ndns-timeout = 3s\n",
-                        routes=f"route world {{\n    match = *\n    to = mx\n    mx-port = {Exchange.port_of_all}\n{more}\n}}\n")
-        srv.zone = z
-        srv.start()
-        try:
-            yield srv
-        except BaseException:
-            print(srv.process.tail(40))
-            raise
-        finally:
-            srv.stop()
-
-
-def logged(srv, event, address):
-    """The line that says what became of it."""
-    return wait_until(lambda: re.search(rf"^.* {event} .*to=\"?{re.escape(address)}\"? .*$", srv.log.read_text(), re.M),
-                      60, f"{event} of {address}")[0]
 
 
 def bounced(srv, address, code):
@@ -126,7 +79,7 @@ def _():
 @test("a resolver that does not answer: the mail waits, and goes when it does")
 def _():
     a = Exchange()
-    with work() as tmp, delivering(tmp, [(f"a.{ZONE}", "A", a.address)]) as srv:
+    with work() as tmp, delivering(tmp, [(f"a.{ZONE}", "A", a.address)], dns_timeout=3) as srv:
         srv.zone.shutdown()
         clients.smtplib_(srv, message("late"), to=[f"x@a.{ZONE}"])
         check("4.4.3" in logged(srv, "message.deferred", f"x@a.{ZONE}"), "not 4.4.3")
@@ -171,6 +124,45 @@ def _():
                 check(f"{n}.{ZONE} [{a.address}]: " in text and words in text and "dnssec           proven" in text, text)
         a.stop()
         clear.stop()
+
+
+@test("DANE-TA: a CA of the record, with the exchange's name in the certificate; another name or another CA deliver nothing")
+def _():
+    with work() as tmp:
+        pki, strange = Certificates(tmp / "pki-x"), Certificates(tmp / "pki-y")
+        port, hops, records = 0, {}, []
+        for n, ca, name in (("fits", pki, "fits"), ("name", pki, "other"), ("ca", strange, "ca")):
+            certificate, key = ca.sign(n, f"/CN={name}.{ZONE}", f"DNS:{name}.{ZONE}", "serverAuth")
+            chain = tmp / f"{n}.chain"
+            chain.write_text(Path(certificate).read_text() + Path(ca.ca).read_text())
+            hops[n] = Exchange(tls=(chain, key))
+            records.append((f"{n}.{ZONE}", "A", hops[n].address))
+        der = ssl.PEM_cert_to_DER_cert(Path(pki.ca).read_text())
+        records += [(f"_{Exchange.port_of_all}._tcp.{n}.{ZONE}", "TLSA", f"2 0 1 {hashlib.sha256(der).hexdigest()}") for n in hops]
+        with delivering(tmp, records) as srv:
+            clients.smtplib_(srv, message("ta"), to=[f"x@{n}.{ZONE}" for n in hops])
+            logged(srv, "message.delivered", f"x@fits.{ZONE}")
+            for n in ("name", "ca"):
+                check("4.7.5" in logged(srv, "message.deferred", f"x@{n}.{ZONE}"), f"{n}: not 4.7.5")
+                check(not hops[n].taken, f"{n} was delivered")
+        for hop in hops.values():
+            hop.stop()
+
+
+@test("exchanges of one preference share the domains; one that is an alias in DNS is found all the same")
+def _():
+    a, b = Exchange(), Exchange()
+    records = [(f"a.{ZONE}", "A", a.address), (f"b.{ZONE}", "A", b.address), (f"alias.{ZONE}", "CNAME", f"b.{ZONE}."),
+               (f"cname.{ZONE}", "MX", f"1 alias.{ZONE}.")]
+    domains = [f"d{i}.{ZONE}" for i in range(24)]
+    records += [(d, "MX", f"10 {h}.{ZONE}.") for d in domains for h in "ab"]
+    with work() as tmp, delivering(tmp, records) as srv:
+        clients.smtplib_(srv, message("many"), to=[f"x@{d}" for d in [*domains, f"cname.{ZONE}"]])
+        wait_until(lambda: len(a.taken) + len(b.taken) == 25, 60, f"{len(a.taken)} {len(b.taken)}")
+        check(len(a.taken) >= 1 and len(b.taken) >= 2, f"always the same first: {len(a.taken)} {len(b.taken)}")
+        check(any(t[1] == [f"x@cname.{ZONE}"] for t in b.taken), "not at the alias's host")
+    a.stop()
+    b.stop()
 
 
 @test("opportunistic: a handshake that fails is followed by a new connection in clear; tls = required is not")

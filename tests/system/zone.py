@@ -53,6 +53,13 @@ class Zone(socketserver.ThreadingUDPServer):
             signature = dns.rdata.from_wire(IN, TYPE.RRSIG, bytes(wire), 0, len(wire))
         section.append(dns.rrset.from_rdata(rrset.name, rrset.ttl, signature))
 
+    def nothing(self, answer, name):
+        self.add(answer.authority, self.sets[self.origin, TYPE.SOA])
+        if self.signed:  # proves that the name has nothing of this type
+            there = sorted({k for n, k in self.sets if n == name} | {TYPE.RRSIG, TYPE.NSEC})
+            self.add(answer.authority, dns.rrset.from_text(
+                name, 60, "IN", "NSEC", f"\\000.{name} " + " ".join(map(TYPE.to_text, there))))
+
     def finish_request(self, request, address):
         query = dns.message.from_wire(request[0])
         name, kind = query.question[0].name, query.question[0].rdtype
@@ -61,17 +68,20 @@ class Zone(socketserver.ThreadingUDPServer):
             answer.set_rcode(dns.rcode.SERVFAIL)
         elif (name, kind) in self.sets:
             self.add(answer.answer, self.sets[name, kind])
+        elif (name, TYPE.CNAME) in self.sets:
+            alias = self.sets[name, TYPE.CNAME]
+            self.add(answer.answer, alias)
+            if (alias[0].target, kind) in self.sets:
+                self.add(answer.answer, self.sets[alias[0].target, kind])
+            else:
+                self.nothing(answer, alias[0].target)
         elif not name.is_subdomain(self.origin):
             if name in self.missing:
                 answer.set_rcode(dns.rcode.NXDOMAIN)
             answer.authority.append(dns.rrset.from_text(
                 name.split(2)[1], 60, "IN", "SOA", "ns. root. 1 3600 600 86400 60"))
         else:
-            self.add(answer.authority, self.sets[self.origin, TYPE.SOA])
-            if self.signed:  # proves that the name has nothing of this type
-                there = sorted({k for n, k in self.sets if n == name} | {TYPE.RRSIG, TYPE.NSEC})
-                self.add(answer.authority, dns.rrset.from_text(
-                    name, 60, "IN", "NSEC", f"\\000.{name} " + " ".join(map(TYPE.to_text, there))))
+            self.nothing(answer, name)
         request[1].sendto(answer.to_wire(max_size=4096), address)
 
     def __enter__(self):
