@@ -285,6 +285,7 @@ struct sts {
     struct sp_sts_policy policy;
     char why[500];
     struct sp_sts_look *look;
+    uv_timer_t tick; /* closed by the loop, later */
     const volatile sig_atomic_t *stop;
 };
 
@@ -316,14 +317,12 @@ static void on_sts_tick(uv_timer_t *t)
 
 static void await_sts(struct sts *x, uv_loop_t *loop)
 {
-    uv_timer_t tick;
-
-    (void)uv_timer_init(loop, &tick);
-    tick.data = x;
-    (void)uv_timer_start(&tick, on_sts_tick, TICK_MS, TICK_MS);
+    (void)uv_timer_init(loop, &x->tick);
+    x->tick.data = x;
+    (void)uv_timer_start(&x->tick, on_sts_tick, TICK_MS, TICK_MS);
     while (!x->done && uv_run(loop, UV_RUN_ONCE))
         ;
-    uv_close((uv_handle_t *)&tick, NULL);
+    uv_close((uv_handle_t *)&x->tick, NULL);
 }
 
 static void look_at_policy(struct sp_probe *p, struct sts *x)
