@@ -129,7 +129,7 @@ def _():
 @test("DANE-TA: a CA of the record, with the exchange's name in the certificate; another name or another CA deliver nothing")
 def _():
     with work() as tmp:
-        pki, strange = Certificates(tmp / "pki-x"), Certificates(tmp / "pki-y")
+        pki, strange = Certificates(tmp / "pki-x"), Certificates(tmp / "pki-y", "another")
         port, hops, records = 0, {}, []
         for n, ca, name in (("fits", pki, "fits"), ("name", pki, "other"), ("ca", strange, "ca")):
             certificate, key = ca.sign(n, f"/CN={name}.{ZONE}", f"DNS:{name}.{ZONE}", "serverAuth")
