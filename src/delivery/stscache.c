@@ -8,10 +8,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PATH_SIZE = 4400 };
+enum { PATH_SIZE = 4400, NEW_S = 3600 };
 
 void sp_sts_cache_dir(const char *data, char out[SP_STS_DIR_MAX])
 {
@@ -113,6 +114,16 @@ static bool is_over(const char *path, uint64_t now_s)
     return over;
 }
 
+/* The sweep is in another thread than sp_sts_cache_put(): half a file of a minute ago is
+ * about to be renamed, one of yesterday is what a crash left. */
+static bool is_being_written(const char *name, const char *path, uint64_t now_s)
+{
+    struct stat st;
+
+    return strchr(name, '+') && stat(path, &st) == 0 &&
+           (uint64_t)st.st_mtime + NEW_S > now_s;
+}
+
 size_t sp_sts_cache_sweep(const char *dir, uint64_t now_s, size_t *ret_left)
 {
     DIR *d = opendir(dir);
@@ -123,7 +134,9 @@ size_t sp_sts_cache_sweep(const char *dir, uint64_t now_s, size_t *ret_left)
     *ret_left = 0;
     while (d && (e = readdir(d))) {
         if (e->d_name[0] == '.' ||
-            (size_t)snprintf(path, sizeof path, "%s/%s", dir, e->d_name) >= sizeof path)
+            (size_t)snprintf(path, sizeof path, "%s/%s", dir, e->d_name) >=
+                sizeof path ||
+            is_being_written(e->d_name, path, now_s))
             continue;
         if (is_over(path, now_s) && unlink(path) == 0)
             gone++;

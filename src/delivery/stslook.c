@@ -126,6 +126,15 @@ static void request(struct sp_sts_look *l)
 
 /* ---- its host ---- */
 
+/* It becomes a part of a URL: nothing in it may be able to change whose URL that is. */
+static bool is_name(const char *domain)
+{
+    static const char of[] = "abcdefghijklmnopqrstuvwxyz"
+                             "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+
+    return *domain && domain[strspn(domain, of)] == '\0';
+}
+
 static void on_addresses(struct sp_sts_look *l, const struct sp_dns_answer *a)
 {
     if (!a->err.code)
@@ -159,6 +168,10 @@ static void ask_host(struct sp_sts_look *l)
 {
     char name[300];
 
+    if (!is_name(l->domain)) {
+        as_before(l, SP_STS_FETCH_ERROR, "the domain is no host name");
+        return;
+    }
     snprintf(name, sizeof name, "mta-sts.%s", l->domain);
     l->a = sp_dns_ask(l->o.dns, name, SP_DNS_A, on_a, l);
     l->aaaa = sp_dns_ask(l->o.dns, name, SP_DNS_AAAA, on_aaaa, l);

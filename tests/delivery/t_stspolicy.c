@@ -4,10 +4,12 @@
 
 #include "t.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 /* As on the wire: each string with its length in front. */
@@ -225,6 +227,7 @@ TEST("the cache: kept by domain, never outside of its folder, swept when the tim
     struct sp_buf b, got;
     struct sp_err err;
     size_t left;
+    int fd;
 
     CHECK(mkdtemp(dir) != NULL);
     snprintf(folder, sizeof folder, "%s/mta-sts", dir);
@@ -246,6 +249,12 @@ TEST("the cache: kept by domain, never outside of its folder, swept when the tim
     CHECK_INT((long)left, 0);
     snprintf(path, sizeof path, "%s/example.org", folder);
     CHECK(access(path, F_OK) != 0);
+    /* What is being written now is left alone, what a crash left is not. */
+    snprintf(path, sizeof path, "%s/c.example+new", folder);
+    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
+    CHECK(fd >= 0 && close(fd) == 0);
+    CHECK_INT((long)sp_sts_cache_sweep(folder, (uint64_t)time(NULL), &left), 0);
+    CHECK_INT((long)sp_sts_cache_sweep(folder, (uint64_t)time(NULL) + 86400, &left), 1);
     CHECK_INT(rmdir(folder), 0);
     CHECK_INT(rmdir(dir), 0);
     sp_buf_free(&b);
