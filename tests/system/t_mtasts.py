@@ -2,6 +2,8 @@
 # sets: default
 # timeout: 300
 """MTA-STS (RFC 8461): what a domain's policy asks for, and that it outlives whoever makes it vanish."""
+import contextlib
+
 import clients
 from exchanges import *
 from wire import *
@@ -84,26 +86,36 @@ def _():
 
 @test("a listed exchange whose certificate is for another name, or that has no TLS, gets nothing: 4.7.5")
 def _():
-    for host in ("other", "clear"):
-        with work() as tmp, World(tmp, sts_text(f"*.{ZONE}"), mx=(host,)) as w, delivering(tmp, w.records, w.more) as srv:
-            send(srv, f"a@{ZONE}")
-            check("4.7.5" in logged(srv, "message.deferred", f"a@{ZONE}"), "not 4.7.5")
-            check(not w.taken(), f"{host} got it")
+    with work() as tmp, World(tmp, sts_text(f"*.{ZONE}"), mx=("other", "clear")) as w, delivering(tmp, w.records, w.more) as srv:
+        send(srv, f"a@{ZONE}")
+        check("4.7.5" in logged(srv, "message.deferred", f"a@{ZONE}"), "not 4.7.5")
+        check(w.other.sessions and w.clear.sessions, "one of them was not asked")
+        check(not w.taken(), str(w.taken()))
 
 
 @test("testing and none ask for nothing; a host without certificate, a redirect, garbage, a huge text are no policy")
 def _():
-    huge = sts_text(f"good.{ZONE}") + "x: y\r\n" * 20000
-    for text, how, words in ((sts_text(f"good.{ZONE}", "testing"), {}, "mta-sts.policy .*mode=testing"),
-                             (sts_text(f"good.{ZONE}", "none"), {}, "mta-sts.policy .*mode=none"),
-                             (None, {"name": "elsewhere.example"}, "mta-sts.failed .*certificate"),
-                             (None, {"status": 302}, "mta-sts.failed .*status 302"),
-                             ("<html>", {}, "mta-sts.failed .*version"), (huge, {}, "mta-sts.failed .*too large")):
-        with work() as tmp, World(tmp, text, mx=("clear",), **how) as w, delivering(tmp, w.records, w.more) as srv:
-            send(srv, f"a@{ZONE}")
-            logged(srv, "message.delivered", f"a@{ZONE}")
-            said(srv, words)
-            check(w.web.hits <= 1 and w.taken() == [f"a@{ZONE}"], f"{w.web.hits} {w.taken()}")
+    good = sts_text(f"good.{ZONE}")
+    cases = ((sts_text(f"good.{ZONE}", "testing"), {}, "mta-sts.policy {} mode=testing"),
+             (sts_text(f"good.{ZONE}", "none"), {}, "mta-sts.policy {} mode=none"),
+             (good, {"name": "elsewhere.example"}, "mta-sts.failed warning {} .*certificate"),
+             (good, {"status": 302}, "mta-sts.failed warning {} .*status 302"),
+             ("<html>", {}, "mta-sts.failed warning {} .*version"),
+             (good + "x: y\r\n" * 20000, {}, "mta-sts.failed warning {} .*too large"))
+    with work() as tmp, World(tmp) as w, contextlib.ExitStack() as stack:
+        web = []
+        for n, (text, how, _) in enumerate(cases):
+            d = f"d{n}.{ZONE}"
+            web.append(stack.enter_context(PolicyHost(w.pki, text, domain=d, **how)))
+            w.records += [(d, "MX", f"0 clear.{ZONE}."), (f"mta-sts.{d}", "A", web[n].address),
+                          (f"_mta-sts.{d}", "TXT", '"v=STSv1; id=1;"')]
+        srv = stack.enter_context(delivering(tmp, w.records, w.more))
+        for n, (_, _, words) in enumerate(cases):
+            to = f"a@d{n}.{ZONE}"
+            send(srv, to)
+            logged(srv, "message.delivered", to)
+            said(srv, words.format(f"domain=d{n}.{ZONE}"))
+            check(web[n].hits <= 1 and w.taken()[-1] == to, f"{n}: {web[n].hits} {w.taken()}")
 
 
 @test("kept over a restart and over a policy that vanishes; another id is fetched; what fails meanwhile changes nothing")
