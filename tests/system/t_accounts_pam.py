@@ -3,7 +3,7 @@
 # timeout: 240
 """Passwords that PAM judges (pam_pwdfile, a service file of our own: the machine's users are not
 touched), with rights from users.db; and a module that hangs."""
-import glob, types
+import glob, grp, types
 from harness import *
 from wire import *
 from acct_lab import *
@@ -93,6 +93,35 @@ def _():
     check(lab().login("plain", "plain secret")[0] == 454, "454")
     service(*HOLD.lines)
     wait_until(lambda: lab().login("plain", "plain secret")[0] == 235, 30, "plain again")
+
+
+class OwnShadow(Sallyport):
+    """With an /etc/passwd and /etc/shadow of its own, in a mount namespace."""
+
+    def command(self):
+        mounts = " && ".join(f"mount --bind {self.data.parent}/{n} /etc/{n}" for n in ("passwd", "shadow"))
+        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", f'{mounts} && exec "$@"', "sh", *super().command()]
+
+
+@test("pam_unix: the passwords of /etc/shadow, for a helper with the group that may read it")
+def _():
+    need_root()
+    for group, code in (("auth-helper-group = shadow\n", 235), ("", 535)):
+        with work() as tmp:
+            srv = OwnShadow(tmp, more=group + "accounts system {\n type = pam\n service-directory = /etc/pam.d\n service = other\n}\n")
+            here = srv.data.parent
+            (here / "passwd").write_text(Path("/etc/passwd").read_text() + "pamela:x:54321:54321::/:/usr/sbin/nologin\n")
+            (here / "shadow").write_text(Path("/etc/shadow").read_text() + f"pamela:{crypt('her secret', 'yescrypt', '-R', '5')}:19000:0:99999:7:::\n")
+            os.chmod(here / "passwd", 0o644)
+            os.chmod(here / "shadow", 0o640)
+            os.chown(here / "shadow", 0, grp.getgrnam("shadow").gr_gid)
+            srv.start()
+            try:
+                check(Lab(srv).login("pamela", "her secret")[0] == code, f"with {group!r} not {code}")
+                check(Lab(srv).login("pamela", "another")[0] == 535, "a wrong password")
+                check(Lab(srv).login("root", "x")[0] == 535, "root")
+            finally:
+                srv.stop()
 
 
 if not MODULE:
