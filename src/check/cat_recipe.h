@@ -7,6 +7,9 @@
  * {identity} {cert} {key} {mechanism} are filled in from the run; {scheme} {starttls}
  * {security} {tls} follow from how TLS begins there (report.c).  With --ca each gets what
  * trusts that authority (catalogue.c).  The first line of `sallyport` stands in the summary.
+ *
+ * No line for a program: it cannot.  swaks and Thunderbird have no EXTERNAL (Thunderbird's
+ * method "TLS Certificate" says MAIL at once); msmtp has no initial response with EXTERNAL.
  */
 /* clang-format off */
 
@@ -37,8 +40,6 @@ SP_RECIPE(CERTIFICATE_EXTERNAL, .id = "certificate-external",
             "     --mail-from FROM --mail-rcpt TO --crlf --upload-file MESSAGE",
     .msmtp = "host {host}\nport {port}\ntls on\ntls_starttls {starttls}\ntls_cert_file {cert}\ntls_key_file {key}\n"
              "auth external\nuser {identity}\nfrom FROM",
-    .thunderbird = "Server name: {host}\nPort: {port}\nConnection security: {security}\n"
-                   "Authentication method: TLS Certificate\nUser name: {identity}",
     .sallyport = "sallyport send --server {scheme}://{host}:{port} --certificate {cert} --key {key} --certificate-login explicit \\\n"
                  "     --from FROM --to TO MESSAGE")
 
@@ -49,9 +50,15 @@ SP_RECIPE(CERTIFICATE_IDENTITY, .id = "certificate-identity",
             "     --mail-from FROM --mail-rcpt TO --crlf --upload-file MESSAGE",
     .msmtp = "host {host}\nport {port}\ntls on\ntls_starttls {starttls}\ntls_cert_file {cert}\ntls_key_file {key}\n"
              "auth external\nuser {identity}\nfrom FROM",
-    .thunderbird = "Server name: {host}\nPort: {port}\nConnection security: {security}\n"
-                   "Authentication method: TLS Certificate\nUser name: {identity}",
     .sallyport = "sallyport send --server {scheme}://{host}:{port} --certificate {cert} --key {key} --user {identity} \\\n"
+                 "     --from FROM --to TO MESSAGE")
+
+SP_RECIPE(CERTIFICATE_AT_ONCE, .id = "certificate-at-once",
+    .title = "a client certificate with AUTH EXTERNAL and the identity in the same line",
+    .curl = "curl --ssl-reqd --sasl-ir --url {scheme}://{host}:{port} --cert {cert} --key {key} \\\n"
+            "     --login-options AUTH=EXTERNAL --user {identity}: \\\n"
+            "     --mail-from FROM --mail-rcpt TO --crlf --upload-file MESSAGE",
+    .sallyport = "sallyport send --server {scheme}://{host}:{port} --certificate {cert} --key {key} --certificate-login explicit \\\n"
                  "     --from FROM --to TO MESSAGE")
 
 SP_RECIPE(CERTIFICATE_IMPLICIT, .id = "certificate-implicit",
@@ -61,7 +68,8 @@ SP_RECIPE(CERTIFICATE_IMPLICIT, .id = "certificate-implicit",
     .msmtp = "host {host}\nport {port}\ntls on\ntls_starttls {starttls}\ntls_cert_file {cert}\ntls_key_file {key}\n"
              "auth off\nfrom FROM",
     .thunderbird = "Server name: {host}\nPort: {port}\nConnection security: {security}\n"
-                   "Authentication method: No authentication",
+                   "Authentication method: No authentication\n"
+                   "Own certificate to import (Settings, Certificates, Your Certificates): {cert} and its key, as PKCS#12",
     .swaks = "swaks --server {host} --port {port} {tls} --tls-verify --tls-cert {cert} --tls-key {key} \\\n"
              "      --from FROM --to TO",
     .sallyport = "sallyport send --server {scheme}://{host}:{port} --certificate {cert} --key {key} --certificate-login implicit \\\n"
@@ -86,7 +94,7 @@ SP_RECIPE(ACCESS_TOKEN, .id = "access-token", .title = "an access token",
     .msmtp = "host {host}\nport {port}\ntls on\ntls_starttls {starttls}\nauth {method}\nuser {user}\n"
              "passwordeval COMMAND\nfrom FROM",
     .thunderbird = "Server name: {host}\nPort: {port}\nConnection security: {security}\n"
-                   "Authentication method: OAuth2\nUser name: {user}",
+                   "Authentication method: OAuth2 (only with the providers that it knows)\nUser name: {user}",
     .sallyport = "sallyport send --server {scheme}://{host}:{port} --user {user} --token-command COMMAND \\\n"
                  "     --from FROM --to TO MESSAGE")
 

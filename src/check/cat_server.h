@@ -674,7 +674,8 @@ SP_FINDING(EXTERNAL_EQUALS_REFUSED, .id = "external-equals-refused", .check = SP
 SP_FINDING(EXTERNAL_IR_IGNORED, .id = "external-ir-ignored", .check = SP_C_P12, .severity = SP_SEV_INTEROP,
     .sentence = "AUTH EXTERNAL = is answered by a challenge (%1), and works after an empty line (%2).",
     .why = "A client that has sent its initial response does not expect a challenge.",
-    .rfc = "RFC 4954 section 4", .change = "Read = as an empty initial response.")
+    .rfc = "RFC 4954 section 4", .change = "Read = as an empty initial response.",
+    .recipe = SP_R_CERTIFICATE_AT_ONCE)
 SP_FINDING(EXTERNAL_IDENTITY, .id = "external-identity", .check = SP_C_P12, .severity = SP_SEV_GOOD,
     .sentence = "AUTH EXTERNAL with the identity %1 is accepted (%2).", .why = "Clients that send it get in.",
     .rfc = "RFC 4422 appendix A.2", .recipe = SP_R_CERTIFICATE_IDENTITY)

@@ -93,6 +93,7 @@ static void equals(struct sp_probe *p, struct sp_pw *w)
     if (!code)
         return;
     p->equals_in = code == 235 ? SP_IN_YES : SP_IN_NO;
+    p->equals_asked = first.code == 334;
     if (code == 235 && first.code == 334)
         sp_probe_found(p, w, from, SP_F_EXTERNAL_IR_IGNORED, first.line, r.line, NULL);
     else if (code == 235)

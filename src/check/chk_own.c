@@ -346,7 +346,8 @@ void sp_probe_judge_recipes(struct sp_probe *p)
     if (p->issuer_unknown)
         sp_findings_fill(p->f, "ca", "CA, if it can be trusted");
     if (p->equals_in == SP_IN_YES)
-        sp_findings_recipe(p->f, SP_R_CERTIFICATE_EXTERNAL);
+        sp_findings_recipe(p->f, p->equals_asked ? SP_R_CERTIFICATE_AT_ONCE
+                                                 : SP_R_CERTIFICATE_EXTERNAL);
     if (p->identity_in == SP_IN_YES)
         sp_findings_recipe(p->f, SP_R_CERTIFICATE_IDENTITY);
     if (p->cert_in == SP_IN_YES)

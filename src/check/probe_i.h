@@ -74,6 +74,7 @@ struct sp_probe {
     bool cert_unfit, issuer_unknown; /* the server's: no program that verifies gets in;
                                       * those that are told its authority do */
     enum sp_probe_in password_in, equals_in, identity_in, cert_in;
+    bool equals_asked;  /* a challenge came in between */
     char mechanism[32]; /* with which the password was taken */
     bool tls_tried, tls_works;
     bool cut_short;     /* the session without a login was ended by the server */

@@ -215,7 +215,7 @@ def thunderbird(lab, mail, tls, login):
                 --remote-allow-system-access --no-remote' >{profile}/said 2>&1 &
             """, seconds=60)
         lab.marionette = Marionette(port, 120)
-        if not hasattr(lab, "settings_taken"):
+        if hasattr(lab, "srv") and not hasattr(lab, "settings_taken"):  # our own server, not a story
             takes_settings(lab)
             lab.settings_taken = True
         if login.password:

@@ -252,6 +252,8 @@ def each(name, options):
                         graded(name, tmp, title == "certificate")
                     if name not in WINDOWS and not options.write and lines(report) != wanted.get(title, []):
                         # On a busy machine a program that is only slow is taken for one that hangs.
+                        print(f"    {name}: asked again, for {set(lines(report)) ^ set(wanted.get(title, []))}",
+                              flush=True)
                         report = graded(name, tmp, title == "certificate", slow=5)
                     got[title] = lines(report)
                     if options.keep:

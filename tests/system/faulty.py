@@ -23,7 +23,7 @@ FAULTS = ("no-starttls clear-auth clear-mail clear-late clear-4xx continue conti
           " pipelining chunk-executed chunk-unknown enhanced-missing enhanced-wrong"
           " message-end bare-newline short-lines helo-refused argument ehlo-refused"
           " ehlo-refused-in-tls starttls-refused tickets no-close-notify scram-plus impatient"
-          " wants-cert wants-cert-421 tokens auth-in-mail forgets-login short-commands").split()
+          " wants-cert wants-cert-421 tokens auth-in-mail forgets-login short-commands ask-equals").split()
 NOW_YES = b"250 2.0.0 ok"
 
 
@@ -399,7 +399,7 @@ class Session:
 
     def external(self, initial):
         srv = self.srv
-        if not initial:
+        if not initial or (initial == b"=" and srv.has("ask-equals")):
             initial = self.answer()
             if initial is None:
                 return

@@ -85,6 +85,7 @@ SINS = [
     (("external-for-all",), {}, "external-for-all"),
     (("any-identity",), {"cert": True}, "external-any-identity"),
     (("refuse-equals",), {"cert": True}, "external-equals-refused external-identity"),
+    (("ask-equals",), {"cert": True}, "external-ir-ignored"),
     (("implicit",), {"cert": True}, "cert-implicit"),
     (("implicit-after-failure",), {"cert": True}, "implicit-after-failure"),
     (("foreign",), {"user": False}, "foreign-cert-counts"),
@@ -152,6 +153,23 @@ def _():
             return sin(folder, *SINS[n])
         wrong = [w for w in pool.map(one, range(len(SINS))) if w]
         check(not wrong, "\n    ".join(wrong))
+
+
+@test("settings for EXTERNAL are there for programs that can say it, in the spelling that is taken")
+def _():
+    able = {"refuse-equals": ("certificate-identity", {"curl", "msmtp", "sallyport"}),
+            "ask-equals": ("certificate-at-once", {"curl", "sallyport"}),
+            "implicit": ("certificate-implicit", {"curl", "msmtp", "thunderbird", "swaks", "sallyport"})}
+    with work() as tmp:
+        for fault, (first, programs) in able.items():
+            folder = tmp / fault
+            folder.mkdir()
+            with Faulty(folder, fault, *(["cert-hides-auth"] if fault == "implicit" else [])) as srv:
+                recipe = probe(srv, user=False, cert=True)["recipes"][0]
+            got = {p for p in ("curl", "msmtp", "thunderbird", "swaks", "sallyport") if recipe[p]}
+            check((recipe["id"], got) == (first, programs), f"{fault}: {recipe}")
+            if fault == "ask-equals":
+                check("--sasl-ir" in recipe["curl"] and f"--user {srv.address}:" in recipe["curl"], recipe["curl"])
 
 
 @test("every insecure finding of the catalogue is found at a server that deserves it")
