@@ -391,11 +391,12 @@ static void line_first(struct dest *x, struct job *j)
     j->waiting = true;
 }
 
-/* Not this way: given up with that enhanced status code, or NULL: tried again later. */
+/* Not this way: given up with an enhanced status code of class 5, else tried again later;
+ * NULL: the table of outcomes has the code. */
 static void cannot_give(struct link *l, struct job *j, const char *code,
                         enum sp_class cls, const char *words)
 {
-    struct sp_reply r = {.code = code ? 554 : 0};
+    struct sp_reply r = {.code = code && code[0] == '5' ? 554 : 0};
 
     if (code && sscanf(code, "%d.%d.%d", &r.enh[0], &r.enh[1], &r.enh[2]) != 3)
         r.enh[0] = 0;
@@ -466,7 +467,7 @@ static void give(struct link *l, struct job *j)
         cannot_give(l, j, "5.4.7", SP_CLASS_PEER,
                     "the time that the sender allowed for delivery (BY) is over");
     else if (l->dest->domain && (row = policy(l, j, happened(l)))->action != SP_TLS_DELIVER)
-        cannot_give(l, j, row->action == SP_TLS_BOUNCE ? row->enhanced : NULL,
+        cannot_give(l, j, row->enhanced,
                     row->action == SP_TLS_BOUNCE ? SP_CLASS_PEER : SP_CLASS_INSECURE,
                     row->words);
     else if (e->requiretls && !to_filter(e) && !is_protected(l))

@@ -149,6 +149,40 @@ def _():
             hop.stop()
 
 
+@test("TLS-Required: No waives DANE; REQUIRETLS asks for it and for a server that promises the same, and wins over the field")
+def _():
+    field = b"TLS-Required: No\r\n" + message("required")
+    with work() as tmp:
+        pki = Certificates(tmp / "pki-x")
+        good = pki.sign("mx", f"/CN=mx.{ZONE}", f"DNS:mx.{ZONE}", "serverAuth")
+        keeps, plain, clear = Exchange(tls=good), Exchange(tls=good), Exchange()
+        keeps.lists = ["REQUIRETLS"]
+        records = [(f"{n}.{ZONE}", "A", h.address) for n, h in (("keeps", keeps), ("plain", plain), ("clear", clear), ("wrong", plain), ("any", plain))]
+        records += [(f"_{Exchange.port_of_all}._tcp.{n}.{ZONE}", "TLSA", f"3 1 1 {'ab' * 32 if n == 'wrong' else spki(good[0])}")
+                    for n in ("keeps", "plain", "clear", "wrong")]
+        with delivering(tmp, records) as srv:
+            clients.smtplib_(srv, field, to=[f"x@wrong.{ZONE}", f"x@clear.{ZONE}"])
+            for n, hop in (("wrong", plain), ("clear", clear)):
+                logged(srv, "message.delivered", f"x@{n}.{ZONE}")
+                check_same(field, hop.taken.pop()[2])
+            with inside(srv) as w:
+                w.expect(250, f"MAIL FROM:<{srv.address}> REQUIRETLS")
+                for n in ("keeps", "plain", "clear", "wrong", "any"):
+                    w.rcpt(f"y@{n}.{ZONE}")
+                w.submit(field)
+            logged(srv, "message.delivered", f"y@keeps.{ZONE}")
+            check(any("REQUIRETLS" in l for l in keeps.lines if l.startswith("MAIL")), "REQUIRETLS was not passed on")
+            for n, why in (("plain", "a server without REQUIRETLS"), ("any", "TLS that nothing verifies"), ("clear", "no TLS"),
+                           ("wrong", "another certificate than DANE's")):
+                check("5.7.30" in logged(srv, "message.bounced", f"y@{n}.{ZONE}"), why)
+            clients.smtplib_(srv, message("neither"), to=[f"z@wrong.{ZONE}", f"z@clear.{ZONE}"])
+            for n in ("wrong", "clear"):  # connections of before may still be open: they are no way around it
+                check("4.7.5" in logged(srv, "message.deferred", f"z@{n}.{ZONE}"), f"{n}: not 4.7.5")
+            check(not plain.taken and not clear.taken and len(keeps.taken) == 1, "delivered where it may not be")
+        for hop in (keeps, plain, clear):
+            hop.stop()
+
+
 @test("exchanges of one preference share the domains; one that is an alias in DNS is found all the same")
 def _():
     a, b = Exchange(), Exchange()
