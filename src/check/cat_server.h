@@ -941,7 +941,7 @@ SP_FINDING(MESSAGE_END_VARIANT, .id = "message-end-variant", .check = SP_C_P21, 
     .rfc = "CVE-2023-51764",
     .change = "Let only CRLF . CRLF end a message.",
     .postfix = "smtpd_forbid_bare_newline = yes (3.9: normalize), smtpd_forbid_unauth_pipelining = yes",
-    .exim = "4.97.1 or newer, chunking or not", .sendmail = "8.18.1 or newer; srv_features with O", .opensmtpd = "7.4 or newer")
+    .exim = "4.97.1 or newer, chunking or not", .sendmail = "8.18.1 or newer; srv_features with O")
 SP_FINDING(BARE_NEWLINE_KEPT, .id = "bare-newline-kept", .check = SP_C_P21, .severity = SP_SEV_ADVICE,
     .sentence = "A message with %1 is accepted (%2); it does not end there.",
     .why = "If the server passes it on as it is, a less careful one may find two messages in it.",

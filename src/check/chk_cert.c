@@ -30,6 +30,21 @@ static bool shown(struct sp_probe *p, struct sp_pw *w, const struct sp_probe_pai
     return false;
 }
 
+/* The same, and EXTERNAL is listed then; else check c says that it is not.  With --only
+ * this is the first look at what is listed to the certificate. */
+static bool shown_external(struct sp_probe *p, struct sp_pw *w, enum sp_check_id c)
+{
+    char why[200];
+
+    if (!shown(p, w, &p->own, 0, p->cert ? NULL : &p->cert, why, sizeof why))
+        return false;
+    if (!sp_mech_listed(p->cert, SP_MECH_EXTERNAL)) {
+        sp_check_not_run(p->f, c, "EXTERNAL is not listed to the certificate");
+        return false;
+    }
+    return true;
+}
+
 /* Did MAIL and RCPT get through because of the certificate?  Held against what the same
  * commands got without one: RCPT can be refused for reasons that are no login's. */
 static enum sp_probe_in counted(const struct sp_probe *p,
@@ -195,12 +210,11 @@ void sp_scene_spelling(struct sp_probe *p, struct sp_pw *w)
 {
     const char *how = p->variant, *user = p->o->talk->cli.authcid;
     struct sp_pw_reply r;
-    char why[200];
     unsigned from;
     int code;
 
     if (!sp_probe_want(p, how ? SP_C_P26 : SP_C_P12) ||
-        !shown(p, w, &p->own, 0, NULL, why, sizeof why))
+        !shown_external(p, w, how ? SP_C_P26 : SP_C_P12))
         return;
     if (!how) {
         with_identity(p, w);
@@ -249,7 +263,6 @@ void sp_scene_wrong_identity(struct sp_probe *p, struct sp_pw *w)
 {
     struct sp_probe_seen mail = {0}, rcpt = {0};
     struct sp_pw_reply r;
-    char why[200];
     unsigned from;
     enum sp_probe_in in;
     int code;
@@ -259,7 +272,7 @@ void sp_scene_wrong_identity(struct sp_probe *p, struct sp_pw *w)
         sp_check_not_run(p->f, SP_C_P15, "enough logins failed already");
         return;
     }
-    if (!shown(p, w, &p->own, 0, NULL, why, sizeof why))
+    if (!shown_external(p, w, SP_C_P13))
         return;
     from = w->n_lines;
     (void)sp_probe_want(p, SP_C_P13);

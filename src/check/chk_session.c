@@ -244,16 +244,19 @@ void sp_scene_authzid(struct sp_probe *p, struct sp_pw *w)
 
     if (!sp_probe_want(p, SP_C_P23))
         return;
-    if (p->password_in != SP_IN_YES || !sp_mech_listed(p->tls, SP_MECH_PLAIN)) {
-        sp_check_not_run(p->f, SP_C_P23,
-                         p->password_in == SP_IN_YES
-                             ? "PLAIN is not listed"
-                             : "the password was not seen to work");
+    if (p->password_in != SP_IN_YES) {
+        sp_check_not_run(p->f, SP_C_P23, "the password was not seen to work");
         return;
     }
-    if (!sp_probe_secure(p, w, &t) || !sp_probe_ehlo(p, w, NULL, &r) ||
-        !sp_probe_verified(p, w))
+    /* With --only this is the first look at what is listed. */
+    if ((!p->tls || sp_mech_listed(p->tls, SP_MECH_PLAIN)) &&
+        (!sp_probe_secure(p, w, &t) ||
+         !sp_probe_ehlo(p, w, p->tls ? NULL : &p->tls, &r) || !sp_probe_verified(p, w)))
         return;
+    if (!sp_mech_listed(p->tls, SP_MECH_PLAIN)) {
+        sp_check_not_run(p->f, SP_C_P23, "PLAIN is not listed");
+        return;
+    }
     n = sp_cli_plain(SP_LIT(SP_PROBE_NOBODY_IDENTITY), sp_str(p->o->talk->cli.authcid),
                      sp_buf_view(&p->password), token, sizeof token);
     if (n <= 0)

@@ -301,6 +301,22 @@ def _():
         check(srv.connections == before + 1, f"{srv.connections - before} connections for one check")
 
 
+@test("EXTERNAL is not said where it is not listed, though only that is asked for")
+def _():
+    with work() as tmp, Faulty(tmp, "cert-hides-auth") as srv:
+        for c in ("P13", "P26"):
+            report = probe(srv, "--thorough", "--only", c, user=False, cert=True)
+            check("not listed" in why(report)[c] and sum(srv.failed_logins) == 0 and srv.connections <= 2,
+                  f"{c}: {why(report)[c]}, {srv.failed_logins}")
+
+
+@test("PLAIN for somebody else is tried where PLAIN is listed, though little else is asked for")
+def _():
+    with work() as tmp, Faulty(tmp) as srv:
+        report = probe(srv, "--thorough", "--only", "P18,P23")
+        check(ran(report) == {"P18", "P23"}, f"{ran(report)}, {why(report)}"[:300])
+
+
 @test("the password appears nowhere in the report")
 def _():
     with work() as tmp, Faulty(tmp) as srv:
