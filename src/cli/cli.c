@@ -2,6 +2,7 @@
 #include "cli.h"
 
 #include "conf_in.h"
+#include "datadir.h"
 #include "err.h"
 #include "secret.h"
 
@@ -627,22 +628,30 @@ const char *sp_data_dir(const struct sp_args *a, struct sp_conf **ret_conf,
     return *ret_conf ? (*ret_conf)->data_directory : NULL;
 }
 
-int sp_become_owner(const char *data_dir, struct sp_err *err)
+int sp_become_keeper(const char *data_dir, const char *part, struct sp_err *err)
 {
-    char users[4200];
-    struct stat st, db;
+    char path[4200];
+    struct stat st, own;
 
     if (stat(data_dir, &st) < 0)
         return sp_err_sys(err, SP_CLASS_PEER, SP_ENOENT, "no data directory %s",
                           data_dir);
     /* The directory is root's (firstrun.c), what the roles keep in it is theirs. */
-    snprintf(users, sizeof users, "%s/users.db", data_dir);
-    if (st.st_uid == 0 && lstat(users, &db) == 0 && S_ISREG(db.st_mode))
-        st = db;
+    (void)sp_data_path(path, sizeof path, data_dir, part, "");
+    if (st.st_uid == 0 && lstat(path, &own) == 0 && S_ISDIR(own.st_mode))
+        st = own;
+    (void)sp_data_path(path, sizeof path, data_dir, SP_DATA_USERS, "users.db");
+    if (st.st_uid == 0 && lstat(path, &own) == 0 && S_ISREG(own.st_mode))
+        st = own; /* as older versions had it */
     if (geteuid() != 0 || st.st_uid == 0)
         return 0;
     if (setgroups(0, NULL) < 0 || setgid(st.st_gid) < 0 || setuid(st.st_uid) < 0)
         return sp_err_sys(err, SP_CLASS_BUG, SP_EDENIED,
                           "cannot become the owner of %s", data_dir);
     return 0;
+}
+
+int sp_become_owner(const char *data_dir, struct sp_err *err)
+{
+    return sp_become_keeper(data_dir, SP_DATA_QUEUE, err);
 }

@@ -89,8 +89,9 @@ struct sp_conf *sp_load_conf(const struct sp_args *a, bool warnings, int *ret_st
 const char *sp_data_dir(const struct sp_args *a, struct sp_conf **ret_conf,
                         int *ret_status);
 /* Started by root, work as the service's user from here on, so that files made in the
- * data directory are the service's: the owner of the users database, or of the directory. */
-int sp_become_owner(const char *data_dir, struct sp_err *err);
+ * data directory are the service's: the owner of this part of it (datadir.h). */
+int sp_become_keeper(const char *data_dir, const char *part, struct sp_err *err);
+int sp_become_owner(const char *data_dir, struct sp_err *err); /* of the queue */
 
 /* send.c: called as sendmail, mailq or newaliases. */
 int sp_sendmail_main(const char *name, int argc, char **argv);

@@ -2,6 +2,7 @@
 #include "ca.h"
 #include "certmap.h"
 #include "cli.h"
+#include "datadir.h"
 #include "err.h"
 #include "users.h"
 
@@ -160,7 +161,7 @@ static int address_of(const char *data, const char *user, char *out, size_t cap,
     struct sp_user *u;
     int rc;
 
-    snprintf(path, sizeof path, "%s/users.db", data);
+    (void)sp_data_path(path, sizeof path, data, SP_DATA_USERS, "users.db");
     rc = sp_users_open(path, SP_USERS_READ, &db, err);
     if (rc < 0)
         return rc;
@@ -391,7 +392,7 @@ static int open_users(const char *data, enum sp_users_mode mode, struct sp_users
 {
     char path[4200];
 
-    snprintf(path, sizeof path, "%s/users.db", data);
+    (void)sp_data_path(path, sizeof path, data, SP_DATA_USERS, "users.db");
     return sp_users_open(path, mode, ret, err);
 }
 
@@ -460,7 +461,7 @@ static int facts_of(const char *path, struct sp_cert_facts *ret, struct sp_err *
 /* Everything that is read was read before we become somebody with fewer rights. */
 static int open_to_change(struct ctx *x, struct sp_users **ret)
 {
-    int rc = sp_become_owner(x->data, &x->err);
+    int rc = sp_become_keeper(x->data, SP_DATA_USERS, &x->err);
 
     return rc < 0 ? rc : open_users(x->data, SP_USERS_WRITE, ret, &x->err);
 }

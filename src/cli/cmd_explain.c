@@ -8,6 +8,7 @@
  */
 #include "certmap.h"
 #include "cli.h"
+#include "datadir.h"
 #include "err.h"
 #include "material.h"
 #include "policy.h"
@@ -152,7 +153,7 @@ static int open_users(struct ask *q)
     char path[4200];
     int rc;
 
-    snprintf(path, sizeof path, "%s/users.db", q->data);
+    (void)sp_data_path(path, sizeof path, q->data, SP_DATA_USERS, "users.db");
     rc = sp_users_open(path, SP_USERS_READ, &q->users, &q->err);
     if (rc == -SP_ENOENT && !sp_arg(q->a, "user") && !sp_arg(q->a, "cert"))
         return 0; /* nobody yet: the question can be answered all the same */

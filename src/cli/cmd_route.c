@@ -9,6 +9,7 @@
 #include "aliases.h"
 #include "alloc.h"
 #include "cli.h"
+#include "datadir.h"
 #include "err.h"
 #include "maildir.h"
 #include "mxlook.h"
@@ -75,7 +76,7 @@ static int open_users(struct ask *q)
     const char *data =
         sp_arg(q->a, "data") ? sp_arg(q->a, "data") : q->conf->data_directory;
 
-    snprintf(path, sizeof path, "%s/users.db", data);
+    (void)sp_data_path(path, sizeof path, data, SP_DATA_USERS, "users.db");
     if (sp_users_open(path, SP_USERS_READ, &q->users, &err) < 0 &&
         err.code != SP_ENOENT)
         return sp_fail_err(&err);

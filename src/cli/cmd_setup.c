@@ -1,5 +1,6 @@
 /* cmd_setup.c - `sallyport user setup`: settings for mail programs, ready to use. */
 #include "cli.h"
+#include "datadir.h"
 #include "err.h"
 #include "text.h"
 #include "users.h"
@@ -465,8 +466,9 @@ static int run(const struct sp_args *a)
     c = sp_load_conf(a, false, &status);
     if (!c)
         return status;
-    snprintf(path, sizeof path, "%s/users.db",
-             sp_arg(a, "data") ? sp_arg(a, "data") : c->data_directory);
+    (void)sp_data_path(path, sizeof path,
+                       sp_arg(a, "data") ? sp_arg(a, "data") : c->data_directory,
+                       SP_DATA_USERS, "users.db");
     if (sp_users_open(path, SP_USERS_READ, &users, &err) < 0 ||
         sp_users_find(users, sp_str(a->rest[0]), &u, &err) < 0)
         status = sp_fail_err(&err);

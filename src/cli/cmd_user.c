@@ -1,6 +1,7 @@
 /* cmd_user.c - `sallyport user`: accounts. */
 #include "acct.h"
 #include "cli.h"
+#include "datadir.h"
 #include "err.h"
 #include "users.h"
 #include "verify.h"
@@ -117,8 +118,9 @@ static int open_db(const struct sp_args *a, struct ctx *x, enum sp_users_mode mo
     x->dir = sp_data_dir(a, &x->conf, &x->status);
     if (!x->dir)
         return x->status;
-    snprintf(path, sizeof path, "%s/users.db", x->dir);
-    if (sp_become_owner(x->dir, &err) < 0 || sp_users_open(path, mode, &x->u, &err) < 0) {
+    (void)sp_data_path(path, sizeof path, x->dir, SP_DATA_USERS, "users.db");
+    if (sp_become_keeper(x->dir, SP_DATA_USERS, &err) < 0 ||
+        sp_users_open(path, mode, &x->u, &err) < 0) {
         x->status = sp_fail_err(&err);
         return x->status;
     }

@@ -2,12 +2,14 @@
 #include "firstrun.h"
 
 #include "ca.h"
+#include "datadir.h"
 #include "err.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -47,16 +49,40 @@ static int root_keeps(const char *path, uid_t uid, gid_t gid, struct sp_err *err
     return 0;
 }
 
-/* A command may have made the users database as root before the first start. */
-static void give_users(const char *data, uid_t uid, gid_t gid)
-{
-    char path[4200];
-    struct stat st;
-    int fd;
+/* ---- the parts of the data directory (datadir.h) ---- */
 
-    snprintf(path, sizeof path, "%s/users.db", data);
-    fd = geteuid() == 0 && uid ? open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK)
-                               : -1;
+/* What older versions, and commands before the first start, left in DATA itself.  What
+ * belongs to a file comes before it: a database whose log stays behind has lost what is
+ * in the log. */
+static const struct part {
+    const char *folder;
+    mode_t mode;
+    const char *left[6];
+} parts[] = {
+    {SP_DATA_USERS, 0750, {"users.db-journal", "users.db", "krb5.rcache", NULL}},
+    {SP_DATA_QUEUE, 0700, {"spool.db-wal", "spool.db-shm", "spool.db", "bodies", "lock", NULL}},
+};
+
+/* Who holds the lock of an older layout writes there now. */
+static int lock_old(int dir, const char *data, int *ret, struct sp_err *err)
+{
+    *ret = openat(dir, "lock", O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    if (*ret < 0 || flock(*ret, LOCK_EX | LOCK_NB) == 0)
+        return 0;
+    close(*ret);
+    *ret = -1;
+    return sp_err_set(err, SP_CLASS_TEMPORARY, SP_EAGAIN,
+                      "the data directory %s is in use by another process", data);
+}
+
+/* A command may have made it as root before the first start. */
+static void give(int dir, const char *name, uid_t uid, gid_t gid)
+{
+    int fd = geteuid() == 0 && uid
+                 ? openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK)
+                 : -1;
+    struct stat st;
+
     if (fd < 0)
         return;
     if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == 0 &&
@@ -65,6 +91,52 @@ static void give_users(const char *data, uid_t uid, gid_t gid)
                SP_KVS("reason", "cannot be given to the user of the service"),
                SP_KVS("file", path));
     close(fd);
+}
+
+/* Into a folder that gets its name when all are there: a start that is cut off is gone on
+ * with by the next one, and until then nobody takes half of it for the whole. */
+static int fill(int dir, const struct part *p, const char *made, uid_t uid, gid_t gid)
+{
+    int to = openat(dir, made, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int rc = to < 0 ? -1 : 0;
+    struct stat st;
+
+    for (size_t i = 0; rc == 0 && p->left[i]; i++)
+        if (fstatat(dir, p->left[i], &st, AT_SYMLINK_NOFOLLOW) == 0)
+            rc = renameat(dir, p->left[i], to, p->left[i]);
+    for (size_t i = 0; rc == 0 && p->left[i]; i++)
+        give(to, p->left[i], uid, gid);
+    if (rc == 0)
+        rc = fsync(to);
+    if (to >= 0)
+        close(to);
+    return rc == 0 && renameat(dir, made, dir, p->folder) == 0 ? fsync(dir) : -1;
+}
+
+static int part(const char *data, const struct part *p, uid_t uid, gid_t gid,
+                struct sp_err *err)
+{
+    char path[4200], name[32];
+    struct stat st;
+    int dir, lock = -1, rc;
+
+    snprintf(path, sizeof path, "%s/%s", data, p->folder);
+    if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode))
+        return 0;
+    dir = open(data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0)
+        return sp_err_sys(err, SP_CLASS_PEER, SP_EIO, "cannot open %s", data);
+    snprintf(name, sizeof name, "%s.new", p->folder);
+    snprintf(path, sizeof path, "%s/%s", data, name);
+    rc = lock_old(dir, data, &lock, err);
+    if (rc == 0)
+        rc = folder(path, p->mode, uid, gid, err);
+    if (rc == 0 && fill(dir, p, name, uid, gid) < 0)
+        rc = sp_err_sys(err, SP_CLASS_PEER, SP_EIO, "cannot make %s/%s", data, p->folder);
+    if (lock >= 0)
+        close(lock);
+    close(dir);
+    return rc;
 }
 
 /* Root's folders are made before a role could make them. */
@@ -221,7 +293,8 @@ int sp_firstrun(const struct sp_conf *c, uid_t uid, gid_t gid, struct sp_err *er
         rc = writable(c->data_directory, uid, gid, err);
     if (rc == 0)
         rc = keys(c->data_directory, uid, err);
-    give_users(c->data_directory, uid, gid);
+    for (size_t i = 0; rc == 0 && i < sizeof parts / sizeof parts[0]; i++)
+        rc = part(c->data_directory, &parts[i], uid, gid, err);
     snprintf(path, sizeof path, "%s/mail", c->data_directory);
     if (rc == 0)
         rc = folder(path, 0750, uid, gid, err);

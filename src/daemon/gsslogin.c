@@ -2,6 +2,7 @@
 #include "gsslogin.h"
 
 #include "alloc.h"
+#include "datadir.h"
 #include "err.h"
 
 #include <errno.h>
@@ -60,9 +61,10 @@ struct gsslogin *gsslogin_new(uv_loop_t *loop, struct sp_conf *conf,
 static int open_gss(struct gsslogin *l)
 {
     const struct sp_conf *c = l->conf;
-    char cache[4096];
+    char path[4000], cache[4096];
 
-    (void)snprintf(cache, sizeof cache, "file2:%s/krb5.rcache", c->data_directory);
+    (void)sp_data_path(path, sizeof path, c->data_directory, SP_DATA_USERS, "krb5.rcache");
+    (void)snprintf(cache, sizeof cache, "file2:%s", path);
     return sp_gss_server_new(c->gssapi_keytab ? c->gssapi_keytab : "",
                              c->gssapi_principal, cache, &l->gss, &l->err);
 }

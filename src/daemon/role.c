@@ -107,6 +107,8 @@ static int on_setup(struct sp_role *r, const Sp__Setup *m, struct sp_err *err)
         begin_anew(r);
         return 0;
     }
+    if (!r->ready && sp_sandbox_confine(r->ops->role, conf, err) < 0)
+        sp_log(SP_LOG_NO_SANDBOX, "", SP_KVS("reason", err->text));
     rc = r->ops->setup(r, m, conf, err);
     if (rc == 0)
         lock_in(r, conf);

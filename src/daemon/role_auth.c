@@ -15,6 +15,7 @@
 #include "aliases.h"
 #include "alloc.h"
 #include "certmap.h"
+#include "datadir.h"
 #include "err.h"
 #include "gsslogin.h"
 #include "login.h"
@@ -1761,7 +1762,7 @@ static int open_users(struct auth *a, const struct sp_conf *conf, struct sp_err 
     struct sp_users *w;
     int rc;
 
-    snprintf(path, sizeof path, "%s/users.db", conf->data_directory);
+    (void)sp_data_path(path, sizeof path, conf->data_directory, SP_DATA_USERS, "users.db");
     /* Made when it is not there, so that `user add` finds it with the right owner. */
     rc = sp_users_open(path, SP_USERS_WRITE, &w, err);
     if (rc < 0)

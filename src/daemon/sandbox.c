@@ -4,6 +4,8 @@
 #include "err.h"
 #include "frame.h"
 #include "log.h"
+#include "rolefiles.h"
+#include "sandbox_i.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,18 +28,6 @@
 #endif
 
 /* ---- What there is to allow ---- */
-
-enum right {
-    HOLD = 1 << 0,    /* what every process does with what it holds already */
-    ACCEPT = 1 << 1,  /* take connections from sockets that it was given */
-    CONNECT = 1 << 2, /* open sockets and connect */
-    READ = 1 << 3,    /* open files to read them */
-    WRITE = 1 << 4,   /* make, change, rename and remove files: with READ */
-    LIBRARY = 1 << 5, /* load code: name services and Kerberos load theirs late */
-    COMMAND = 1 << 6, /* start programs of the configuration: no list can be made */
-    NAMES = 1 << 7,   /* sockets of this machine, for its name service */
-    RIGHTS = 8,
-};
 
 static const char *const words[RIGHTS] = {
     "use what it holds: descriptors, memory, threads",
@@ -418,9 +408,56 @@ static int forbidden(scmp_filter_ctx f, unsigned r)
     return rc;
 }
 
+static struct sp_rolefiles files; /* what the process was confined to */
+static bool confined;
+
 bool sp_sandbox_fits(Sp__Role role, const struct sp_conf *conf)
 {
-    return !held || (rights(role, conf) & ~held) == 0;
+    unsigned r = rights(role, conf);
+    struct sp_rolefiles want;
+    bool fits = !held || (r & ~held) == 0;
+
+    if (!fits || !confined)
+        return fits;
+    (void)sp_rolefiles_list(role, r, conf, &want);
+    fits = sp_rolefiles_within(&want, &files);
+    sp_rolefiles_free(&want);
+    return fits;
+}
+
+int sp_sandbox_confine(Sp__Role role, const struct sp_conf *conf, struct sp_err *err)
+{
+    unsigned r = rights(role, conf);
+    int rc;
+
+    if (confined)
+        return 0;
+    confined = true;
+    rc = sp_rolefiles_list(role, r, conf, &files);
+    if (rc < 0)
+        return sp_err_set(err, SP_CLASS_BUG, -rc,
+                          "there are too many files to confine it to");
+    sp_rolefiles_make(&files);
+    return sp_rolefiles_lock(&files, r, err);
+}
+
+static const Sp__Role all_roles[] = {SP__ROLE__ROLE_SERVER,     SP__ROLE__ROLE_AUTH,
+                                     SP__ROLE__ROLE_QUEUE,      SP__ROLE__ROLE_DELIVERY,
+                                     SP__ROLE__ROLE_LOCAL,      SP__ROLE__ROLE_FILTER,
+                                     SP__ROLE__ROLE_AUTH_HELPER};
+
+uint64_t sp_sandbox_stamp(const struct sp_conf *conf)
+{
+    uint64_t h = 0;
+
+    for (size_t i = 0; i < sizeof all_roles / sizeof all_roles[0]; i++) {
+        struct sp_rolefiles f;
+
+        (void)sp_rolefiles_list(all_roles[i], rights(all_roles[i], conf), conf, &f);
+        h = (h << 1 | h >> 63) ^ sp_rolefiles_stamp(&f);
+        sp_rolefiles_free(&f);
+    }
+    return h;
 }
 
 int sp_sandbox_lock(Sp__Role role, const struct sp_conf *conf, struct sp_err *err)
@@ -459,24 +496,29 @@ int sp_sandbox_lock(Sp__Role role, const struct sp_conf *conf, struct sp_err *er
 
 void sp_sandbox_explain(const struct sp_conf *conf, FILE *out)
 {
-    static const Sp__Role roles[] = {SP__ROLE__ROLE_SERVER, SP__ROLE__ROLE_AUTH,
-                                     SP__ROLE__ROLE_QUEUE, SP__ROLE__ROLE_DELIVERY,
-                                     SP__ROLE__ROLE_LOCAL,  SP__ROLE__ROLE_FILTER,
-                                     SP__ROLE__ROLE_AUTH_HELPER};
+    char lacks[600];
 
-    for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++) {
-        unsigned r = rights(roles[i], conf);
+    for (size_t i = 0; i < sizeof all_roles / sizeof all_roles[0]; i++) {
+        unsigned r = rights(all_roles[i], conf);
+        struct sp_rolefiles f;
         unsigned n = 6; /* those of special() */
 
         for (size_t k = 0; k < sizeof calls / sizeof calls[0]; k++)
             n += allowed(&calls[k], r);
         if (r & COMMAND)
-            fprintf(out, "%s: all system calls but %zu\n", sp_role_name(roles[i]),
+            fprintf(out, "%s: all system calls but %zu\n", sp_role_name(all_roles[i]),
                     sizeof never / sizeof never[0]);
         else
             fprintf(out, "%s: %u system calls, any other ends the process\n",
-                    sp_role_name(roles[i]), n);
+                    sp_role_name(all_roles[i]), n);
         for (unsigned b = 0; b < RIGHTS; b++)
             fprintf(out, "  %s %s\n", r & 1U << b ? "may    " : "may not", words[b]);
+        (void)sp_rolefiles_list(all_roles[i], r, conf, &f);
+        sp_rolefiles_explain(&f, out);
+        sp_rolefiles_free(&f);
     }
+    sp_rolefiles_lacks(lacks, sizeof lacks);
+    fprintf(out, "kernel: Landlock version %d\n", sp_rolefiles_kernel());
+    if (lacks[0])
+        fprintf(out, "  lacks   %s\n", lacks);
 }

@@ -1,6 +1,7 @@
 /*
  * sandbox.h - what a role may ask of the kernel once it runs: one table.
  *
+ *     sp_sandbox_confine(SP__ROLE__ROLE_SERVER, conf, &err);  before the role's first setup
  *     sp_sandbox_lock(SP__ROLE__ROLE_SERVER, conf, &err);     after the role's first setup
  *     sp_sandbox_explain(conf, stdout);                       serve --explain-sandbox
  *
@@ -24,6 +25,12 @@
 
 #include <stdio.h>
 
+/* The files the role sees (rolefiles.h): before its setup, as long as there is one
+ * thread.  0; a negative code: say it in the log and go on. */
+int sp_sandbox_confine(Sp__Role role, const struct sp_conf *conf, struct sp_err *err);
+/* Changes when a file comes, goes or is replaced that a role is confined to: it has to be
+ * told SETUP again, and finds out by sp_sandbox_fits(). */
+uint64_t sp_sandbox_stamp(const struct sp_conf *conf);
 /* For good, for every thread of the process.  0; -SP_EDENIED where the kernel takes no
  * filter (the caller logs it and goes on); -SP_ENOMEM. */
 int sp_sandbox_lock(Sp__Role role, const struct sp_conf *conf, struct sp_err *err);

@@ -10,6 +10,8 @@
 #include "material.h"
 #include "meter.h"
 #include "port.h"
+#include "rolefiles.h"
+#include "sandbox.h"
 #include "secret.h"
 #include "srv_count.h"
 #include "wallclock.h"
@@ -839,6 +841,11 @@ static void say_restart(const struct sp_conf *old, const struct sp_conf *new)
                                     "configuration is in force now"));
 }
 
+static uint64_t stamp_of(const struct sp_conf *c, const struct sp_material *m)
+{
+    return sp_material_stamp(c, m) ^ sp_sandbox_stamp(c);
+}
+
 static void put_in_force(struct sup *s, struct sp_conf *c, struct sp_material *m)
 {
     struct sp_conf *old = s->conf;
@@ -901,7 +908,7 @@ static void reload(struct sup *s)
         sp_conf_unref(c);
         return;
     }
-    s->stamp = sp_material_stamp(c, m);
+    s->stamp = stamp_of(c, m);
     put_in_force(s, c, m);
 }
 
@@ -926,13 +933,13 @@ static void on_watch(uv_timer_t *t)
         s->crl_ms = uv_now(&s->loop) + CRL_MS;
         sp_renew_own_crl(s->conf);
     }
-    stamp = sp_material_stamp(s->conf, s->material);
+    stamp = stamp_of(s->conf, s->material);
     if (s->phase != RUNNING || stamp == s->stamp)
         return;
     s->stamp = stamp;
     m = read_material(s->conf, SP_LOG_RELOAD_REFUSED);
     if (m) {
-        s->stamp = sp_material_stamp(s->conf, m); /* it may name other lists */
+        s->stamp = stamp_of(s->conf, m); /* it may name other lists */
         put_in_force(s, sp_conf_ref(s->conf), m);
     }
 }
@@ -1063,6 +1070,17 @@ static int open_sockets_patiently(struct sup *s, struct sp_err *err)
     return rc;
 }
 
+static void say_kernel(void)
+{
+    char lacks[600], text[700];
+
+    sp_rolefiles_lacks(lacks, sizeof lacks);
+    snprintf(text, sizeof text, "this kernel cannot confine roles in all respects; it lacks %s",
+             lacks);
+    if (lacks[0])
+        sp_log(SP_LOG_WARNING, "", SP_KVS("reason", text));
+}
+
 static int prepare(struct sup *s)
 {
     struct sp_err err;
@@ -1079,13 +1097,14 @@ static int prepare(struct sup *s)
     if (find_account(s) < 0)
         return -1;
     if (sp_firstrun(s->conf, s->uid, s->gid, &err) < 0)
-        return fail(s, EX_CANTCREAT, err.text);
+        return fail(s, err.code == SP_EAGAIN ? EX_TEMPFAIL : EX_CANTCREAT, err.text);
     s->material = read_material(s->conf, SP_LOG_FATAL);
     if (!s->material) {
         s->status = EX_CONFIG;
         return -1;
     }
-    s->stamp = sp_material_stamp(s->conf, s->material);
+    s->stamp = stamp_of(s->conf, s->material);
+    say_kernel();
     if (open_sockets_patiently(s, &err) < 0)
         return fail(s, err.cls == SP_CLASS_TEMPORARY ? EX_TEMPFAIL : EX_CONFIG, err.text);
     if (set_config_text(s) < 0 || RAND_bytes(s->cookie, sizeof s->cookie) != 1)

@@ -2,6 +2,7 @@
 #include "spool.h"
 
 #include "alloc.h"
+#include "datadir.h"
 #include "err.h"
 #include "qint.h"
 #include "text.h"
@@ -245,11 +246,14 @@ int sp_spool_open(const char *dir, const struct sp_spool_options *o, uint64_t no
                   struct sp_spool **ret_spool, struct sp_err *err)
 {
     struct sp_spool *s = sp_alloc(sizeof *s);
+    char path[4096];
     int rc;
 
     (void)now_ms;
     if (!s)
         return sp_err_nomem(err);
+    if (sp_data_path(path, sizeof path, dir, SP_DATA_QUEUE, "") == 0)
+        dir = path;
     s->dirfd = s->bodies = s->lockfd = s->dbfd = -1;
     s->o = *o;
     sp_spool_reconfigure(s, o);

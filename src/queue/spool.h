@@ -13,7 +13,8 @@
  *     r = sp_batch_result(b, i);                     r->code 250: say so to the client
  *     sp_batch_reset(b);
  *
- * Below the data directory: `lock`, `spool.db` (SQLite, WAL) and `bodies/` with the
+ * In the queue folder of the data directory (datadir.h), or in `dir` itself where there
+ * is none: `lock`, `spool.db` (SQLite, WAL) and `bodies/` with the
  * contents that are larger than SP_INLINE_MAX.
  *
  * A message is split into jobs, one a recipient domain; a job is what is scheduled

@@ -27,7 +27,7 @@ def cram(srv, name, password):
 
 
 def stored(srv):
-    with contextlib.closing(sqlite3.connect(srv.store / "users.db")) as db:
+    with contextlib.closing(sqlite3.connect(srv.store / "users/users.db")) as db:
         if not db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'cram'").fetchone():
             return []
         return [r[0] for r in db.execute("SELECT context FROM cram")]

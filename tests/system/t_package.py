@@ -75,7 +75,7 @@ curl -sS smtp://127.0.0.1:{port} --ssl-reqd --insecure --user alice:secret-12345
 curl -sS smtp://127.0.0.1:{port} --ssl-reqd --insecure --user alice:secret-12345678 --mail-from alice@example.org --mail-rcpt eve@remote.test --crlf --upload-file /srv/large
 sleep 1
 sallyport queue list --data /var/lib/sallyport | grep bob@remote.test
-ls /var/lib/sallyport/bodies | grep -q .
+ls /var/lib/sallyport/queue/bodies | grep -q .
 sallyport queue hold --all --data /var/lib/sallyport
 kill $server
 wait $server
@@ -108,7 +108,7 @@ kill $server
 wait $server
 
 apt-get -q -y remove sallyport
-test -f /var/lib/sallyport/spool.db
+test -f /var/lib/sallyport/queue/spool.db
 test -f /etc/sallyport/sallyport.conf
 apt-get -q -y purge sallyport
 test ! -e /var/lib/sallyport

@@ -3,7 +3,7 @@
 # timeout: 300
 """What a person sees when something is wrong at the start: the words, the exit status, and
 that nothing on the disk was touched.  t_serve_life.py has the first of these cases."""
-import signal, socket, sqlite3
+import fcntl, signal, socket, sqlite3
 from harness import *
 from wire import *
 
@@ -63,7 +63,7 @@ def _():
     need_root()
     with work() as tmp:
         srv = make(tmp, routes=NOBODY)
-        spool = srv.store / "spool.db"
+        spool = srv.store / "queue/spool.db"
         good = spool.read_bytes()
         for bad, words in (
                 (b"no database\n" * 1000, "spool.db is damaged (file is not a database); restore it or move it away"),
@@ -75,7 +75,7 @@ def _():
         spool.write_bytes(good)
         shutil.chown(spool, "root", "root")
         os.chmod(spool, 0o600)
-        refused(srv, 74, f"cannot open spool.db in {srv.store}: Permission denied")
+        refused(srv, 74, f"cannot open spool.db in {srv.store}/queue: Permission denied")
         shutil.chown(spool, "nobody", "nogroup")
         os.chmod(spool, 0o640)
         goes_on(srv)
@@ -86,7 +86,7 @@ def _():
     need_root()
     with work() as tmp:
         srv = make(tmp, routes=NOBODY)
-        spool = srv.store / "spool.db"
+        spool = srv.store / "queue/spool.db"
         good = bytearray(spool.read_bytes())
         page = int.from_bytes(good[16:18], "big")
         for n in range(2, len(good) // page):  # every page but the first: the schema
@@ -114,7 +114,7 @@ def _():
 def _():
     with work() as tmp:
         srv = make(tmp, routes=NOBODY)
-        spool = srv.store / "spool.db"
+        spool = srv.store / "queue/spool.db"
         db = sqlite3.connect(spool)
         version = db.execute("PRAGMA user_version").fetchone()[0]
         db.execute(f"PRAGMA user_version = {version + 1}")
@@ -133,7 +133,7 @@ def _():
 def _():
     with work() as tmp:
         srv = make(tmp, routes=NOBODY)
-        users = srv.store / "users.db"
+        users = srv.store / "users/users.db"
         good = users.read_bytes()
         for bad in (b"junk" * 5000, good[:3000]):
             users.write_bytes(bad)
@@ -143,6 +143,31 @@ def _():
             check(users.read_bytes() == bad, "the damaged database was touched")
         users.write_bytes(good)
         goes_on(srv)
+
+@test("the layout of older versions: each part moves into its folder, also after a move that was cut off")
+def _():
+    with work() as tmp:
+        srv = make(tmp, routes=NOBODY)
+        users, queue = srv.store / "users", srv.store / "queue"
+        for cut_off in (False, True):
+            for folder in (users, queue):
+                for path in folder.iterdir():
+                    path.rename(srv.store / path.name)
+                folder.rmdir()
+            if cut_off:
+                half = srv.store / "queue.new"
+                half.mkdir(mode=0o700)
+                if os.geteuid() == 0:
+                    shutil.chown(half, (srv.store / "spool.db").owner(), (srv.store / "spool.db").group())
+                (srv.store / "spool.db").rename(half / "spool.db")
+            with open(srv.store / "lock") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                refused(srv, 75, f"the data directory {srv.store} is in use by another process", touched=True)
+            goes_on(srv)
+            left = {p.name for p in srv.store.iterdir()} - {"ca", "tls", "mail", "control"}
+            check(left == {"users", "queue"}, f"left in {srv.store}: {left}")
+            owner = srv.store.owner() if os.geteuid() else "nobody"
+            check({p.owner() for p in (users, queue, users / "users.db", queue / "spool.db")} == {owner}, "owners")
 
 
 @test("a read-only file system: 73 at once, and what to do")
@@ -189,7 +214,7 @@ def _():
         other.write_text(text)
         first = srv.command
         srv.command = lambda: [SALLYPORT, "serve", "--config", other]
-        refused(srv, 75, f"the data directory {srv.store} is in use by process ", touched=True)
+        refused(srv, 75, f"the data directory {srv.store}/queue is in use by process ", touched=True)
         srv.command = first
         with inside(srv) as w:
             w.mail()

@@ -144,7 +144,7 @@ def _():
 
 def copies(srv, count):
     """So many more of the one message in the spool, straight into the database."""
-    db = sqlite3.connect(srv.store / "spool.db", isolation_level=None)
+    db = sqlite3.connect(srv.store / "queue/spool.db", isolation_level=None)
     db.execute("BEGIN")
     for table, column in (("message", "message"), ("job", "job")):
         names = [r[1] for r in db.execute(f"PRAGMA table_info({table})")]
