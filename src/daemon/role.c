@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -249,9 +248,7 @@ int sp_role_main(const struct sp_role_ops *ops, unsigned instance)
     struct sp_err err;
 
     calm_signals();
-    /* Memory of this process holds secrets: no core file, no ptrace by equals. */
-    (void)prctl(PR_SET_DUMPABLE, 0);
-    (void)setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+    (void)sp_sandbox_memory();
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     umask(027);
     r.ops = ops;

@@ -31,6 +31,10 @@ int sp_sandbox_confine(Sp__Role role, const struct sp_conf *conf, struct sp_err 
 /* Changes when a file comes, goes or is replaced that a role is confined to: it has to be
  * told SETUP again, and finds out by sp_sandbox_fits(). */
 uint64_t sp_sandbox_stamp(const struct sp_conf *conf);
+/* Memory that holds secrets: no core file, none but root reads it (ptrace), and what
+ * OpenSSL keeps of private keys is locked: never swapped.  False where that is more than
+ * RLIMIT_MEMLOCK allows; they are wiped all the same. */
+bool sp_sandbox_memory(void);
 /* For good, for every thread of the process.  0; -SP_EDENIED where the kernel takes no
  * filter (the caller logs it and goes on); -SP_ENOMEM. */
 int sp_sandbox_lock(Sp__Role role, const struct sp_conf *conf, struct sp_err *err);

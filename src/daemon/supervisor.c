@@ -97,6 +97,7 @@ struct sup {
     uv_timer_t watch, deadline;
     enum phase phase;
     bool said_ready;
+    bool locked_memory;
     int status;
 };
 
@@ -1070,7 +1071,7 @@ static int open_sockets_patiently(struct sup *s, struct sp_err *err)
     return rc;
 }
 
-static void say_kernel(void)
+static void say_kernel(const struct sup *s)
 {
     char lacks[600], text[700];
 
@@ -1079,6 +1080,10 @@ static void say_kernel(void)
              lacks);
     if (lacks[0])
         sp_log(SP_LOG_WARNING, "", SP_KVS("reason", text));
+    if (!s->locked_memory)
+        sp_log(SP_LOG_WARNING, "",
+               SP_KVS("reason", "private keys in memory can be swapped to disk: the limit of "
+                                "locked memory (LimitMEMLOCK=, ulimit -l) is below 8 MB"));
 }
 
 static int prepare(struct sup *s)
@@ -1104,7 +1109,7 @@ static int prepare(struct sup *s)
         return -1;
     }
     s->stamp = stamp_of(s->conf, s->material);
-    say_kernel();
+    say_kernel(s);
     if (open_sockets_patiently(s, &err) < 0)
         return fail(s, err.cls == SP_CLASS_TEMPORARY ? EX_TEMPFAIL : EX_CONFIG, err.text);
     if (set_config_text(s) < 0 || RAND_bytes(s->cookie, sizeof s->cookie) != 1)
@@ -1170,6 +1175,7 @@ int sp_supervise(const struct sp_serve_options *o)
     s->o = o;
     s->count_fd = s->meters_fd = -1;
     signal(SIGPIPE, SIG_IGN);
+    s->locked_memory = sp_sandbox_memory();
     umask(027);
     sp_log_setup(2, o->log_json, SP_LEVEL_INFO, "supervisor");
     if (prepare(s) < 0) {

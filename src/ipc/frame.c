@@ -504,6 +504,8 @@ void sp_chan_release(struct sp_chan *ch)
 {
     close_frame_fd(ch);
     sp_buf_drop(&ch->in, ch->in_at);
+    if (ch->in_at) /* a password may have been in it */
+        sp_wipe(ch->in.p + ch->in.n, ch->in_at);
     ch->in_at = 0;
     /* Frames with secrets pass through here; a large buffer is not kept for ever. */
     if (ch->in.n == 0 && ch->in.cap > 1u << 20)
