@@ -89,7 +89,7 @@ static void give(int dir, const char *name, uid_t uid, gid_t gid)
         st.st_nlink == 1 && fchown(fd, uid, gid) < 0)
         sp_log(SP_LOG_WARNING, "",
                SP_KVS("reason", "cannot be given to the user of the service"),
-               SP_KVS("file", path));
+               SP_KVS("file", name));
     close(fd);
 }
 
