@@ -264,11 +264,9 @@ static void put_state(const struct sp_qdests *t, FILE *out, const struct dest *d
 void sp_qdests_print(struct sp_qdests *t, FILE *out)
 {
     size_t n = t->o.limit && t->o.limit < t->n ? (size_t)t->o.limit : t->n;
-    const char *domain;
-    json_t *place;
 
-    json_object_foreach(t->index, domain, place) t->d[json_integer_value(place)]
-        .domain = domain;
+    for (void *i = json_object_iter(t->index); i; i = json_object_iter_next(t->index, i))
+        t->d[json_integer_value(json_object_iter_value(i))].domain = json_object_iter_key(i);
     if (t->n)
         qsort(t->d, t->n, sizeof *t->d, more_first);
     else if (!t->o.json)

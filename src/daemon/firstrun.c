@@ -4,6 +4,7 @@
 #include "ca.h"
 #include "datadir.h"
 #include "err.h"
+#include "fdio.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +20,7 @@ enum { CA_DAYS = 3650, CERT_DAYS = 825 };
 /* Makes one folder for that owner.  One that exists is left as it is. */
 static int folder(const char *path, mode_t mode, uid_t uid, gid_t gid, struct sp_err *err)
 {
-    if (mkdir(path, mode) < 0) {
+    if (sp_mkdir_synced(path, mode) < 0) {
         if (errno == EEXIST)
             return 0;
         return sp_err_sys(err, SP_CLASS_PEER, SP_EIO,
@@ -185,7 +186,7 @@ static int parents(const char *path, struct sp_err *err)
 
     for (const char *p = path + 1; (p = strchr(p, '/')); p++) {
         snprintf(part, sizeof part, "%.*s", (int)(p - path), path);
-        if (mkdir(part, 0755) < 0 && errno != EEXIST)
+        if (sp_mkdir_synced(part, 0755) < 0 && errno != EEXIST)
             return sp_err_sys(err, SP_CLASS_PEER, SP_EIO, "cannot make %s", part);
     }
     return 0;

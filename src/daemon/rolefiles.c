@@ -5,6 +5,7 @@
 #include "datadir.h"
 #include "dns.h"
 #include "err.h"
+#include "fdio.h"
 #include "sandbox_i.h"
 
 #include <dirent.h>
@@ -254,7 +255,8 @@ static int delivery_files(struct sp_rolefiles *f, const struct sp_conf *c)
     int rc = add(f, false, c->dns_trust_anchor ? c->dns_trust_anchor : SP_DNS_ROOT_KEY);
 
     for (size_t i = 0; i < c->n_routes && rc == 0; i++)
-        rc = add_if_folder(f, c->routes[i].tls_ca);
+        if ((rc = add_if_folder(f, c->routes[i].tls_ca)) == 0)
+            rc = add_if_folder(f, c->routes[i].mta_sts_ca);
     return rc;
 }
 
@@ -326,7 +328,7 @@ void sp_rolefiles_make(const struct sp_rolefiles *f)
             if (k < n && f->v[i].path[k] != '/')
                 continue;
             snprintf(part, sizeof part, "%.*s", (int)k, f->v[i].path);
-            (void)mkdir(part, 0700); /* the delivery says what is wrong */
+            (void)sp_mkdir_synced(part, 0700); /* the delivery says what is wrong */
         }
     }
 }

@@ -2,6 +2,7 @@
 #include "maildir.h"
 
 #include "err.h"
+#include "fdio.h"
 #include "text.h"
 
 #include <dirent.h>
@@ -89,17 +90,6 @@ static int sync_folder(const char *path, struct sp_err *err)
     return rc;
 }
 
-static int sync_above(const char *path, struct sp_err *err)
-{
-    char above[SP_MAILDIR_PATH_MAX + 8];
-    const char *slash = strrchr(path, '/');
-    size_t n = slash ? (size_t)(slash - path) : 0;
-
-    memcpy(above, n ? path : "/", n ? n : 1);
-    above[n ? n : 1] = '\0';
-    return sync_folder(above, err);
-}
-
 /* Makes every folder of the absolute path that is missing, and syncs the one above. */
 static int make_folders(const char *path, struct sp_err *err)
 {
@@ -111,12 +101,8 @@ static int make_folders(const char *path, struct sp_err *err)
             continue;
         memcpy(part, path, i);
         part[i] = '\0';
-        if (mkdir(part, MODE_DIR) == 0) {
-            if (sync_above(part, err) < 0)
-                return -SP_EIO;
-        } else if (errno != EEXIST) {
+        if (sp_mkdir_synced(part, MODE_DIR) < 0 && errno != EEXIST)
             return trouble(err, "make", part);
-        }
     }
     return 0;
 }

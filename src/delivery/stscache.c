@@ -1,6 +1,7 @@
 /* stscache.c - see stscache.h. */
 #include "stscache.h"
 
+#include "datadir.h"
 #include "err.h"
 #include "fdio.h"
 
@@ -16,7 +17,7 @@ enum { PATH_SIZE = 4400, NEW_S = 3600 };
 
 void sp_sts_cache_dir(const char *data, char out[SP_STS_DIR_MAX])
 {
-    snprintf(out, SP_STS_DIR_MAX, "%s/mta-sts", data);
+    (void)sp_data_path(out, SP_STS_DIR_MAX, data, SP_DATA_QUEUE, "mta-sts");
 }
 
 /* The name comes from a message: only what can be a domain becomes a file name. */
