@@ -23,7 +23,7 @@ enum {
     VISIT_MS = 1500, /* listen: nobody is connected any more */
     EV_BEFORE = 7,
     EV_AFTER = 3,
-    QUEUE_MS = 10000, /* a queueing command: until its daemon comes */
+    QUEUE_MS = 10000, /* a queueing command: until its daemon comes, or says more */
 };
 
 static bool stopped(const struct grade *g)
@@ -154,6 +154,17 @@ static void see_status(struct grade *g, bool killed)
                    WEXITSTATUS(g->status));
 }
 
+/* After the command's end: what it sent last is still on its way; a queue's daemon only
+ * begins, and --timeout says how slow all may be. */
+static unsigned patience(const struct grade *g)
+{
+    unsigned quarter = limit(g) / 4;
+
+    if (!g->o->queues)
+        return QUIET_MS;
+    return quarter > QUEUE_MS ? quarter : QUEUE_MS;
+}
+
 static int run_command(struct grade *g, struct sp_err *err)
 {
     uint64_t end = grade_ms() + limit(g), quiet;
@@ -166,12 +177,12 @@ static int run_command(struct grade *g, struct sp_err *err)
         (void)turn(g);
         killed = grade_ms() > end;
     }
-    /* What it sent last is still on its way; a queue's daemon only begins. */
-    quiet = grade_ms() + (g->o->queues ? QUEUE_MS : QUIET_MS);
+    quiet = grade_ms() + patience(g);
     while (!killed && !stopped(g) && grade_ms() < quiet &&
+           grade_ms() < end + patience(g) &&
            (anybody(g) || (g->o->queues && !(g->seen & SEEN_BIT(SEEN_CONNECTED)))))
-        if (turn(g) && !g->o->queues)
-            quiet = grade_ms() + QUIET_MS;
+        if (turn(g))
+            quiet = grade_ms() + patience(g);
     killed = killed && !grade_ended(g);
     if (killed)
         grade_note(g, NULL, "the time is over");

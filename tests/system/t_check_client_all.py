@@ -52,6 +52,18 @@ def _():
           f"found though listed: {set(UNSEEN) & seen}")
 
 
+# ---- a queue ----
+
+@test("a queue's daemon that comes late, and speaks slowly, is waited for as --timeout says")
+def _():
+    late = ["sh", "-c", '(sleep 12; exec "$@") >/dev/null 2>&1 &', "queue", *BAD, "-", *COMMON]
+    _, report = check_client(late, "--queues", "--timeout", "60", "--case", "slow-replies")
+    good = {f["id"] for f in report["findings"] if f["severity"] == "good"}
+    check({"ordinary-delivered"} <= good, f"{good}, {report['failed']}")
+    _, report = check_client(late, "--queues", "--timeout", "20", "--only", "C01", ok=range(128))
+    check("never connected" in str(report["failed"]), f"{report['failed']}")
+
+
 # ---- programs of others ----
 
 for name, command in PROGRAMS.items():
