@@ -45,6 +45,8 @@
     X(SP_LOG_DEFERRED, "message.deferred", SP_LEVEL_INFO, "id, to, where, reply, next")               \
     X(SP_LOG_STS, "mta-sts.policy", SP_LEVEL_INFO, "a domain's MTA-STS policy was fetched: domain, mode, max-age, id") \
     X(SP_LOG_STS_FAILED, "mta-sts.failed", SP_LEVEL_WARNING, "a domain names an MTA-STS policy that does not count: domain, reason, kept (the mode of the one that counts on, or none)") \
+    X(SP_LOG_TLS_REPORT, "tls-report.sent", SP_LEVEL_INFO, "a TLSRPT report was given away: domain, day, to (a mail address or a URL), id (of the mail)") \
+    X(SP_LOG_TLS_REPORT_FAILED, "tls-report.failed", SP_LEVEL_WARNING, "a TLSRPT report could not be given away: report, reason") \
     X(SP_LOG_BOUNCED, "message.bounced", SP_LEVEL_WARNING, "id, to, where, reply, notice")            \
     X(SP_LOG_REMOVED, "message.removed", SP_LEVEL_INFO, "by an administrator: id, who")               \
     X(SP_LOG_COLLECTED, "outbox.collected", SP_LEVEL_INFO, "mail that a user left while the service was down: uid, status (0: all of it)") \

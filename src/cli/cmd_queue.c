@@ -9,6 +9,7 @@
 #include "control.h"
 #include "qcontrol.h"
 #include "queue_dests.h"
+#include "queue_tlsrpt.h"
 #include "wallclock.h"
 
 #include <jansson.h>
@@ -288,10 +289,8 @@ static int filter(const struct sp_args *a, struct ask *q)
 /* Sums are made of the whole list; the limit is about what is shown of them. */
 static int by_destination(struct ask *q, bool shape)
 {
-    struct sp_qdests_opts o = {.shape = shape,
-                               .json = q->json,
-                               .limit = q->f.limit,
-                               .now_ms = sp_wall_ms()};
+    struct sp_qdests_opts o = {
+        .shape = shape, .json = q->json, .limit = q->f.limit, .now_ms = sp_wall_ms()};
 
     q->f.limit = 0;
     q->dests = sp_qdests_new(&o);
@@ -420,9 +419,9 @@ Q_SUB(c_release, "release", "let held mail go on", "ID ... | FILTER ... | --all"
 Q_SUB(c_remove, "remove", "delete it, without a bounce", "ID ... | FILTER ... | --all",
       change_options, run_remove);
 
-static const struct sp_command *const subs[] = {&c_list,         &c_show,   &c_shape,
-                                                &c_destinations, &c_retry,  &c_hold,
-                                                &c_release,      &c_remove, NULL};
+static const struct sp_command *const subs[] = {
+    &c_list, &c_show,    &c_shape,  &c_destinations,  &c_retry,
+    &c_hold, &c_release, &c_remove, &sp_queue_tlsrpt, NULL};
 
 const struct sp_command sp_cmd_queue = {
     .name = "queue",

@@ -430,6 +430,10 @@ struct sp_conf {
     uint64_t delay_warning_s;               /* 0: none */
     struct sp_conf_numbers retry_intervals; /* seconds; the last one repeats */
     const char *postmaster;
+    bool tls_reports;                    /* RFC 8460 */
+    const char *tls_reports_organization; /* NULL: hostname */
+    const char *tls_reports_contact;     /* NULL: postmaster */
+    const char *tls_reports_ca;          /* of hosts that take reports; NULL: the system's */
     uint64_t history_keep_s;
     uint64_t deduplicate_s; /* implicit matching of submissions sent again; 0: off */
     uint64_t hops_max;      /* Received fields; more is a loop */

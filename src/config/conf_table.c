@@ -304,6 +304,20 @@ static const struct sp_conf_key keys[] = {
     {"dns-timeout", SP_CONF_TOP, DURATION(sp_conf, dns_timeout_s, "15s", 1, 5 * MIN), V01, .example = "10s",
      .doc = "The longest wait for one answer of DNS; then the mail is tried again later."},
 
+    {"tls-reports", SP_CONF_TOP, BOOL(sp_conf, tls_reports, "no"), V01, .example = "yes",
+     .doc = "Whether domains that ask for it (TLSRPT, RFC 8460) are told once a day how TLS with their mail "
+            "exchanges went: numbers, and for each failure the exchange and the reason.  Sessions of routes "
+            "with to = mx count; only those with domains that ask are kept."},
+    {"tls-reports-organization", SP_CONF_TOP, STRING(SP_CONF_TEXT, sp_conf, tls_reports_organization, NULL), V01,
+     .def_doc = "hostname", .example = "\"Example Ltd\"",
+     .doc = "Who reports, as it stands in TLSRPT reports."},
+    {"tls-reports-contact", SP_CONF_TOP, STRING(SP_CONF_MAILBOX, sp_conf, tls_reports_contact, NULL), V01,
+     .def_doc = "the postmaster", .example = "tlsrpt@example.org",
+     .doc = "The address that TLSRPT reports come from, and where questions about them go.  Its domain needs a "
+            "dkim section: many receivers take signed reports only."},
+    {"tls-reports-ca", SP_CONF_TOP, STRING(SP_CONF_PATH, sp_conf, tls_reports_ca, NULL), V01,
+     .def_doc = "the system's certificate authorities", .example = "/etc/ssl/certs/ca-certificates.crt",
+     .doc = "The certificate authorities, in PEM form, that may vouch for the hosts that take reports by HTTPS."},
     {"gssapi-keytab", SP_CONF_TOP, STRING(SP_CONF_PATH, sp_conf, gssapi_keytab, NULL), V01,
      .def_doc = "none", .example = "/etc/sallyport/smtp.keytab",
      .doc = "The key table with which clients' Kerberos tickets are judged, for the mechanism "

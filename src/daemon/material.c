@@ -250,6 +250,16 @@ static int add_route(struct sp_material *m, const struct sp_conf_route *r,
     return rc;
 }
 
+static int add_reports(struct sp_material *m, const struct sp_conf *c,
+                       struct sp_buf *problems)
+{
+    struct stat st;
+
+    if (!c->tls_reports_ca || (stat(c->tls_reports_ca, &st) == 0 && S_ISDIR(st.st_mode)))
+        return 0;
+    return add(m, c->tls_reports_ca, FOR_DELIVERY, "tls-reports-ca", "", problems);
+}
+
 /* Keys are read as the auth role will read them, so that a bad file is found here. */
 static int add_oauth(struct sp_material *m, const struct sp_conf_oauth *o,
                      struct sp_buf *problems)
@@ -438,6 +448,8 @@ struct sp_material *sp_material_read(const struct sp_conf *c, struct sp_buf *pro
     for (size_t i = 0; m && i < c->n_routes; i++)
         if (add_route(m, &c->routes[i], problems) < 0)
             rc = -1;
+    if (m && add_reports(m, c, problems) < 0)
+        rc = -1;
     for (size_t i = 0; m && i < c->n_oauth; i++)
         if (add_oauth(m, &c->oauth[i], problems) < 0)
             rc = -1;
@@ -559,6 +571,7 @@ uint64_t sp_material_stamp(const struct sp_conf *c, const struct sp_material *m)
         stamp_file(c->routes[i].client_certificate, &h);
         stamp_file(c->routes[i].client_key, &h);
     }
+    stamp_file(c->tls_reports_ca, &h);
     for (size_t i = 0; i < c->n_oauth; i++) {
         stamp_file(c->oauth[i].keys, &h);
         stamp_file(c->oauth[i].client_secret_file, &h);

@@ -6,6 +6,7 @@
  *     q_sign.c      DKIM signatures of it
  *     q_flight.c    jobs out to delivery and local, outcomes back into the batch
  *     q_sts.c       MTA-STS policies that are kept
+ *     q_tlsrpt.c    TLSRPT: sessions that are counted, reports a day
  *     q_notice.c    bounces and warnings that an outcome owes
  *     q_admin.c     the control socket
  *     qcontrol.c    commands of administrators (also used without a server)
@@ -128,6 +129,14 @@ void q_peer_lost(struct q_peer *p); /* its jobs are nobody's now */
 
 /* q_notice.c: adds what the plan owes to the batch, behind item number `settle`. */
 void q_notices(struct q *q, struct sp_plan *plan, int settle);
+
+/* Mail of this host: a dkim section for its author's domain signs it, too. */
+void q_sign_own(struct q *q, const char *about, struct sp_submission *sub);
+
+/* q_tlsrpt.c */
+void q_rpt_put(struct q *q, const Sp__TlsSession *m);
+void q_rpt_posted(struct q *q, const Sp__TlsReported *m);
+void q_rpt_tick(struct q *q); /* each second or so */
 
 /* q_sts.c */
 /* Adds the policy that is kept for the domain, if there is one. */

@@ -98,8 +98,7 @@ static bool ends_here(const struct q *q, const struct about *about)
     return sp_str_caseis(to, q->conf->postmaster);
 }
 
-/* Notices are mail of this host: a dkim section for its name signs them, too. */
-static void sign(struct q *q, const char *about, struct sp_submission *sub)
+void q_sign_own(struct q *q, const char *about, struct sp_submission *sub)
 {
     struct q_unsigned m = {.env = sub->env, .content = sub->content, .fd = -1};
     struct sp_err err;
@@ -131,7 +130,7 @@ static void add(struct q *q, struct about *about, enum sp_owed_kind owed, int se
     n = build(q->conf, owed, about, &q->arena, &env, &sub.content);
     if (n == 0) {
         sub.env = env;
-        sign(q, about->id, &sub);
+        q_sign_own(q, about->id, &sub);
         n = sp_batch_notice(q->batch, settle, &sub, sp_wall_ms(), &err);
     }
     if (n >= 0)

@@ -10,6 +10,7 @@
 
 #include "alloc.h"
 #include "certmap.h"
+#include "dlv_rpt.h"
 #include "dlv_sts.h"
 #include "err.h"
 #include "fetch.h"
@@ -59,6 +60,7 @@ struct link { /* one connection */
     bool wants_token; /* it waits for the route's token-command */
     enum sp_dane dane; /* of the mail exchange; its name is what `where` begins with */
     enum sp_sts sts;
+    bool noted; /* for TLSRPT */
     struct sp_tls_ctx *tls; /* with its TLSA records; NULL: the destination's */
     bool clear;        /* the handshake failed before: this one is without TLS */
     struct sp_timer idle;
@@ -98,6 +100,8 @@ struct dlv {
     struct sp_conf *conf;
     struct sp_dns *dns; /* NULL: no route needs it */
     struct dlv_sts_env sts_env;
+    struct dlv_rpt rpt;
+    struct dlv_ca *rpt_ca; /* of hosts that take reports; NULL: the system's */
     struct dest *dests;
     struct sp_arena arena;
     uv_timer_t drain;
@@ -581,6 +585,130 @@ static void line_failed(struct dest *x, enum sp_cli_stage stage, const struct sp
     }
 }
 
+/* ---- what TLSRPT says of a session: RFC 8460 4.3 ---- */
+
+struct noted { /* one policy's part of it */
+    Sp__TlsSession m;
+    char text[SP_MX_TLSA][200], *line[SP_MX_TLSA + 1];
+    char mx[256], ip[80];
+};
+
+static void note_tlsa(struct noted *n, const struct sp_mx_host *h)
+{
+    static const size_t most = sizeof n->text[0] / 2 - 8;
+
+    for (size_t i = 0; i < h->tlsas; i++) {
+        const struct sp_tls_dane *r = &h->tlsa[i];
+        char hex[sizeof n->text[0] - 16];
+
+        if (r->n > most || sp_hex_encode(r->data, r->n, hex, sizeof hex) < 0)
+            continue; /* a whole certificate or key */
+        snprintf(n->text[n->m.n_policy_string], sizeof n->text[0], "%u %u %u %s", r->usage,
+                 r->selector, r->matching, hex);
+        n->line[n->m.n_policy_string] = n->text[n->m.n_policy_string];
+        n->m.n_policy_string++;
+    }
+}
+
+static void note_sts(struct noted *n, const struct sp_sts_policy *p)
+{
+    const char *fixed[] = {"version: STSv1", "mode: ", "max_age: "};
+
+    for (size_t i = 0; i < 3; i++, n->m.n_policy_string++)
+        snprintf(n->text[i], sizeof n->text[i], "%s%s", fixed[i],
+                 i == 1 ? sp_sts_mode_name(p->mode) : "");
+    snprintf(n->text[2], sizeof n->text[2], "max_age: %llu", (unsigned long long)p->max_age);
+    for (size_t at = 0; at < p->names_n && n->m.n_policy_string < SP_MX_TLSA;
+         at += strlen(p->names + at) + 1)
+        snprintf(n->text[n->m.n_policy_string++], sizeof n->text[0], "mx: %.190s",
+                 p->names + at);
+    for (size_t i = 0; i < n->m.n_policy_string; i++)
+        n->line[i] = n->text[i];
+}
+
+/* What fails, in one word; NULL: nothing does. */
+static const char *not_in_tls(enum sp_tls_happened how, const char *why)
+{
+    switch (how) {
+    case SP_TLS_NOT_OFFERED:
+        return "starttls-not-supported";
+    case SP_TLS_HANDSHAKE:
+        return "validation-failure";
+    case SP_TLS_UNVERIFIED:
+        return dlv_rpt_certificate(why);
+    case SP_TLS_VERIFIED:
+        break;
+    }
+    return NULL;
+}
+
+static void note(struct link *l, struct noted *n, const char *type, const char *result,
+                 const char *why)
+{
+    n->m.domain = l->dest->domain;
+    n->m.policy_type = (char *)(uintptr_t)type;
+    n->m.policy_string = n->line;
+    n->m.result = (char *)(uintptr_t)(result ? result : "");
+    n->m.reason = (char *)(uintptr_t)(result ? why : "");
+    n->m.mx = n->mx;
+    n->m.ip = n->ip;
+    dlv_rpt_note(&l->dest->d->rpt, &n->m);
+}
+
+static void note_host(struct link *l, struct noted *n)
+{
+    char peer[80];
+    struct sp_str host, rest;
+
+    memset(n, 0, sizeof *n);
+    sp__tls_session__init(&n->m);
+    snprintf(n->mx, sizeof n->mx, "%s", l->dest->mx->host[l->host].name);
+    sp_talk_peer(l->talk, peer, sizeof peer);
+    rest = sp_str(peer);
+    host = rest.n && rest.p[0] == '[' ? (rest.p++, rest.n--, sp_str_cut(&rest, ']'))
+                                      : sp_str_cut(&rest, ':');
+    snprintf(n->ip, sizeof n->ip, "%.*s", (int)host.n, host.p);
+}
+
+/* Once a session; one in clear behind a failed handshake was noted with that. */
+static void note_session(struct link *l, enum sp_tls_happened how, const char *why)
+{
+    struct dest *x = l->dest;
+    const struct sp_sts_policy *p = x->sts.policy;
+    const char *bad = not_in_tls(how, why), *type;
+    struct sp_tls_facts f;
+    struct noted n;
+
+    /* The exchanges may have been looked up anew meanwhile, the policy may be gone. */
+    if (!x->domain || !x->conf->tls_reports || l->noted || l->clear || !x->mx ||
+        l->host >= x->mx->n)
+        return;
+    l->noted = true;
+    if (how == SP_TLS_UNVERIFIED && sp_talk_facts(l->talk, &f))
+        bad = dlv_rpt_certificate(why = f.why_not);
+    if (l->dane == SP_DANE_USABLE || l->dane == SP_DANE_FAILED) {
+        note_host(l, &n);
+        note_tlsa(&n, &x->mx->host[l->host]);
+        note(l, &n, "tlsa", l->dane == SP_DANE_FAILED ? "dnssec-invalid" : bad, why);
+    }
+    if (l->sts != SP_STS_NONE && p) {
+        note_host(l, &n);
+        note_sts(&n, p);
+        type = bad || sp_sts_lists(p, n.mx) ? bad : "validation-failure";
+        note(l, &n, "sts", type, bad ? why : "the policy does not list the exchange");
+    } else if (x->route->mta_sts && x->sts.trouble >= SP_STS_FETCH_ERROR) {
+        note_host(l, &n);
+        note(l, &n, "sts",
+             x->sts.trouble == SP_STS_FETCH_ERROR      ? "sts-policy-fetch-error"
+             : x->sts.trouble == SP_STS_WEBPKI_INVALID ? "sts-webpki-invalid"
+                                                       : "sts-policy-invalid",
+             sp_sts_trouble_words(x->sts.trouble));
+    } else if (l->dane != SP_DANE_USABLE && l->dane != SP_DANE_FAILED) {
+        note_host(l, &n); /* nothing was asked for: any TLS is fine */
+        note(l, &n, "no-policy-found", how >= SP_TLS_UNVERIFIED ? NULL : bad, why);
+    }
+}
+
 /* Judged by the first message that waits; the others are judged when it is their turn. */
 static bool refused_by_policy(struct link *l)
 {
@@ -615,6 +743,7 @@ static void on_ready(struct sp_talk *t, enum sp_cli_login login, enum sp_mech me
     sp_talk_peer(t, peer, sizeof peer);
     if (!strchr(l->where, ' '))
         snprintf(l->where + strlen(l->where), sizeof l->where - strlen(l->where), " [%s]", peer);
+    note_session(l, happened(l), "");
     if (l->dest->domain && !l->sent && !l->job && refused_by_policy(l))
         return;
     if (l->job &&
@@ -698,6 +827,8 @@ static void on_failed(struct sp_talk *t, const struct sp_talk_failure *f, void *
     struct sp_err err;
 
     (void)t;
+    if (f->stage == SP_STAGE_HANDSHAKE)
+        note_session(l, SP_TLS_HANDSHAKE, f->words);
     l->ready = false;
     l->quitting = true;
     if (l->job) {
@@ -1184,6 +1315,9 @@ static int on_frame(struct sp_port *p, const struct sp_frame *f, struct sp_err *
                           sp_msg_name(f->type));
     if (f->type == SP_MSG_STORED)
         sp_held_stored(&d->held, m);
+    if (f->type == SP_MSG_TLS_REPORT)
+        dlv_rpt_post(&d->rpt, m, d->rpt_ca ? sp_buf_view(&d->rpt_ca->pem) : (struct sp_str){0},
+                     d->conf->tls_reports_ca);
     sp_arena_reset(&d->arena);
     return 0;
 }
@@ -1272,6 +1406,7 @@ static int on_setup(struct sp_role *r, const Sp__Setup *s, struct sp_conf *conf,
     struct dlv *d = r->self;
     struct dest *x, *next;
     struct sp_dns *dns = NULL;
+    struct sp_str ca;
 
     if (!d) {
         d = r->self = sp_alloc(sizeof *d);
@@ -1285,6 +1420,7 @@ static int on_setup(struct sp_role *r, const Sp__Setup *s, struct sp_conf *conf,
         d->sts_env = (struct dlv_sts_env){.loop = &r->loop,
                                           .https = sp_https_new(&r->loop),
                                           .queue = &d->held.queue};
+        d->rpt.env = &d->sts_env;
         if (!d->sts_env.https)
             return sp_err_nomem(err);
     }
@@ -1307,6 +1443,10 @@ static int on_setup(struct sp_role *r, const Sp__Setup *s, struct sp_conf *conf,
         x->look = NULL;
         dlv_sts_stop(&x->sts);
     }
+    dlv_rpt_stop(&d->rpt);
+    dlv_ca_unref(d->rpt_ca);
+    ca = sp_setup_file(s, conf->tls_reports_ca);
+    d->rpt_ca = ca.n ? dlv_ca_new(ca) : NULL;
     sp_dns_free(d->dns);
     d->dns = d->sts_env.dns = dns;
     for (x = d->dests; x; x = next) {

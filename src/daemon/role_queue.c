@@ -218,6 +218,12 @@ static int small_frame(struct q_peer *p, const struct sp_frame *f, void *m,
     case SP_MSG_STS_POLICY:
         q_sts_put(p->q, m);
         return 0;
+    case SP_MSG_TLS_SESSION:
+        q_rpt_put(p->q, m);
+        return 0;
+    case SP_MSG_TLS_REPORTED:
+        q_rpt_posted(p->q, m);
+        return 0;
     case SP_MSG_OUTCOME:
         return q_outcome(p, m, err);
     }
@@ -308,6 +314,7 @@ static void on_idle(uv_timer_t *t)
         sp_log(SP_LOG_QUEUE_ERROR, "", SP_KVS("reason", err.text));
     seen = q->commits;
     q_sts_sweep(q);
+    q_rpt_tick(q);
     if (!q->open_for_work) /* a delivery role never came back */
         q_dispatch(q);
 }

@@ -254,6 +254,8 @@ static int delivery_files(struct sp_rolefiles *f, const struct sp_conf *c)
 {
     int rc = add(f, false, c->dns_trust_anchor ? c->dns_trust_anchor : SP_DNS_ROOT_KEY);
 
+    if (rc == 0)
+        rc = add_if_folder(f, c->tls_reports_ca);
     for (size_t i = 0; i < c->n_routes && rc == 0; i++)
         if ((rc = add_if_folder(f, c->routes[i].tls_ca)) == 0)
             rc = add_if_folder(f, c->routes[i].mta_sts_ca);

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { TXT_MAX = 4096, HOST_MAX = 253 };
+enum { HOST_MAX = 253 };
 
 static const char *const modes[] = {[SP_STS_MODE_NONE] = "none",
                                     [SP_STS_MODE_TESTING] = "testing",
@@ -16,15 +16,14 @@ const char *sp_sts_mode_name(enum sp_sts_mode m)
 
 /* ---- the record: RFC 8461 3.1 ---- */
 
-/* The strings of one TXT record, one behind the other (RFC 7208 3.3 says the same). */
-static bool join(struct sp_str rdata, char out[TXT_MAX], size_t *ret)
+bool sp_txt_join(struct sp_str rdata, char out[SP_TXT_MAX], size_t *ret)
 {
     size_t n = 0;
 
     while (rdata.n) {
         size_t len = (unsigned char)rdata.p[0];
 
-        if (len + 1 > rdata.n || n + len > TXT_MAX)
+        if (len + 1 > rdata.n || n + len > SP_TXT_MAX)
             return false;
         memcpy(out + n, rdata.p + 1, len);
         n += len;
@@ -77,14 +76,14 @@ static const char *read_fields(struct sp_str text, char id[SP_STS_ID_MAX + 1])
 int sp_sts_record(const struct sp_str *rdata, size_t n, char id[SP_STS_ID_MAX + 1],
                   const char **ret_why)
 {
-    char text[TXT_MAX];
+    char text[SP_TXT_MAX];
     size_t len, found = 0;
     const char *why = NULL;
 
     for (size_t i = 0; i < n; i++) {
         struct sp_str rest, version;
 
-        if (!join(rdata[i], text, &len))
+        if (!sp_txt_join(rdata[i], text, &len))
             continue;
         rest = (struct sp_str){text, len};
         version = sp_str_cut(&rest, ';');

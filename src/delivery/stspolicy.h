@@ -18,6 +18,7 @@ enum {
     SP_STS_TEXT_MAX = 65536, /* RFC 8461 3.3 */
     SP_STS_NAMES_MAX = 4096, /* octets of all mx patterns; more of them is no policy */
     SP_STS_ID_MAX = 32,
+    SP_TXT_MAX = 4096,
     SP_STS_AGE_MAX = 31557600, /* seconds: RFC 8461 3.2 */
     SP_STS_STORED_MAX = SP_STS_NAMES_MAX * 4,
 };
@@ -33,6 +34,8 @@ struct sp_sts_policy {
     size_t names_n;
 };
 
+/* The strings of one TXT record, one behind the other (RFC 7208 3.3). */
+bool sp_txt_join(struct sp_str rdata, char out[SP_TXT_MAX], size_t *ret);
 /* TXT rdata as on the wire.  Records that do not begin with v=STSv1 do not count. */
 int sp_sts_record(const struct sp_str *rdata, size_t n, char id[SP_STS_ID_MAX + 1],
                   const char **ret_why);

@@ -77,6 +77,9 @@
     X(SP_MSG_JOB_CANCEL, job_cancel,         QUEUE,      DELIVERY,   0, 0)             \
     X(SP_MSG_OUTCOME,    outcome,            DELIVERY,   QUEUE,      0, 0)             \
     X(SP_MSG_STS_POLICY, sts_policy,         DELIVERY,   QUEUE,      0, 0)             \
+    X(SP_MSG_TLS_SESSION, tls_session,       DELIVERY,   QUEUE,      0, 0)             \
+    X(SP_MSG_TLS_REPORT, tls_report,         QUEUE,      DELIVERY,   0, 0)             \
+    X(SP_MSG_TLS_REPORTED, tls_reported,     DELIVERY,   QUEUE,      0, 0)             \
     X(SP_MSG_STORED,     outcome_stored,     QUEUE,      DELIVERY,   0, 0)             \
     X(SP_MSG_CONTROL,    control_request,    CONTROL,    NONE,       0, 0)             \
     X(SP_MSG_ROW,        control_row,        NONE,       CONTROL,    0, 0)             \

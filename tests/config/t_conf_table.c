@@ -430,6 +430,7 @@ static const struct {
     {SP_CONF_ROUTE, "mta-sts", "yes", 0, 0},
     {SP_CONF_ROUTE, "mta-sts-timeout", "15s", 1, 120},
     {SP_CONF_TOP, "dns-timeout", "15s", 1, 300},
+    {SP_CONF_TOP, "tls-reports", "no", 0, 0},
     {SP_CONF_TOP, "alias-recipients-max", "1000", 1, 10000},
     {SP_CONF_TOP, "recipient-delimiter", "+", 0, 0},
     {SP_CONF_TOP, "local-recipients", "known", 0, 0},

@@ -93,12 +93,12 @@ class PolicyHost:
 
 
 @contextlib.contextmanager
-def delivering(tmp, records, more="", dns_timeout=30, **zone):
+def delivering(tmp, records, more="", dns_timeout=30, top="", **zone):
     """A service whose one route is to mail exchanges, on the port of all of them."""
     with Zone(records, **zone) as z:
         anchor = tmp / "anchor.key"
         anchor.write_text(z.anchor + "\n")
-        srv = Sallyport(tmp, more=f"dns-server = {z.address}\ndns-trust-anchor = {anchor}\ndns-timeout = {dns_timeout}s\n",
+        srv = Sallyport(tmp, more=f"dns-server = {z.address}\ndns-trust-anchor = {anchor}\ndns-timeout = {dns_timeout}s\n{top}",
                         routes=f"route world {{\n    match = *\n    to = mx\n    mx-port = {Exchange.port_of_all}\n{more}\n}}\n")
         srv.zone = z
         srv.start()
