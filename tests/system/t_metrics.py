@@ -100,6 +100,7 @@ def _():
             for pid in servers:
                 os.kill(pid, signal.SIGKILL)
             wait_until(lambda: value(scrape(port), "sallyport_sessions") == 0, 30, "the killed ones' sessions")
+            wait_until(lambda: event(scrape(port), "role.died", "supervisor") == 2, 30, "both deaths to be known")
             text = scrape(port)
             check(event(text, "session.open") == 12, "a counter went back")
             check(event(text, "role.died", "supervisor") == 2, text)
