@@ -177,8 +177,9 @@ enum sp_acct_status sp_acct_ask(struct sp_acct_conn *c, const struct sp_acct_ask
     bool stale = c->ops->stale && c->ops->stale(c->self);
     enum sp_acct_status st = c->ops->ask(c->self, q, a, err);
 
-    /* The other side was restarted since the last question: that is no fault yet. */
-    if (st == SP_ACCT_AWAY && stale && q->what <= SP_ACCT_CHECK) {
+    /* The other side was restarted since the last question: that is no fault yet.  But what
+     * took too long is not asked a second time: it would only add to the load. */
+    if (st == SP_ACCT_AWAY && stale && q->what <= SP_ACCT_CHECK && err->code != SP_ETIMEDOUT) {
         sp_acct_reset(a);
         st = c->ops->ask(c->self, q, a, err);
     }

@@ -3,7 +3,7 @@
 # timeout: 240
 """Accounts in a real slapd: by bind, by attribute, by a template; TLS and its refusal, a server that is
 not there, a directory that is stopped and started again, escaping, pins."""
-import types
+import threading, types
 from harness import *
 from wire import *
 from acct_lab import *
@@ -181,6 +181,65 @@ def _():
         wait_until(lambda: lab().login("twin", "twins secret")[0] == 454, 15, "454")
         check(lab().login("twin", "twins secret")[1].startswith("4.7.0"), "its enhanced code")
         HOLD.srv.config.write_text(old)
+
+
+class Silent(threading.Thread):
+    """A directory that takes every bind and answers no search.  said: (operation, its content)."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.port, self.said = free_port(), []
+        self.listener = socket.create_server(("127.0.0.1", self.port))
+        self.start()
+
+    @staticmethod
+    def element(octets):
+        """(tag, content, what follows) of a BER element."""
+        n, head = octets[1], 2
+        if n & 0x80:
+            head += n & 0x7F
+            n = int.from_bytes(octets[2:head], "big")
+        if len(octets) < head + n:
+            raise IndexError
+        return octets[0], octets[head:head + n], octets[head + n:]
+
+    def one(self, s):
+        got = b""
+        while more := s.recv(65536):
+            got += more
+            with contextlib.suppress(IndexError):  # not all of it is there yet
+                while got:
+                    _, message, got = self.element(got)
+                    _, number, rest = self.element(message)
+                    operation, content, _ = self.element(rest)
+                    if operation == 0x60:
+                        ok = b"\x02" + bytes([len(number)]) + number + b"\x61\x07\x0a\x01\x00\x04\x00\x04\x00"
+                        s.sendall(b"\x30" + bytes([len(ok)]) + ok)
+                    self.said.append((operation, content))
+        self.said.append((0, b""))
+
+    def run(self):
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=self.one, args=(self.listener.accept()[0],), daemon=True).start()
+
+
+@test("a directory that never answers a search: 454, and it was told to end the search at that time and then to leave it")
+def _():
+    silent = Silent()
+    old = again(HOLD.common.replace("timeout = 4s", "timeout = 2s") + f"url = ldap://127.0.0.1:{silent.port}\nstarttls = no")
+    wait_until(lambda: lab().login("never-seen-here")[0] == 454, 20, "454")
+    wait_until(lambda: (0, b"") in silent.said, 20, "the end of its connection")
+    searches = [content for operation, content in silent.said if operation == 0x63]
+    check(searches, "nothing was asked")
+    for rest in searches:
+        for _field in ("base", "scope", "aliases", "size limit"):
+            _, _, rest = Silent.element(rest)
+        limit = int.from_bytes(Silent.element(rest)[1], "big")
+        check(1 <= limit <= 2, f"a time limit of {limit} s")
+    check({0x50, 0x42} & {operation for operation, _ in silent.said}, "the search was neither abandoned nor its connection unbound")
+    silent.listener.close()
+    HOLD.srv.config.write_text(old)
 
 
 @test("without TLS over the network config check warns, on this machine it does not")

@@ -123,6 +123,38 @@ def _():
     wait_until(lambda: lab().login("carol")[0] == 235, 15, "carol again")
 
 
+def ours(what):
+    """Sessions of the service in the database of which this is true."""
+    return int(HOLD.db.sql(f"SELECT count(*) FROM pg_stat_activity WHERE application_name = 'sallyport' AND {what}"))
+
+
+@test("a query that takes too long ends in the database, too, and is not asked a second time")
+def _():
+    check(lab().login("also-unknown") == FAILED, "no connection that works")
+    HOLD.db.sql("CREATE SEQUENCE asked; ALTER VIEW accounts RENAME TO fast; CREATE VIEW accounts AS"
+                " SELECT fast.* FROM fast, (SELECT nextval('asked')) a, pg_sleep(600)")
+    check(lab().login("never-seen")[0] == 454, "not 454")
+    # Neither a closed connection nor the end of this test would stop it: only its own limit does.
+    wait_until(lambda: ours("state = 'active'") == 0, 20, "the end of the query")
+    check("1" == HOLD.db.sql("SELECT last_value FROM asked").strip(), "it was asked again")
+    HOLD.db.sql("DROP VIEW accounts; ALTER VIEW fast RENAME TO accounts; DROP SEQUENCE asked")
+    wait_until(lambda: lab().login("carol")[0] == 235, 15, "carol again")
+
+
+@test("a shorter limit of the administrator's stays in force, a longer one does not")
+def _():
+    HOLD.db.sql("CREATE TABLE seen (ms text); ALTER VIEW accounts RENAME TO fast; CREATE FUNCTION note() RETURNS void LANGUAGE sql AS"
+                " 'INSERT INTO seen VALUES (current_setting(''statement_timeout''))';"
+                " CREATE VIEW accounts AS SELECT fast.* FROM fast, (SELECT note()) n")
+    for set_, want in (("'300ms'", "300ms"), ("'1h'", "1s"), ("DEFAULT", "1s")):
+        HOLD.db.sql(f"ALTER ROLE postgres SET statement_timeout TO {set_}; TRUNCATE seen;"
+                    " SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'sallyport'")
+        wait_until(lambda: lab().login("carol")[0] == 235 and HOLD.db.sql("SELECT count(*) FROM seen").strip() != "0", 15, "a question")
+        got = set(HOLD.db.sql("SELECT ms FROM seen").split())
+        check(got == {want}, f"with {set_}: {got}")
+    HOLD.db.sql("DROP VIEW accounts; ALTER VIEW fast RENAME TO accounts")
+
+
 @test("a database that is away is 454, and back again without a restart of ours")
 def _():
     HOLD.db.stop()
