@@ -170,6 +170,15 @@ void sp_check_not_run(struct sp_findings *f, enum sp_check_id id, const char *fm
     va_end(ap);
 }
 
+void sp_check_partly(struct sp_findings *f, enum sp_check_id id, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(f->check[id].why, sizeof f->check[id].why, fmt, ap);
+    va_end(ap);
+}
+
 void sp_findings_progress(struct sp_findings *f, const struct sp_progress *p)
 {
     f->progress = *p;

@@ -234,6 +234,9 @@ void sp_check_done(struct sp_findings *f, enum sp_check_id id, unsigned connecti
                    unsigned failed_logins);
 void sp_check_not_run(struct sp_findings *f, enum sp_check_id id, const char *fmt, ...)
     SP_PRINTF(3, 4);
+/* Of a check that is done: a part of it could not be; fmt says which and why. */
+void sp_check_partly(struct sp_findings *f, enum sp_check_id id, const char *fmt, ...)
+    SP_PRINTF(3, 4);
 
 /* What the whole run used, where checks share connections: instead of the sum. */
 void sp_findings_cost(struct sp_findings *f, unsigned connections,

@@ -369,7 +369,8 @@ static int play(struct grade *g, const struct grade_case *c, struct sp_err *err)
     if (!g->o->argv && g->o->tell)
         fprintf(g->o->tell, "\n%u/%u  %s\n", n, of, c->st.name);
     rc = g->o->argv ? run_command(g, err) : wait_for_visit(g);
-    if (rc == 0 && !stopped(g)) {
+    /* Who never came showed nothing, not even that it keeps away. */
+    if (rc == 0 && !stopped(g) && g->seen & SEEN_BIT(SEEN_CONNECTED)) {
         judge(g, c);
         judge(g, common(g));
     }
@@ -445,10 +446,12 @@ static int run_check(struct grade *g, size_t *i, struct sp_err *err)
 {
     enum sp_check_id check = g->cases[*i].check;
     bool begun = sp_check_wanted(g->f, check) && sp_check_begin(g->f, check);
-    unsigned conns = 0, failed = 0, played = 0;
+    unsigned conns = 0, failed = 0, played = 0, missed = 0;
     const char *why = NULL;
+    struct sp_buf away;
     int rc = 0;
 
+    sp_buf_init(&away, 400);
     for (; *i < g->n_cases && g->cases[*i].check == check; (*i)++) {
         const struct grade_case *c = &g->cases[*i];
         const char *lack = lacks(g, c);
@@ -465,16 +468,24 @@ static int run_check(struct grade *g, size_t *i, struct sp_err *err)
             continue;
         if (rc == 0 && !stopped(g))
             report(g);
+        if (rc == 0 && !stopped(g) && !(g->seen & SEEN_BIT(SEEN_CONNECTED)))
+            (void)sp_buf_printf(&away, "%s%s", missed++ ? ", " : "", c->name);
         played++;
         conns += g->conns;
         failed += g->failed_logins;
     }
     if (begun && check == g->cases[1].check)
         played++;
-    if (begun && rc == 0 && played)
+    if (begun && rc == 0 && missed && missed == played)
+        sp_check_not_run(g->f, check, "the client did not connect");
+    else if (begun && rc == 0 && played)
         sp_check_done(g->f, check, conns, failed);
     else if (begun && rc == 0)
         sp_check_not_run(g->f, check, "%s", why ? why : "not asked for");
+    if (begun && rc == 0 && missed && missed < played)
+        sp_check_partly(g->f, check, "the client did not connect in %.*s", (int)away.n,
+                        away.p);
+    sp_buf_free(&away);
     return rc;
 }
 

@@ -268,8 +268,8 @@ static void note_peer(struct sp_probe *p)
     const struct in6_addr *a6 = &((const struct sockaddr_in6 *)ss)->sin6_addr;
 
     sp_naddr_text((const struct sockaddr *)ss, text, sizeof text);
-    (void)sp_findings_fact(p->f, "address", sp_str(text));
-    if (p->dial.source) /* who names an address knows what it is worth */
+    (void)sp_findings_fact(p->f, p->dial.socks_host ? "proxy" : "address", sp_str(text));
+    if (p->dial.source || p->dial.socks_host) /* who names one knows what it is worth */
         p->trusted = false;
     else if (ss->ss_family == AF_INET)
         p->trusted = a[0] == 127 || a[0] == 10 || (a[0] == 192 && a[1] == 168) ||
@@ -461,6 +461,10 @@ static void where_to(struct sp_probe *p)
                   : v4 ? AF_INET
                        : AF_UNSPEC,
         .source = t->dial.source,
+        .socks_host = t->dial.socks_host,
+        .socks_port = t->dial.socks_port,
+        .socks_user = t->dial.socks_user,
+        .socks_password = t->dial.socks_password,
         .connect_ms = t->dial.timeout_ms ? t->dial.timeout_ms : CONNECT_MS,
         .reply_ms = t->timeout_ms ? t->timeout_ms : REPLY_MS,
         .stop = p->o->stop,

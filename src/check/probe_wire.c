@@ -5,6 +5,7 @@
 #include "err.h"
 #include "netaddr.h"
 #include "secret.h"
+#include "socks.h"
 #include "text.h"
 
 #include <errno.h>
@@ -491,13 +492,14 @@ static int first_connect(struct sp_pw_dial *d, struct sp_pw *w, struct sp_err *e
 {
     struct addrinfo hints = {.ai_family = d->family, .ai_socktype = SOCK_STREAM},
                     *list = NULL;
+    const char *host = d->socks_host ? d->socks_host : d->host;
     char port[8];
     int rc, e = EADDRNOTAVAIL;
 
-    (void)snprintf(port, sizeof port, "%u", d->port);
-    rc = getaddrinfo(d->host, port, &hints, &list);
+    (void)snprintf(port, sizeof port, "%u", d->socks_host ? d->socks_port : d->port);
+    rc = getaddrinfo(host, port, &hints, &list);
     if (rc)
-        return sp_err_set(err, SP_CLASS_TEMPORARY, SP_ENOENT, "no host %s: %s", d->host,
+        return sp_err_set(err, SP_CLASS_TEMPORARY, SP_ENOENT, "no host %s: %s", host,
                           gai_strerror(rc));
     for (struct addrinfo *a = list; a && sp_pw_alive(w); a = a->ai_next) {
         if (a->ai_addrlen > sizeof d->peer)
@@ -513,8 +515,44 @@ static int first_connect(struct sp_pw_dial *d, struct sp_pw *w, struct sp_err *e
     if (e)
         return sp_err_set(
             err, SP_CLASS_TEMPORARY, e == ETIMEDOUT ? SP_ETIMEDOUT : SP_ECLOSED,
-            "no connection to %s port %u: %s", d->host, d->port, strerror(e));
+            "no connection to %s%s port %s: %s", d->socks_host ? "the proxy " : "", host,
+            port, strerror(e));
     return 0;
+}
+
+/* From the proxy to the server; what the server said behind it stays in w->in. */
+static int through_proxy(struct sp_pw *w, struct sp_err *err)
+{
+    const struct sp_pw_dial *d = &w->d;
+    struct sp_socks_want want = {.host = d->host,
+                                 .port = d->port,
+                                 .user = d->socks_user,
+                                 .password = d->socks_password};
+    uint64_t until = sp_pw_until(w, d->connect_ms);
+    uint8_t out[SP_SOCKS_OUT];
+    struct sp_err why = {0};
+    struct sp_socks s;
+    size_t n, took;
+    int rc = sp_socks_check(&want, &why);
+
+    if (rc == 0)
+        n = sp_socks_begin(&s, &want, out);
+    while (rc == 0) {
+        if ((n && !write_all(w, (const char *)out, n)) ||
+            (w->in_at == w->in_n && !fill(w, until)))
+            rc = sp_err_set(&why, SP_CLASS_TEMPORARY, SP_ECLOSED, "%s",
+                            sp_pw_alive(w) ? "no answer from it" : w->why);
+        if (rc == 0)
+            rc = sp_socks_take(&s, w->in + w->in_at, w->in_n - w->in_at, &took, out, &n,
+                               &why);
+        if (rc >= 0)
+            w->in_at += took;
+    }
+    sp_wipe(out, sizeof out); /* a password may have been in it */
+    if (rc > 0)
+        return 0;
+    return sp_err_set(err, why.cls, why.code, "no connection to %s port %u through %s: %s",
+                      d->host, d->port, d->socks_host, why.text);
 }
 
 int sp_pw_open(struct sp_pw_dial *d, struct sp_pw **ret_w, struct sp_err *err)
@@ -538,6 +576,8 @@ int sp_pw_open(struct sp_pw_dial *d, struct sp_pw **ret_w, struct sp_err *err)
                             e == ETIMEDOUT ? SP_ETIMEDOUT : SP_ECLOSED,
                             "no further connection: %s", strerror(e));
     }
+    if (rc == 0 && d->socks_host)
+        rc = through_proxy(w, err);
     if (rc == 0)
         *ret_w = w;
     else

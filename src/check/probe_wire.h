@@ -49,9 +49,13 @@ struct sp_pw_dial {
     uint16_t port;
     int family;         /* AF_UNSPEC, AF_INET, AF_INET6 */
     const char *source; /* NULL: the system's choice */
+    const char *socks_host; /* NULL: no SOCKS5 proxy; else it resolves `host` each time */
+    uint16_t socks_port;
+    const char *socks_user, *socks_password; /* NULL: none */
     unsigned connect_ms, reply_ms, total_ms;
     const volatile sig_atomic_t *stop; /* may be NULL */
-    /* Written by the first connection, used by all later ones: one machine is asked. */
+    /* Written by the first connection, used by all later ones: one machine is asked (of a
+     * proxy: the proxy's address). */
     struct sockaddr_storage peer;
     socklen_t peer_len;
 };

@@ -281,6 +281,20 @@ struct sp_rep_cost sp_rep_cost(const struct sp_findings *f)
     return c;
 }
 
+bool sp_rep_left_out(const struct sp_findings *f, enum sp_check_id id)
+{
+    return sp_check_row(id)->side == f->side &&
+           (f->check[id].state == SP_CHECK_NOT_RUN || f->check[id].why[0]);
+}
+
+bool sp_rep_any_left_out(const struct sp_findings *f)
+{
+    for (int i = 0; i < SP_CHECK_COUNT; i++)
+        if (sp_rep_left_out(f, (enum sp_check_id)i))
+            return true;
+    return false;
+}
+
 int sp_rep_subject(const struct sp_findings *f, struct sp_buf *out)
 {
     const char *host = sp_findings_get(f, "host"), *port = sp_findings_get(f, "port"),
@@ -300,7 +314,7 @@ int sp_rep_subject(const struct sp_findings *f, struct sp_buf *out)
 
 int sp_rep_about(const struct sp_findings *f, struct sp_buf *out)
 {
-    static const char *const keys[] = {"product", "version",     "address",
+    static const char *const keys[] = {"product", "version",     "address", "proxy",
                                        "tls",     "tls-version", "login"};
     bool some = false;
     int rc = 0;
@@ -317,6 +331,7 @@ int sp_rep_about(const struct sp_findings *f, struct sp_buf *out)
         rc = !some                             ? 0
              : strcmp(keys[i], "version") == 0 ? sp_buf_puts(out, " ")
              : strcmp(keys[i], "login") == 0   ? sp_buf_puts(out, ", logged in by ")
+             : strcmp(keys[i], "proxy") == 0   ? sp_buf_puts(out, ", through ")
                                                : sp_buf_puts(out, ", ");
         some = true;
         if (rc == 0)

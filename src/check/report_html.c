@@ -404,7 +404,7 @@ static void facts(struct sp_rep *r)
 
 static void not_run(struct sp_rep *r)
 {
-    if (sp_rep_cost(r->f).not_run == 0)
+    if (!sp_rep_any_left_out(r->f))
         return;
     sp_rep_puts(
         r,
@@ -412,7 +412,7 @@ static void not_run(struct sp_rep *r)
     for (unsigned i = 0; i < SP_CHECK_COUNT; i++) {
         const struct sp_check_row *c = sp_check_row((enum sp_check_id)i);
 
-        if (c->side != r->f->side || r->f->check[i].state != SP_CHECK_NOT_RUN)
+        if (!sp_rep_left_out(r->f, (enum sp_check_id)i))
             continue;
         sp_rep_printf(r, "<tr><td>%s</td><td>", c->id);
         put_ours(r, sp_str(c->title));

@@ -47,6 +47,9 @@ struct sp_rep_cost {
     unsigned ran, not_run, connections, failed_logins;
 };
 struct sp_rep_cost sp_rep_cost(const struct sp_findings *f);
+/* Was the check, or a part of it, left out?  Its `why` says the reason. */
+bool sp_rep_left_out(const struct sp_findings *f, enum sp_check_id id);
+bool sp_rep_any_left_out(const struct sp_findings *f);
 
 /* "mail.example.org:587", or the command that was graded. */
 int sp_rep_subject(const struct sp_findings *f, struct sp_buf *out);

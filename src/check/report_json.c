@@ -112,7 +112,7 @@ static json_t *check(const struct sp_findings *f, enum sp_check_id id)
 
     return json_pack("{s:s, s:s, s:b, s:o, s:i, s:i}", "id", sp_check_row(id)->id,
                      "title", sp_check_row(id)->title, "ran", (int)done, "why",
-                     done ? json_null() : text(c->why), "connections",
+                     c->why[0] ? text(c->why) : json_null(), "connections",
                      (int)c->connections, "failed_logins", (int)c->failed_logins);
 }
 

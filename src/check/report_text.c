@@ -231,14 +231,14 @@ static void recipe(struct sp_rep *r, const struct sp_recipe_row *row)
 
 static void not_run(struct sp_rep *r)
 {
-    if (sp_rep_cost(r->f).not_run == 0)
+    if (!sp_rep_any_left_out(r->f))
         return;
     coloured(r, "1", "Not run");
     sp_rep_puts(r, "\n");
     for (unsigned i = 0; i < SP_CHECK_COUNT; i++) {
         const struct sp_check_row *row = sp_check_row((enum sp_check_id)i);
 
-        if (row->side == r->f->side && r->f->check[i].state == SP_CHECK_NOT_RUN) {
+        if (sp_rep_left_out(r->f, (enum sp_check_id)i)) {
             sp_rep_printf(r, "  %-4s %s: ", row->id, row->title);
             if (r->rc == 0)
                 r->rc = sp_rep_show(r->out, sp_str(r->f->check[i].why));

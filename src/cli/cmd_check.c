@@ -26,7 +26,7 @@ enum { WORD_MAX = 300, FACT_PORT = 8 };
 
 static const struct sp_option options[] = {
     {"account", 'A', "NAME", "server and login from accounts.conf"},
-    SP_OPT_TARGET,
+    SP_OPT_SERVER,
     {"tls", 0, NULL, "TLS from the first octet (usual on port 465)"},
     {"starttls", 0, NULL, "STARTTLS, whatever the port"},
     {"profile", 'p', "WHICH",
@@ -391,13 +391,16 @@ static int probe(struct check *c, const struct sp_args *a)
 /* What the prober's own connections would pass by without a word. */
 static int not_here(const struct check *c, const struct sp_args *a)
 {
-    static const char *const names[] = {"socks",         "no-tls",
-                                        "opportunistic", "insecure-clear-password",
-                                        "kerberos",      "server-pin"};
+    static const char *const names[] = {"no-tls", "opportunistic",
+                                        "insecure-clear-password", "kerberos",
+                                        "server-pin"};
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (sp_arg_given(a, names[i]))
             return sp_usage_error(c->a, "--%s is not for `check`", names[i]);
+    if (sp_arg_given(a, "socks") && c->choice.profile == SP_PROFILE_MX)
+        return sp_usage_error(c->a, "--profile mx asks DNS and web servers as well, and "
+                                    "these not through --socks");
     return 0;
 }
 

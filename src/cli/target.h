@@ -16,7 +16,7 @@
 #include "cli.h"
 #include "talk.h"
 
-#define SP_OPT_TARGET                                                                  \
+#define SP_OPT_SERVER                                                                  \
     {"server", 's', "URL",                                                             \
      "smtp://HOST[:587], smtps://HOST[:465], srv://DOMAIN, lmtp:/PATH, local:/PATH"}, \
         {"user", 'u', "NAME", "log in as this account"},                               \
@@ -27,16 +27,10 @@
         {"certificate", 'C', "FILE", "client certificate, PEM or PKCS#12"},            \
         {"key", 'K', "FILE", "its key (default: in the certificate's file)"},          \
         {"certificate-login", 0, "HOW", "auto (default), explicit or implicit"},       \
-        {"kerberos", 0, NULL, "log in with the Kerberos ticket that is there (kinit)"},  \
         {"mechanism", 'm', "NAME", "only this SASL mechanism; may be given again"},    \
         {"ca", 0, "FILE", "trust these CAs instead of the system's"},                  \
-        {"server-pin", 0, "SHA256", "trust this certificate or key and no CA"},        \
         {"tls-name", 0, "NAME", "verify this name instead of HOST"},                   \
-        {"opportunistic", 0, NULL,                                                     \
-         "send mail, never a password, without TLS if there is none"},                 \
-        {"insecure-clear-password", 0, NULL, "send passwords even without TLS"},       \
         {"insecure-no-verify", 0, NULL, "believe any server"},                         \
-        {"no-tls", 0, NULL, "no TLS at all (loopback only)"},                          \
         {"helo", 0, "NAME", "our name (default: the system's)"},                       \
         {"ipv4", '4', NULL, "IPv4 only"}, {"ipv6", '6', NULL, "IPv6 only"},            \
         {"source", 0, "ADDRESS", "our own address"},                                   \
@@ -44,6 +38,16 @@
     {                                                                                  \
         "timeout", 0, "SECONDS", "longest wait for one reply"                          \
     }
+
+/* The same, and what the prober's own connections have no use for. */
+#define SP_OPT_TARGET                                                                  \
+    SP_OPT_SERVER,                                                                     \
+        {"kerberos", 0, NULL, "log in with the Kerberos ticket that is there (kinit)"},  \
+        {"server-pin", 0, "SHA256", "trust this certificate or key and no CA"},        \
+        {"opportunistic", 0, NULL,                                                     \
+         "send mail, never a password, without TLS if there is none"},                 \
+        {"insecure-clear-password", 0, NULL, "send passwords even without TLS"},       \
+        {"no-tls", 0, NULL, "no TLS at all (loopback only)"}
 
 struct sp_target {
     struct sp_talk_opts talk;

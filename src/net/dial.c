@@ -12,6 +12,7 @@
 #include "err.h"
 #include "netaddr.h"
 #include "secret.h"
+#include "socks.h"
 #include "text.h"
 
 #include <assert.h>
@@ -24,15 +25,12 @@
 #define ADDRESSES_MAX 16
 #define STAGGER_MS    250 /* RFC 8305 5: "Connection Attempt Delay" */
 #define TIMEOUT_MS    30000
-#define SOCKS_MAX     255 /* octets in a name, user or password (RFC 1928, 1929) */
 
 struct attempt {
     uv_connect_t req;
     struct sp_dial *d;
     struct sp_conn *c; /* NULL: failed or given away */
 };
-
-enum socks_step { SOCKS_METHOD, SOCKS_LOGIN, SOCKS_CONNECT };
 
 struct sp_dial {
     struct sp_net *net;
@@ -53,9 +51,7 @@ struct sp_dial {
     unsigned timeout_ms;
     bool socks, has_source;
     char *user, *password;
-    enum socks_step step;
-    uint8_t in[4 + 1 + SOCKS_MAX + 2]; /* the proxy's message so far */
-    size_t in_n;
+    struct sp_socks socks_talk;
     struct sp_conn *proxy; /* the connection that SOCKS is spoken on */
     struct sp_err first;   /* why nothing could be begun */
     char tries[240];       /* "192.0.2.1: connection refused; ..." */
@@ -124,132 +120,38 @@ static void fail(struct sp_dial *d, enum sp_class cls, enum sp_code code,
 
 /* ---- SOCKS5 ---- */
 
-static const char *const socks_words[] = {
-    "",
-    "the proxy failed",
-    "the proxy does not permit it",
-    "the proxy says: network unreachable",
-    "the proxy says: host unreachable",
-    "the proxy says: connection refused",
-    "the proxy says: TTL expired",
-    "the proxy knows no CONNECT",
-    "the proxy does not support this kind of address",
-};
-
-static void socks_login(struct sp_dial *d)
+static struct sp_socks_want socks_want(const struct sp_dial *d)
 {
-    uint8_t m[3 + 2 * SOCKS_MAX];
-    size_t u = strlen(d->user), p = d->password ? strlen(d->password) : 0;
-
-    m[0] = 1;
-    m[1] = (uint8_t)u;
-    memcpy(m + 2, d->user, u);
-    m[2 + u] = (uint8_t)p;
-    if (p)
-        memcpy(m + 3 + u, d->password, p);
-    (void)sp_conn_write(d->proxy, m, 3 + u + p);
-    sp_wipe(m, sizeof m);
-    d->step = SOCKS_LOGIN;
+    return (struct sp_socks_want){
+        .host = d->host, .port = d->port, .user = d->user, .password = d->password};
 }
 
-static void socks_connect(struct sp_dial *d)
+static void socks_send(struct sp_dial *d, uint8_t *m, size_t n)
 {
-    uint8_t m[7 + SOCKS_MAX] = {5, 1, 0};
-    struct sockaddr_storage ss;
-    size_t n = 3, len = strlen(d->host);
-
-    if (sp_addr_literal(d->host, 0, &ss) < 0) {
-        m[n++] = 3;
-        m[n++] = (uint8_t)len;
-        memcpy(m + n, d->host, len);
-        n += len;
-    } else if (ss.ss_family == AF_INET) {
-        m[n++] = 1;
-        memcpy(m + n, &((struct sockaddr_in *)&ss)->sin_addr, 4);
-        n += 4;
-    } else {
-        m[n++] = 4;
-        memcpy(m + n, &((struct sockaddr_in6 *)&ss)->sin6_addr, 16);
-        n += 16;
-    }
-    m[n++] = (uint8_t)(d->port >> 8);
-    m[n++] = (uint8_t)d->port;
-    (void)sp_conn_write(d->proxy, m, n);
-    d->step = SOCKS_CONNECT;
-}
-
-/* How many octets the proxy's present message has, as far as d->in tells. */
-static size_t socks_need(const struct sp_dial *d)
-{
-    if (d->in_n < 2 || d->step != SOCKS_CONNECT || d->in[0] != 5 || d->in[1] != 0)
-        return 2;
-    if (d->in_n < 5)
-        return 5;
-    switch (d->in[3]) {
-    case 1:
-        return 4 + 4 + 2;
-    case 3:
-        return 4 + 1 + (size_t)d->in[4] + 2;
-    case 4:
-        return 4 + 16 + 2;
-    default:
-        return 5; /* wrong, see socks_connected() */
-    }
-}
-
-static void socks_connected(struct sp_dial *d)
-{
-    bool known = d->in[0] == 5 && d->in[1] < sizeof socks_words / sizeof socks_words[0];
-
-    if (d->in[0] != 5 || d->in[1] != 0)
-        fail(d, SP_CLASS_TEMPORARY, SP_EIO,
-             known ? socks_words[d->in[1]] : "the proxy failed");
-    else if (d->in_n == 5)
-        fail(d, SP_CLASS_PEER, SP_EINPUT, "the proxy's answer is malformed");
-    else
-        finish(d, d->proxy, NULL);
-}
-
-static void socks_message(struct sp_dial *d)
-{
-    const uint8_t *p = d->in;
-
-    if (d->step == SOCKS_CONNECT)
-        socks_connected(d);
-    else if (d->step == SOCKS_METHOD && p[0] == 5 && p[1] == 0)
-        socks_connect(d);
-    else if (d->step == SOCKS_METHOD && p[0] == 5 && p[1] == 2 && d->user)
-        socks_login(d);
-    else if (d->step == SOCKS_LOGIN && p[0] == 1 && p[1] == 0)
-        socks_connect(d);
-    else
-        fail(d, SP_CLASS_PEER, SP_EDENIED,
-             d->step == SOCKS_LOGIN    ? "the proxy refused user or password"
-             : p[0] != 5               ? "the proxy does not speak SOCKS5"
-             : p[1] == 0xff && d->user ? "the proxy refused to let us log in"
-                                       : "the proxy wants a login");
+    if (n > 0)
+        (void)sp_conn_write(d->proxy, m, n);
+    sp_wipe(m, n); /* a password may have been in it */
 }
 
 /* Takes exactly the proxy's messages: what follows belongs to the next owner. */
 static size_t socks_read(struct sp_conn *c, const char *p, size_t n, void *arg)
 {
     struct sp_dial *d = arg;
-    size_t took = 0;
+    uint8_t out[SP_SOCKS_OUT];
+    size_t took = 0, k, out_n;
+    struct sp_err err;
+    int rc = 0;
 
-    (void)c;
     d->refs++; /* done() may end it */
-    while (took < n && !d->over) {
-        size_t k = socks_need(d) - d->in_n;
-
-        if (k > n - took)
-            k = n - took;
-        memcpy(d->in + d->in_n, p + took, k);
-        d->in_n += k;
+    while (took < n && !d->over && rc == 0) {
+        rc = sp_socks_take(&d->socks_talk, p + took, n - took, &k, out, &out_n, &err);
         took += k;
-        if (d->in_n == socks_need(d)) {
-            socks_message(d);
-            d->in_n = 0;
-        }
+        if (rc > 0)
+            finish(d, c, NULL);
+        else if (rc < 0)
+            fail(d, err.cls, err.code, err.text);
+        else
+            socks_send(d, out, out_n);
     }
     unref(d);
     return took;
@@ -267,14 +169,12 @@ static const struct sp_conn_ops socks_ops = {.on_read = socks_read,
 
 static void socks_begin(struct sp_dial *d, struct sp_conn *c)
 {
-    static const uint8_t none[] = {5, 1, 0}, login[] = {5, 2, 0, 2};
+    struct sp_socks_want want = socks_want(d);
+    uint8_t out[SP_SOCKS_OUT];
 
     d->proxy = c;
     sp_conn_start(c, &socks_ops, d);
-    if (d->user)
-        (void)sp_conn_write(c, login, sizeof login);
-    else
-        (void)sp_conn_write(c, none, sizeof none);
+    socks_send(d, out, sp_socks_begin(&d->socks_talk, &want, out));
 }
 
 /* ---- connecting ---- */
@@ -489,11 +389,11 @@ static void check(struct sp_dial *d, const struct sp_dial_opts *o)
     else if (d->unix_path && strlen(d->unix_path) > 107)
         sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "%.200s: path too long",
                    d->unix_path);
-    else if (d->socks && (strlen(d->host) > SOCKS_MAX || (d->user && !*d->user) ||
-                          (d->user && strlen(d->user) > SOCKS_MAX) ||
-                          (d->password && strlen(d->password) > SOCKS_MAX)))
-        sp_err_set(err, SP_CLASS_PEER, SP_EINPUT,
-                   "host, user and password for a SOCKS proxy have 1 to 255 octets");
+    else if (d->socks) {
+        struct sp_socks_want want = socks_want(d);
+
+        (void)sp_socks_check(&want, err);
+    }
     d->has_source = o->source && !err->text[0];
     for (size_t i = 0; !d->socks && i < o->n_addresses && d->n < ADDRESSES_MAX; i++)
         if (wanted(d, o->addresses[i].ss_family))

@@ -125,6 +125,22 @@ def free_port():
             return port
 
 
+@contextlib.contextmanager
+def proxy(tmp, *argv, address="127.0.0.1"):
+    """A SOCKS5 proxy of its own: (port, Process); its output names each host it connected to."""
+    if not shutil.which("microsocks"):
+        skip("microsocks is not installed")
+    port = free_port()
+    with Process("microsocks", ["microsocks", "-i", address, "-p", port, *argv], tmp / "proxy.log") as p:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+
+        def up():
+            with socket.socket(family) as s:
+                return s.connect_ex((address, port)) == 0
+        p.wait_ready(up)
+        yield port, p
+
+
 def wait_until(true, seconds, what):
     """Poll until true() gives something true, and return that."""
     end = time.monotonic() + seconds

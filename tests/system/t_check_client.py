@@ -60,6 +60,23 @@ def _():
     check("never connected" in text and "no such host" in text, text)
 
 
+@test("a case to which the client never came is not judged, and the report says so")
+def _():
+    with work() as tmp:
+        count = tmp / "runs"
+        # Comes to the first two; to the third and the fourth never.
+        script = f'echo x >>{count}; [ "$(wc -l <{count})" -le 2 ] || exit 0; exec "$0" "$@"'
+        found, report = check_client(["sh", "-c", script, *BAD, "no-quit", *COMMON], "--only", "C03,C06,C07")
+        why = {c["id"]: (c["ran"], c["why"]) for c in report["checks"] if c["id"] in ("C03", "C06", "C07")}
+        check(why["C03"] == (True, None), f"{why}")
+        check(why["C06"] == why["C07"] == (False, "the client did not connect"), f"{why}")
+        check("certificate-verified" not in found and "success-claimed" not in found, f"{found}")
+        count.unlink()
+        _, report = check_client(["sh", "-c", script, *BAD, "no-quit", *COMMON], "--only", "C06")
+        why = [(c["ran"], c["why"]) for c in report["checks"] if c["id"] == "C06"]
+        check(why[0][0] and why[0][1].startswith("the client did not connect in cert-untrusted"), f"{why}")
+
+
 @test("a command that cannot be run is said so")
 def _():
     need_server()

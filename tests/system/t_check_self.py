@@ -127,6 +127,27 @@ def _():
                         check(token.read_text() not in json.dumps(found), "the token is in the report")
 
 
+@test("through a SOCKS5 proxy each connection goes through it; --account names server and login")
+def _():
+    need_server()
+    with work() as tmp, server(tmp) as srv, proxy(tmp) as (port, p):
+        (tmp / "mine/sallyport").mkdir(parents=True)
+        (tmp / "mine/sallyport/accounts.conf").write_text(
+            f"account here {{\n    server = smtp://localhost:{srv.port}\n    ca = {srv.ca}\n    user = {srv.user}\n"
+            f"    password-file = {srv.password_file}\n    socks = 127.0.0.1:{port}\n}}\n")
+        os.chmod(tmp / "mine/sallyport/accounts.conf", 0o600)
+        since = srv.log.stat().st_size
+        said = call([SALLYPORT, "check", "--account", "here", "--json"], seconds=240,
+                    env={"XDG_CONFIG_HOME": str(tmp / "mine")})
+        found = json.loads(said[said.index("{"):])
+        nothing_bad(found)
+        gentle(found)
+        opened, _ = counted(srv, since)
+        check("own-client-in" in [f["id"] for f in found["findings"]], "the account's login was not used")
+        passed = p.output().count("connected to")
+        check(opened == passed == found["cost"]["connections"], f"{opened} in the log, {passed} passed, {found['cost']}")
+
+
 @test("nothing above advice with --thorough --intrusive, and --send-to delivers what it says")
 def _():
     need_server()

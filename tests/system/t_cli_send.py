@@ -288,21 +288,6 @@ def _():
 
 # ---- the way there ----
 
-@contextlib.contextmanager
-def proxy(tmp, *argv, address="127.0.0.1"):
-    if not shutil.which("microsocks"):
-        skip("microsocks is not installed")
-    port = free_port()
-    with Process("microsocks", ["microsocks", "-i", address, "-p", port, *argv], tmp / "proxy.log") as p:
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-
-        def up():
-            with socket.socket(family) as s:
-                return s.connect_ex((address, port)) == 0
-        p.wait_ready(up)
-        yield port, p
-
-
 @test("through a SOCKS5 proxy: by address, by name, IPv6 on either side; refusals in words")
 def _():
     need()
