@@ -2,12 +2,18 @@
  * bare_sink.c - what the kernel, OpenSSL and the load generator leave possible.
  *
  *     bare_sink PORT CERTIFICATE KEY [PROCESSES [COUNTER]]
+ *     bare_sink -d FILE PORT CERTIFICATE KEY [PROCESSES]
  *
  * An SMTP server for bench/compare that only answers: STARTTLS with the same OpenSSL, any
  * password is right, a message is read to its end and forgotten.  One process for each
  * CPU, one epoll loop in each, no check of anything, no disk.  Not a mail server: it
  * listens on 127.0.0.1 and nothing may depend on it.  With COUNTER it offers no TLS and
  * counts the messages in the first eight octets of that file.
+ *
+ * With -d every message is on the disk before its 250, in the cheapest way there is for
+ * several processes: each hands its messages to one writer, which writes all that wait over
+ * a file of constant size and syncs once for them.  No index, no names, no way to find a
+ * message again: what durability costs at least, here.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,6 +30,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -31,6 +38,8 @@
 #include <unistd.h>
 
 #define LINE_MAX_ 16384 /* an AUTH line of 12288 octets fits */
+#define BODY_MAX  (1u << 20)
+#define DISK_SIZE (64u << 20)
 
 struct session {
     int fd;
@@ -40,10 +49,19 @@ struct session {
     size_t n;      /* octets of an unfinished line */
     unsigned tail; /* the last five octets of a body, as far as they match the end */
     char line[LINE_MAX_];
+    char *text; /* -d: the message so far */
+    size_t text_n, text_cap;
+};
+
+/* To the writer, before the message's octets; back from it, alone. */
+struct handed {
+    struct session *session;
+    size_t n;
 };
 
 static SSL_CTX *ctx;
 static _Atomic uint64_t *counter; /* shared by all processes; NULL: nobody counts */
+static int writer = -1;           /* socket to the writer; -1: no disk */
 
 static void end(struct session *s)
 {
@@ -52,6 +70,7 @@ static void end(struct session *s)
         SSL_free(s->ssl);
     }
     (void)close(s->fd);
+    free(s->text);
     free(s);
 }
 
@@ -106,10 +125,65 @@ static unsigned step(unsigned seen, char c)
     return c == '\r' ? 1 : 0;
 }
 
+static void die(const char *what)
+{
+    perror(what);
+    exit(71);
+}
+
+/* All of it, whatever a signal or a full socket makes of it. */
+static void put_all(int fd, const void *p, size_t n)
+{
+    for (const char *at = p; n;) {
+        ssize_t done = write(fd, at, n);
+
+        if (done < 0)
+            die("bare_sink: write");
+        at += done;
+        n -= (size_t)done;
+    }
+}
+
+static bool get_all(int fd, void *p, size_t n)
+{
+    for (char *at = p; n;) {
+        ssize_t done = read(fd, at, n);
+
+        if (done <= 0)
+            return false;
+        at += done;
+        n -= (size_t)done;
+    }
+    return true;
+}
+
+static void keep(struct session *s, const char *p, size_t n)
+{
+    if (s->text_n + n > s->text_cap) {
+        s->text_cap = s->text_cap ? 2 * s->text_cap : 16384;
+        if (s->text_cap > BODY_MAX || !(s->text = realloc(s->text, s->text_cap)))
+            die("bare_sink: message");
+        keep(s, p, n);
+        return;
+    }
+    memcpy(s->text + s->text_n, p, n);
+    s->text_n += n;
+}
+
+static void hand_over(struct session *s)
+{
+    struct handed h = {.session = s, .n = s->text_n};
+
+    put_all(writer, &h, sizeof h);
+    put_all(writer, s->text, s->text_n);
+    s->text_n = 0;
+}
+
 static bool take(struct session *s, const char *p, size_t n)
 {
     char out[4096] = "";
     bool go_on = true;
+    size_t from = 0; /* of the message, in p */
 
     for (size_t i = 0; i < n && go_on; i++) {
         if (s->body) {
@@ -118,6 +192,11 @@ static bool take(struct session *s, const char *p, size_t n)
                 s->body = false;
                 if (counter)
                     atomic_fetch_add(counter, 1);
+                if (writer >= 0) {
+                    keep(s, p + from, i + 1 - from);
+                    hand_over(s);
+                    continue;
+                }
                 (void)strncat(out, "250 2.0.0 forgotten\r\n",
                               sizeof out - strlen(out) - 1);
             }
@@ -125,10 +204,13 @@ static bool take(struct session *s, const char *p, size_t n)
             s->line[s->n] = 0;
             s->n = 0;
             go_on = answer(s, s->line, out, sizeof out);
+            from = i + 1;
         } else if (s->n < sizeof s->line - 1) {
             s->line[s->n++] = p[i];
         }
     }
+    if (writer >= 0 && s->body && n > from)
+        keep(s, p + from, n - from);
     if (out[0] && !say(s, out))
         return false;
     if (s->wait_starttls) {
@@ -184,6 +266,90 @@ static void welcome(int poll, int listener)
         end(s);
 }
 
+/* What the writer has on the disk.  A client that left in between is not foreseen. */
+static void acknowledge(void)
+{
+    struct handed done[256];
+    ssize_t n = read(writer, done, sizeof done);
+
+    if (n <= 0 || n % (ssize_t)sizeof done[0])
+        die("bare_sink: writer");
+    for (size_t i = 0; i < (size_t)n / sizeof done[0]; i++)
+        (void)say(done[i].session, "250 2.0.0 on disk\r\n");
+}
+
+/* Takes what waits at all sockets, writes it in one go, syncs, tells whose it was. */
+static void write_to_disk(const char *path, const int *from, int n)
+{
+    static char batch[8u << 20];
+    static char zero[1u << 20];
+    struct epoll_event ev = {.events = EPOLLIN}, got[64];
+    struct handed done[64][256];
+    int poll = epoll_create1(EPOLL_CLOEXEC);
+    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    off_t at = 0;
+
+    if (fd < 0 || poll < 0)
+        die(path);
+    for (off_t i = 0; i < (off_t)DISK_SIZE; i += (off_t)sizeof zero)
+        put_all(fd, zero, sizeof zero);
+    if (fsync(fd) < 0)
+        die(path);
+    for (int i = 0; i < n; i++) {
+        ev.data.fd = i;
+        if (epoll_ctl(poll, EPOLL_CTL_ADD, from[i], &ev) < 0)
+            die("bare_sink: epoll_ctl");
+    }
+    for (;;) {
+        size_t filled = 0, count[64] = {0};
+        int ready = epoll_wait(poll, got, 64, -1), more = 0;
+
+        for (int k = 0; k < ready; k++) {
+            int i = got[k].data.fd;
+
+            while (count[i] < 256 && filled + BODY_MAX <= sizeof batch &&
+                   (count[i] == 0 || (ioctl(from[i], FIONREAD, &more) == 0 && more > 0))) {
+                struct handed *h = &done[i][count[i]];
+
+                if (!get_all(from[i], h, sizeof *h) || h->n > BODY_MAX ||
+                    !get_all(from[i], batch + filled, h->n))
+                    exit(0);
+                filled += h->n;
+                count[i]++;
+            }
+        }
+        if (at + (off_t)filled > (off_t)DISK_SIZE)
+            at = 0;
+        if (pwrite(fd, batch, filled, at) != (ssize_t)filled || fdatasync(fd) < 0)
+            die(path);
+        at += (off_t)filled;
+        for (int i = 0; i < n; i++)
+            if (count[i])
+                put_all(from[i], done[i], count[i] * sizeof done[i][0]);
+    }
+}
+
+/* -d: a socket for each process to the writer, which runs beside them. */
+static int *begin_writer(const char *path, int processes)
+{
+    int *ours = calloc((size_t)processes, sizeof *ours);
+    int *theirs = calloc((size_t)processes, sizeof *theirs), pair[2];
+
+    if (!ours || !theirs)
+        die("bare_sink");
+    for (int i = 0; i < processes; i++) {
+        if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0)
+            die("bare_sink: socketpair");
+        ours[i] = pair[0];
+        theirs[i] = pair[1];
+    }
+    if (fork() == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+        write_to_disk(path, theirs, processes);
+    }
+    return ours;
+}
+
 static int serve(uint16_t port)
 {
     struct sockaddr_in a = {.sin_family = AF_INET,
@@ -201,6 +367,9 @@ static int serve(uint16_t port)
         perror("bare_sink");
         return 1;
     }
+    ev.data.ptr = &writer;
+    if (writer >= 0 && epoll_ctl(poll, EPOLL_CTL_ADD, writer, &ev) < 0)
+        die("bare_sink: epoll_ctl");
     for (;;) {
         int n = epoll_wait(poll, got, 64, -1);
 
@@ -209,6 +378,8 @@ static int serve(uint16_t port)
 
             if (!s)
                 welcome(poll, listener);
+            else if (got[i].data.ptr == &writer)
+                acknowledge();
             else if (!readable(s))
                 end(s);
         }
@@ -231,13 +402,19 @@ static _Atomic uint64_t *open_counter(const char *path)
 
 int main(int argc, char **argv)
 {
-    int processes = argc > 4 ? (int)strtol(argv[4], NULL, 10) : 2;
+    const char *disk = argc > 2 && strcmp(argv[1], "-d") == 0 ? argv[2] : NULL;
+    int processes, *writers = NULL, mine = 0;
 
-    if (argc < 4) {
-        fprintf(stderr,
-                "usage: bare_sink PORT CERTIFICATE KEY [PROCESSES [COUNTER]]\n");
+    argv += disk ? 2 : 0;
+    argc -= disk ? 2 : 0;
+    processes = argc > 4 ? (int)strtol(argv[4], NULL, 10) : 2;
+    if (argc < 4 || processes < 1 || processes > 64) {
+        fprintf(stderr, "usage: bare_sink [-d FILE] PORT CERTIFICATE KEY [PROCESSES "
+                        "[COUNTER]]\n");
         return 64;
     }
+    if (disk)
+        writers = begin_writer(disk, processes);
     if (argc > 5)
         counter = open_counter(argv[5]);
     ctx = SSL_CTX_new(TLS_server_method());
@@ -252,7 +429,9 @@ int main(int argc, char **argv)
     for (int i = 1; i < processes; i++)
         if (fork() == 0) {
             (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+            mine = i;
             break;
         }
+    writer = writers ? writers[mine] : -1;
     return serve((uint16_t)strtol(argv[1], NULL, 10));
 }

@@ -42,7 +42,7 @@ def measured(o):
     with work() as tmp:
         b = scenarios.Bench(o, tmp, servers.Shared(tmp / "pki"))
         b.run()
-    checks = {k.name: k.check for k in (servers.Sallyport, servers.ColdSallyport, *servers.PEERS, servers.Sink)}
+    checks = {k.name: k.check for k in (servers.Sallyport, servers.ColdSallyport, *servers.PEERS, servers.Sink, servers.DurableSink)}
     return {"facts": report.facts(), "scale": o.scale, "notes": b.notes, "checks": checks,
             "results": [[*key, runs] for key, runs in b.results.items()]}
 

@@ -11,7 +11,8 @@ from harness import ROOT, Failed, call
 REPORT, CHART = ROOT / "doc/performance.md", ROOT / "doc/performance.svg"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 OURS, COLD, SINK, DISK = "sallyport", "sallyport, cold", "bare sink", "the disk"
-NO_PEERS = (OURS, COLD, SINK, DISK)
+SYNCED = "bare durable sink"
+NO_PEERS = (OURS, COLD, SINK, SYNCED, DISK)
 
 # key: (head, decimals, whether more is better)
 COLUMNS = {
@@ -100,7 +101,7 @@ class Report:
         for s in self.servers(work):
             runs = self.results[work, s]
             lines.append(f"| {self.label(s)} | {len(runs)} | " + " | ".join(cell(runs, k) for k in keys) + " |")
-        for other in dict.fromkeys(["postfix", *(self.best(work, k)[0] for k in keys), SINK]):
+        for other in dict.fromkeys(["postfix", *(self.best(work, k)[0] for k in keys), SINK, SYNCED]):
             if other and (work, OURS) in self.results and (work, other) in self.results:
                 lines.append(f"| **sallyport to {other}** | | " + " | ".join(
                     f"**{times(self.m(work, OURS, k), self.m(work, other, k))}**" for k in keys) + " |")
@@ -232,7 +233,7 @@ class Report:
                 y += 20
                 low, high = (f([r[key] for r in self.results[work, server] if key in r]) for f in (min, max))
                 long, span = 400 * value / top, 400 / top
-                kind = "us" if server == OURS else "cold" if server == COLD else "sink" if server == SINK else "peer"
+                kind = "us" if server == OURS else "cold" if server == COLD else "sink" if server in (SINK, SYNCED) else "peer"
                 out.append(f'<text x="190" y="{y}" text-anchor="end">{xml(self.label(server))}</text>'
                            f'<rect class="{kind}" x="200" y="{y - 11}" width="{max(long, 1):.1f}" height="13" rx="2"/>'
                            f'<path class="range" d="M{200 + low * span:.1f} {y - 4.5}H{min(200 + high * span, width - 70):.1f}"/>'

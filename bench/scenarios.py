@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness import SALLYPORT, Failed, Process, call, wait_until
 from measure import (Peak, Syncs, by_role, cpu_seconds, disk_mb_per_second, flush_ms, pss_kb, quiet, tree)
-from servers import BENCH, PEERS, ColdSallyport, OpenSMTPD, Postfix, Sallyport, Setup, Sink, compile_c
+from servers import BENCH, PEERS, ColdSallyport, OpenSMTPD, Postfix, DurableSink, Sallyport, Setup, Sink, compile_c
 import peers
 
 PATHS = ["--from", "alice@example.org", "--to", "bob@elsewhere.test"]
@@ -47,7 +47,7 @@ class Bench:
         return self.o.rounds if letter == "A" else self.o.other_rounds
 
     def wanted(self, *kinds):
-        return [k for k in kinds if not self.o.only or k.name in self.o.only or k is Sink and "sink" in self.o.only]
+        return [k for k in kinds if not self.o.only or k.name in self.o.only or issubclass(k, Sink) and "sink" in self.o.only]
 
     def add(self, letter, server, **run):
         run["load"] = os.getloadavg()[0]
@@ -136,11 +136,12 @@ class Bench:
         letters = [l for l in "ABCFG" if l in self.o.scenarios]
         if not letters and "T" not in self.o.scenarios:
             return
-        with self.group(*self.wanted(Sallyport, ColdSallyport, *PEERS, Sink)) as servers:
+        with self.group(*self.wanted(Sallyport, ColdSallyport, *PEERS, Sink, DurableSink)) as servers:
             for s in servers:  # the cache, and processes that live on
                 self.bench(s, 10, 2, 10240)
             for letter in letters:
-                for_it = [s for s in servers if letter in "ABC" or not isinstance(s, ColdSallyport)]
+                for_it = [s for s in servers if (letter in "ABC" or not isinstance(s, ColdSallyport)) and
+                          (letter in "ABG" or not isinstance(s, DurableSink))]
                 self.interleaved(letter, for_it, lambda s: self.load(letter, s))
                 if letter == "F":
                     self.small_and_large(servers)

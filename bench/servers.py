@@ -424,6 +424,7 @@ def compile_c(source, out, *options):
 class Sink(Common):
     """bare_sink.c.  clear: a next hop for scenario D, which counts what it takes."""
     name, holds, check = "bare sink", "no disk", "any password is right"
+    durable = False
     login = USER
 
     def __init__(self, s, clear=False):
@@ -438,7 +439,8 @@ class Sink(Common):
         made = self.setup.shared
         more = [self.counter] if self.clear else []
         self.begun_file.write_text(str(time.time()))
-        self.process = Process("sink", [self.program, self.port, made.certificate, made.key,
+        first = ["-d", self.setup.tmp / "sink.disk"] if self.durable else []
+        self.process = Process("sink", [self.program, *first, self.port, made.certificate, made.key,
                                         os.cpu_count(), *more], self.program.with_suffix(".log"))
         self.process.wait_ready(lambda: port_open(self.port), 30)
         return self
@@ -455,6 +457,11 @@ class Sink(Common):
 
     def taken(self):
         return int.from_bytes(self.counter.read_bytes()[:8], sys.byteorder)
+
+
+class DurableSink(Sink):
+    """The same, with every message synced before its 250, and nothing else."""
+    name, durable = "bare durable sink", True
 
 
 SallyportBase.login = USER
