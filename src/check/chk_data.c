@@ -14,7 +14,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { EARLY_MS = 4000 };
+enum { EARLY_MS = 4000, REPLIES_MAX = 8 };
 
 static const struct {
     const char *octets, *name;
@@ -79,25 +79,48 @@ static bool send_message(struct sp_probe *p, struct sp_pw *w, const char *name)
            sp_pw_send(w, (struct sp_str){text, (size_t)n});
 }
 
-/* Nothing came early: now the real end. */
+/* Nothing came early: now the real end.  Replies beyond one for the message and one for
+ * RSET answer the real end's lines as commands: the message was over before, and its
+ * reply was only late. */
 static void real_end(struct sp_probe *p, struct sp_pw *w, unsigned from,
                      const char *name)
 {
-    struct sp_pw_reply r, rset;
+    bool nul = strcmp(name, "NUL") == 0;
+    struct sp_pw_reply r, rset, more;
+    unsigned n = 0;
 
     if (!sp_pw_send(w, SP_LIT("\r\n.\r\n")) || !sp_pw_reply(w, &r))
         return;
-    if (sp_pw_cmd(w, &rset, "RSET") != 250 || sp_pw_waiting(w, 300)) {
+    (void)sp_pw_cmd(w, &rset, "RSET");
+    while (n < REPLIES_MAX && sp_pw_waiting(w, 300) && sp_pw_reply(w, &more))
+        n++;
+    if (n > 0 && !nul) {
+        sp_probe_found(p, w, from, SP_F_MESSAGE_END_VARIANT, name, r.line, NULL);
+        sp_pw_stop_quietly(w);
+    } else if (n > 0 || rset.code != 250) {
         sp_check_not_run(p->f, SP_C_P21, "unclear: more replies than commands");
         sp_pw_stop_quietly(w);
-        return;
-    }
-    if (r.code >= 400)
+    } else if (r.code >= 400) {
         sp_probe_found(p, w, from, SP_F_BARE_NEWLINE_REFUSED, name, r.line, NULL);
-    else if (strcmp(name, "NUL") == 0)
+    } else if (nul) {
         sp_probe_found(p, w, from, SP_F_NUL_ACCEPTED, r.line, NULL, NULL);
-    else
+    } else {
         sp_probe_found(p, w, from, SP_F_BARE_NEWLINE_KEPT, name, r.line, NULL);
+    }
+}
+
+/* A refusal that ends the message but not the connection makes commands of the rest. */
+static void early(struct sp_probe *p, struct sp_pw *w, unsigned from, const char *name)
+{
+    struct sp_pw_reply r, noop;
+
+    if (!sp_pw_reply(w, &r))
+        return;
+    if (r.code >= 400 && (strcmp(name, "NUL") == 0 || sp_pw_cmd(w, &noop, "NOOP") == 0))
+        sp_probe_found(p, w, from, SP_F_BARE_NEWLINE_REFUSED, name, r.line, NULL);
+    else if (strcmp(name, "NUL") != 0)
+        sp_probe_found(p, w, from, SP_F_MESSAGE_END_VARIANT, name, r.line, NULL);
+    sp_pw_stop_quietly(w);
 }
 
 void sp_scene_data(struct sp_probe *p, struct sp_pw *w)
@@ -105,7 +128,6 @@ void sp_scene_data(struct sp_probe *p, struct sp_pw *w)
     const char *octets = p->variant, *name = name_of(octets);
     struct sp_str sent =
         strcmp(octets, "NUL") == 0 ? (struct sp_str){"\r\na\0b", 5} : sp_str(octets);
-    struct sp_pw_reply r;
     unsigned from;
 
     if (!sp_probe_want(p, SP_C_P21) || !to_data(p, w))
@@ -114,13 +136,7 @@ void sp_scene_data(struct sp_probe *p, struct sp_pw *w)
     if (!send_message(p, w, name) || !sp_pw_send(w, sent))
         return;
     if (sp_pw_waiting(w, w->d.reply_ms < EARLY_MS ? w->d.reply_ms : EARLY_MS)) {
-        if (!sp_pw_reply(w, &r))
-            return;
-        if (r.code < 400 && strcmp(name, "NUL") != 0)
-            sp_probe_found(p, w, from, SP_F_MESSAGE_END_VARIANT, name, r.line, NULL);
-        else if (r.code >= 400)
-            sp_probe_found(p, w, from, SP_F_BARE_NEWLINE_REFUSED, name, r.line, NULL);
-        sp_pw_stop_quietly(w);
+        early(p, w, from, name);
     } else if (w->end == SP_PW_EOF || w->end == SP_PW_RESET) {
         sp_probe_found(p, w, from, SP_F_BARE_NEWLINE_REFUSED, name,
                        "the server ends the connection", NULL);

@@ -10,7 +10,7 @@ Faults are the words in its code; python3 -c "import faulty; print(faulty.FAULTS
 takes only alice, her password, and certificates of its own CA; the TLS layer takes any
 certificate, so that the faults about certificates can be had.
 """
-import base64, contextlib, socket, threading
+import base64, contextlib, socket, threading, time
 from OpenSSL import SSL, crypto
 
 from harness import Certificates
@@ -21,7 +21,7 @@ FAULTS = ("no-starttls clear-auth clear-mail clear-late clear-4xx continue conti
           " bad-cert cert-hides-auth cert-closes password-not-with-cert any-password star listed-refused relay"
           " auth-4xx legacy twice second-auth no-ehlo-after-auth size-refused size-late"
           " pipelining chunk-executed chunk-unknown enhanced-missing enhanced-wrong"
-          " message-end bare-newline short-lines helo-refused argument ehlo-refused"
+          " message-end message-end-late message-end-refused bare-newline short-lines helo-refused argument ehlo-refused"
           " ehlo-refused-in-tls starttls-refused tickets no-close-notify scram-plus impatient"
           " wants-cert wants-cert-421 tokens auth-in-mail forgets-login short-commands ask-equals").split()
 NOW_YES = b"250 2.0.0 ok"
@@ -455,6 +455,14 @@ class Session:
         self.say("354 go")
         if self.srv.has("message-end"):
             got = self.until((b"\n.\n", b"\n.\r\n", b"\r.\r"))
+        elif self.srv.has("message-end-late") or self.srv.has("message-end-refused"):
+            got = self.until((b"\n.\r\n",))
+            self.sender, self.to = None, []
+            if not got.endswith(b"\r"):
+                if self.srv.has("message-end-refused"):
+                    return self.say("554 5.6.0 no, go on")
+                time.sleep(5)  # longer than the prober waits for an answer that comes early
+                return self.say("450 4.3.0 later")
         else:
             got = self.until((b"\r\n.\r\n",))
         self.sender, self.to = None, []

@@ -119,6 +119,8 @@ SINS = [
     (("forgets-login",), {}, "login-forgotten"),
     (("short-commands",), {}, "command-line-refused"),
     (("message-end",), {"mail": True}, "message-end-variant"),
+    (("message-end-late",), {"mail": True}, "message-end-variant"),
+    (("message-end-refused",), {"mail": True}, "message-end-variant"),
     (("bare-newline",), {"mail": True}, "bare-newline-kept nul-accepted"),
 ]
 triggered = set()
