@@ -125,6 +125,16 @@ bool sp_dir_any(const struct sp_dir *d)
     return false;
 }
 
+uint32_t sp_dir_scram_iterations(const struct sp_dir *d)
+{
+    for (size_t i = 0; i < d->n; i++)
+        if (d->section[i].type != SP_CONF_ACCTS_SQLITE &&
+            (sp_acct_can(&d->section[i]) & SP_ACCT_CAN_SCRAM ||
+             d->section[i].pass_through.n))
+            return (uint32_t)d->section[i].scram_iterations;
+    return 0;
+}
+
 struct sp_users *sp_dir_users(struct sp_dir *d)
 {
     /* Without a section there is nothing to add to users.db, nor to what it costs. */

@@ -39,6 +39,9 @@ void sp_dir_free(struct sp_dir *d); /* not the database; NULL is fine */
  * What was known is forgotten when they differ. */
 void sp_dir_sections(struct sp_dir *d, const struct sp_conf *c);
 bool sp_dir_any(const struct sp_dir *d); /* is there a section to ask at all? */
+/* What a SCRAM exchange with nobody shows, so that it looks like one with somebody: of the
+ * first section that has verifiers.  0: none has. */
+uint32_t sp_dir_scram_iterations(const struct sp_dir *d);
 /* A handle that sees all of them; it belongs to the directory. */
 struct sp_users *sp_dir_users(struct sp_dir *d);
 void sp_dir_now(struct sp_dir *d, uint64_t now_ms);

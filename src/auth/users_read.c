@@ -406,8 +406,13 @@ int sp_users_scram_defaults(struct sp_users *u, uint8_t ret_key[32],
                             uint32_t *ret_iterations, struct sp_err *err)
 {
     uint64_t generation;
+    uint32_t elsewhere = u->dir ? sp_dir_scram_iterations(u->dir) : 0;
+    int rc =
+        meta(u->dir ? sp_dir_db(u->dir) : u, &generation, ret_key, ret_iterations, err);
 
-    return meta(u->dir ? sp_dir_db(u->dir) : u, &generation, ret_key, ret_iterations, err);
+    if (rc == 0 && elsewhere)
+        *ret_iterations = elsewhere;
+    return rc;
 }
 
 int sp_users_changes(struct sp_users *u, uint64_t since,

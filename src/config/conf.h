@@ -340,6 +340,8 @@ struct sp_conf_accounts {
     uint64_t believe_s;      /* how long what was looked up is taken as true */
     uint64_t timeout_s;      /* of one look-up or password check */
     uint64_t connections;    /* at a time */
+    uint64_t
+        scram_iterations;    /* of the verifiers there; what unknown names are shown */
     const char *path;        /* file */
     struct sp_conf_list url; /* ldap: tried in this order */
     bool starttls;           /* ldap://: before anything else is said */

@@ -738,7 +738,7 @@ static const struct {
     {SP_CONF_ROUTE, "to", "unless to = pipe", 1u << SP_CONF_TO_PIPE, {"command", "command-timeout", "run-as"}},
     {SP_CONF_ROUTE, "to", "unless to = bounce", 1u << SP_CONF_TO_BOUNCE, {"reason"}},
     {SP_CONF_ACCOUNTS, "type", "with type = sqlite", ~(1u << SP_CONF_ACCTS_SQLITE),
-     {"domain", "local-rights", "believe", "timeout", "connections"}},
+     {"domain", "local-rights", "believe", "timeout", "connections", "scram-iterations"}},
     {SP_CONF_ACCOUNTS, "type", "unless type = file", 1u << SP_CONF_ACCTS_FILE, {"path"}},
     {SP_CONF_ACCOUNTS, "type", "unless type = ldap", 1u << SP_CONF_ACCTS_LDAP,
      {"url", "starttls", "tls-ca", "bind-dn", "base", "filter", "certificate-filter", "bind-template", "password-by", "fields"}},

@@ -830,6 +830,9 @@ static const struct sp_conf_key keys[] = {
      .doc = "The longest that one look-up or password check may take.  After it the client gets 454 4.7.0."},
     {"connections", SP_CONF_ACCOUNTS, NUM(sp_conf_accounts, connections, "4", 1, 32), V01, .example = "8",
      .doc = "The most questions asked at a time.  Others wait, but never those of another section."},
+    {"scram-iterations", SP_CONF_ACCOUNTS, NUM(sp_conf_accounts, scram_iterations, "16384", 4096, 1000000), V01, .example = "4096",
+     .doc = "How many iterations the SCRAM verifiers there have (PostgreSQL and Dovecot make them with 4096).  A client that names "
+            "nobody is shown this number, so that it does not learn who has an account."},
     {"path", SP_CONF_ACCOUNTS, STRING(SP_CONF_PATH, sp_conf_accounts, path, NULL), V01,
      .def_doc = "none; type = file needs it", .example = "/etc/sallyport/passwd",
      .doc = "The file.  It is read again when it changes.  auth-helper-user must be able to read it."},

@@ -37,7 +37,7 @@ enum {
     ASKING_MAX = 4096,    /* passwords that an accounts section is asked about */
     WAITS_MAX = 8192,     /* judgements that wait for look-ups */
     ROUNDS_MAX = 24,      /* look-ups that lead to further look-ups */
-    EVEN_MS = 400,        /* failures are answered at multiples of this, see even_out() */
+    SLOW_LIFE_MS = 5 * 60 * 1000, /* see even_out() */
 };
 
 struct auth;
@@ -57,6 +57,7 @@ struct exchange {
     unsigned source;
     struct sp_buf first; /* the token that named the user */
     bool asking;
+    uint64_t at_ms; /* the present token came */
     char why[200]; /* it ended with "temporary" */
     char address[64];
     char who[SP_ADDRESS_MAX + 1]; /* what the throttle counts by */
@@ -82,11 +83,14 @@ struct wait {
     uint64_t serial, session;
     int type;           /* of the frame; 0: `resume` goes on */
     struct sp_buf meta; /* the frame */
+    uint64_t at_ms;     /* when it came */
     struct sp_buf name[2];
     void (*resume)(struct auth *a, struct wait *w);
     void *arg; /* of resume, which is called in any case */
     unsigned rounds;
 };
+
+enum even { EVEN_FAILURE, EVEN_CHALLENGE, EVENS }; /* see even_out() */
 
 struct auth {
     struct sp_role *role;
@@ -106,6 +110,10 @@ struct auth {
     uint8_t fake_key[32];
     uint32_t iterations;
     uint64_t seen; /* generation */
+    uint64_t slow_ms[EVENS][2],
+        slow_from_ms[EVENS]; /* this period's and the last one's */
+    uint64_t
+        came_ms; /* when what is being judged came; look-ups may have been waited for */
     struct sp_arena arena;
     uv_timer_t changes;
     size_t working;
@@ -147,7 +155,9 @@ struct late {
     uv_timer_t timer;
     struct auth *a;
     uint64_t serial;
-    struct sp_buf packed; /* the AuthResult */
+    int type;
+    const ProtobufCMessageDescriptor *descriptor;
+    struct sp_buf packed; /* AuthResult or AuthChallenge */
 };
 
 static void say_result(struct client *c, uint64_t session, enum sp_login_status status,
@@ -174,27 +184,30 @@ static void on_late(uv_timer_t *t)
     struct late *l = t->data;
     struct client *c = find_serial(l->a, l->serial);
     struct sp_arena arena;
-    Sp__AuthResult *m;
+    ProtobufCMessage *m;
 
     sp_arena_init(&arena, 2 * SP_FRAME_META_MAX);
-    m = sp_pb_unpack(&sp__auth_result__descriptor, sp_buf_view(&l->packed), &arena);
+    m = sp_pb_unpack(l->descriptor, sp_buf_view(&l->packed), &arena);
     if (c && m)
-        (void)sp_port_say(c->port, SP_MSG_AUTH_RESULT, &m->base);
+        (void)sp_port_say(c->port, l->type, m);
     sp_arena_reset(&arena);
     uv_close((uv_handle_t *)t, late_closed);
 }
 
-static void say_late(struct client *c, const Sp__AuthResult *m, uint32_t delay_ms)
+static void say_late(struct client *c, int type, const ProtobufCMessage *m,
+                     uint32_t delay_ms)
 {
     struct late *l = delay_ms ? sp_alloc(sizeof *l) : NULL;
 
     if (l)
         sp_buf_init(&l->packed, SP_FRAME_META_MAX);
-    if (!l || sp_pb_pack(&m->base, &l->packed) < 0) {
+    if (!l || sp_pb_pack(m, &l->packed) < 0) {
         sp_free(l);
-        (void)sp_port_say(c->port, SP_MSG_AUTH_RESULT, &m->base);
+        (void)sp_port_say(c->port, type, m);
         return;
     }
+    l->type = type;
+    l->descriptor = m->descriptor;
     l->a = c->a;
     l->serial = c->serial;
     uv_timer_init(&c->a->role->loop, &l->timer);
@@ -214,7 +227,7 @@ static void say_no(struct client *c, uint64_t session, enum sp_login_status stat
     m.reason = (char *)(uintptr_t)reason;
     id.login = (char *)(uintptr_t)login;
     m.identity = *login ? &id : NULL;
-    say_late(c, &m, delay_ms);
+    say_late(c, SP_MSG_AUTH_RESULT, &m.base, delay_ms);
 }
 
 /* What the throttle counts by: the account, however it was spelt or whichever of its
@@ -330,7 +343,7 @@ static void say_ok(struct client *c, uint64_t session, const struct sp_login_res
     m.identity = &id;
     m.token = (ProtobufCBinaryData){p->token.n, (uint8_t *)(uintptr_t)p->token.p};
     m.has_token = p->has_token;
-    say_late(c, &m, delay_ms);
+    say_late(c, SP_MSG_AUTH_RESULT, &m.base, delay_ms);
     rights_free(&rights);
 }
 
@@ -561,6 +574,7 @@ static struct wait *wait_new(struct auth *a, uint64_t serial, uint64_t session)
         return NULL;
     w->serial = serial;
     w->session = session;
+    w->at_ms = now_ms(a);
     sp_buf_init(&w->meta, SP_FRAME_META_MAX);
     sp_buf_init(&w->name[0], SP_SASL_NAME_MAX);
     sp_buf_init(&w->name[1], SP_SASL_NAME_MAX);
@@ -640,8 +654,10 @@ static bool wait_goes(struct auth *a, struct wait *w)
         wait_take(a, w);
         if (!w->type)
             w->resume(a, w);
-        else if (c && m)
+        else if (c && m) {
+            a->came_ms = w->at_ms;
             dispatch(c, w->type, m);
+        }
         wait_free(w);
     }
     sp_arena_reset(&arena); /* wipes */
@@ -661,16 +677,41 @@ static void waits_go(struct auth *a)
 }
 
 /* Which of several reasons a login failed for must not show in the time: a directory that
- * binds, a local hash, a name that is nowhere.  With accounts sections every failure waits
- * for the next multiple of EVEN_MS since the question came. */
-static uint32_t even_out(struct auth *a, uint64_t at_ms, uint32_t delay_ms)
+ * binds, a Dovecot that waits two seconds, a local hash, a name that is nowhere, one that was
+ * looked up not long ago because its owner logged in.  With accounts sections all failures
+ * are answered at one distance from the question: the slowest of the last minutes, rounded
+ * up to a multiple.  Likewise challenges, for which those wait, too, who will succeed. */
+static const struct {
+    uint32_t multiple_ms, most_ms;
+} even_times[EVENS] = {[EVEN_FAILURE] = {400, 4000}, [EVEN_CHALLENGE] = {50, 400}};
+
+static uint64_t slowest(struct auth *a, enum even what, uint64_t past_ms)
 {
-    uint64_t past = now_ms(a) - at_ms;
-    uint32_t rest = (uint32_t)(EVEN_MS - past % EVEN_MS);
+    uint64_t *s = a->slow_ms[what], now = now_ms(a);
+
+    if (now - a->slow_from_ms[what] >= SLOW_LIFE_MS) {
+        s[1] = now - a->slow_from_ms[what] < 2 * SLOW_LIFE_MS ? s[0] : 0;
+        s[0] = 0;
+        a->slow_from_ms[what] = now;
+    }
+    if (past_ms > s[0])
+        s[0] =
+            past_ms < even_times[what].most_ms ? past_ms : even_times[what].most_ms - 1;
+    return s[0] > s[1] ? s[0] : s[1];
+}
+
+/* How long to wait from now; delay_ms is the throttle's. */
+static uint32_t even_out(struct auth *a, enum even what, uint64_t at_ms,
+                         uint32_t delay_ms)
+{
+    uint64_t past = now_ms(a) - at_ms, slow, multiple = even_times[what].multiple_ms;
 
     if (!sp_dir_any(a->dir))
         return delay_ms;
-    return delay_ms > rest ? delay_ms : rest;
+    slow = slowest(a, what, past);
+    if (slow < past)
+        slow = past;
+    return delay_ms + (uint32_t)((slow / multiple + 1) * multiple - past);
 }
 
 /* ---- passwords ---- */
@@ -718,7 +759,10 @@ static void work_end(uv_work_t *w, int status)
         say_result(c, k->session, SP_LOGIN_TEMPORARY, err.text);
     else
         finish(c, k->session, &r, sp_str(k->who), k->address,
-               r.status == SP_LOGIN_OK ? k->delay_ms : even_out(a, k->at_ms, k->delay_ms), &p);
+               r.status != SP_LOGIN_FAILED
+                   ? k->delay_ms
+                   : even_out(a, EVEN_FAILURE, k->at_ms, k->delay_ms),
+               &p);
     sp_free(k->who);
     sp_free(k);
 }
@@ -816,7 +860,7 @@ static void password(struct client *c, const Sp__AuthPassword *m)
         return;
     }
     k->a = a;
-    k->at_ms = now_ms(a);
+    k->at_ms = a->came_ms;
     k->serial = c->serial;
     k->session = m->session;
     k->delay_ms = v.delay_ms;
@@ -1018,10 +1062,20 @@ static void exchange_failed(struct client *c, struct exchange *e)
         sp_throttle_failed(c->a->throttle, sp_str(e->who), sp_str(e->address),
                            now_ms(c->a));
     say_no(c, e->session, st,
-           err          ? err->text
+           err         ? err->text
            : e->why[0] ? e->why
-                        : "the users database cannot be read",
-           e->who, st == SP_LOGIN_FAILED ? e->delay_ms : 0);
+                       : "the users database cannot be read",
+           e->who,
+           st == SP_LOGIN_FAILED ? even_out(c->a, EVEN_FAILURE, e->at_ms, e->delay_ms)
+                                 : 0);
+}
+
+static uint32_t exchange_delay(struct client *c, const struct exchange *e,
+                               const struct sp_login_result *r)
+{
+    return r->status != SP_LOGIN_FAILED
+               ? e->delay_ms
+               : even_out(c->a, EVEN_FAILURE, e->at_ms, e->delay_ms);
 }
 
 static void exchange_done(struct client *c, struct exchange *e, struct sp_str out)
@@ -1042,7 +1096,7 @@ static void exchange_done(struct client *c, struct exchange *e, struct sp_str ou
         (e->within_certificate &&
          sp_login_within_certificate(c->a->users, e->certificate_user, &r, &err) < 0))
         r.status = SP_LOGIN_TEMPORARY;
-    finish(c, e->session, &r, sp_str(e->who), e->address, e->delay_ms, &p);
+    finish(c, e->session, &r, sp_str(e->who), e->address, exchange_delay(c, e, &r), &p);
 }
 
 static void challenge(struct client *c, const struct exchange *e, struct sp_str token)
@@ -1051,7 +1105,7 @@ static void challenge(struct client *c, const struct exchange *e, struct sp_str 
 
     m.session = e->session;
     m.token = (ProtobufCBinaryData){token.n, (uint8_t *)(uintptr_t)token.p};
-    (void)sp_port_say(c->port, SP_MSG_CHALLENGE, &m.base);
+    say_late(c, SP_MSG_CHALLENGE, &m.base, even_out(c->a, EVEN_CHALLENGE, e->at_ms, 0));
 }
 
 /* ---- ... that Dovecot does itself (pass-through) ---- */
@@ -1085,7 +1139,7 @@ static void elsewhere_done(struct client *c, struct exchange *e, const struct sp
         (e->within_certificate &&
          sp_login_within_certificate(a->users, e->certificate_user, &r, &err) < 0))
         r.status = SP_LOGIN_TEMPORARY;
-    finish(c, e->session, &r, sp_str(e->who), e->address, e->delay_ms, &p);
+    finish(c, e->session, &r, sp_str(e->who), e->address, exchange_delay(c, e, &r), &p);
 }
 
 static void elsewhere_answered(void *arg, enum sp_acct_status st,
@@ -1115,7 +1169,9 @@ static void elsewhere_answered(void *arg, enum sp_acct_status st,
 
         if (st == SP_ACCT_NO)
             sp_throttle_failed(x.a->throttle, sp_str(e->who), sp_str(e->address), now_ms(x.a));
-        say_no(c, e->session, status, reason, e->who, st == SP_ACCT_NO ? e->delay_ms : 0);
+        say_no(c, e->session, status, reason, e->who,
+               st == SP_ACCT_NO ? even_out(x.a, EVEN_FAILURE, e->at_ms, e->delay_ms)
+                                : 0);
     }
     exchange_end(c, x.session);
 }
@@ -1358,6 +1414,7 @@ static void start(struct client *c, const Sp__AuthStart *m)
         return;
     }
     e->session = m->session;
+    e->at_ms = c->a->came_ms;
     sp_buf_init(&e->first, SP_SASL_NAME_MAX + 4096);
     snprintf(e->address, sizeof e->address, "%s", m->client_address);
     e->within_certificate = m->certificate_required;
@@ -1375,6 +1432,8 @@ static void step(struct client *c, const Sp__AuthStep *m)
 {
     struct exchange *e = *exchange_at(c, m->session);
 
+    if (e)
+        e->at_ms = c->a->came_ms;
     if (e && e->gss)
         gss_step(c, e, text_of(m->token));
     else if (e && e->elsewhere)
@@ -1684,6 +1743,7 @@ static int on_frame(struct sp_port *port, const struct sp_frame *f, struct sp_er
     struct client *c = sp_port_arg(port);
     void *m = frame_read(f, &c->a->arena);
 
+    c->a->came_ms = now_ms(c->a);
     if (!m)
         return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "malformed %s",
                           sp_msg_name(f->type));

@@ -84,6 +84,13 @@ class Lab:
                 code, text = w.reply()
             return code, text
 
+    def iterations(self, user):
+        """What a SCRAM exchange shows before anything is proved."""
+        with self.session() as w:
+            text = w.expect(334, f"AUTH SCRAM-SHA-256 {b64(f'n,,n={user},r=abcdefghijklmnop')}")
+            w.expect(501, "*")
+        return int(re.search(r",i=(\d+)$", base64.b64decode(text).decode())[1])
+
     def mechanisms(self):
         with self.session() as w:
             text = w.ehlo()

@@ -7,6 +7,7 @@ import types
 from harness import *
 from wire import *
 from acct_lab import *
+from acct_stores import *
 
 HOLD = types.SimpleNamespace()
 
@@ -15,74 +16,15 @@ def lab():
     return HOLD.lab
 
 
-class Dovecot:
-    def __init__(self, tmp):
-        self.dir, self.process = tmp / "dovecot", None
-        self.dir.mkdir(mode=0o755)
-        self.users = self.dir / "users"
-        self.run = self.dir / "run"
-        scram = "{SCRAM-SHA-256}" + verifier("erins secret").split("$", 1)[1].replace(":", ",").replace("$", ",")
-        self.users.write_text("\n".join([
-            f"carol:{{CRYPT}}{crypt(PASSWORD)}:::::: userdb_address=carol@example.org userdb_grant=*@lists.example.org "
-            "userdb_act_as=shared",
-            "shared:{CRYPT}!:::::: userdb_address=shared@example.org",
-            f"dora:{{CRYPT}}{crypt('doras secret')}:::::: nologin userdb_address=dora@example.org",
-            f"erin:{scram}:::::: userdb_address=erin@example.org",
-        ]) + "\n")
-        os.chmod(self.users, 0o644)
-        self.config = self.dir / "dovecot.conf"
-        self.config.write_text(f"""\
-base_dir = {self.run}
-state_dir = {self.dir}/state
-log_path = /dev/stderr
-protocols =
-ssl = no
-auth_mechanisms = plain login scram-sha-256
-auth_failure_delay = 0
-auth_cache_size = 0
-default_internal_user = dovecot
-default_login_user = dovenull
-passdb {{
-    driver = passwd-file
-    args = scheme=CRYPT username_format=%Lu {self.users}
-}}
-userdb {{
-    driver = passwd-file
-    args = username_format=%Lu {self.users}
-    default_fields = uid=65534 gid=65534 home=/nonexistent
-}}
-service auth {{
-    unix_listener auth-client {{
-        mode = 0666
-    }}
-    unix_listener auth-userdb {{
-        mode = 0666
-    }}
-    chroot =
-}}
-service stats {{
-    chroot =
-}}
-""")
-        self.socket = self.run / "auth-client"
-
-    def start(self):
-        self.process = Process("dovecot", ["dovecot", "-F", "-c", self.config], self.dir / "log")
-        wait_until(self.socket.exists, 20, "Dovecot")
-
-    def stop(self):
-        # An auth process with a client outlives its master.
-        pids = children(self.process.pid)
-        self.process.stop()
-        for pid in pids:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-
-
 def sections(tmp):
-    HOLD.dovecot = Dovecot(tmp)
+    scram = "{SCRAM-SHA-256}" + verifier("erins secret").split("$", 1)[1].replace(":", ",").replace("$", ",")
+    HOLD.dovecot = Dovecot(tmp, [
+        f"carol:{{CRYPT}}{crypt(PASSWORD)}:::::: userdb_address=carol@example.org userdb_grant=*@lists.example.org "
+        "userdb_act_as=shared",
+        "shared:{CRYPT}!:::::: userdb_address=shared@example.org",
+        f"dora:{{CRYPT}}{crypt('doras secret')}:::::: nologin userdb_address=dora@example.org",
+        f"erin:{scram}:::::: userdb_address=erin@example.org",
+    ])
     atexit.register(lambda: HOLD.dovecot.process and HOLD.dovecot.process.stop(signal.SIGTERM))
     HOLD.dovecot.start()
     return f"""accounts dovecot {{
@@ -90,6 +32,7 @@ def sections(tmp):
         socket = {HOLD.dovecot.socket}
         user-socket = {HOLD.dovecot.run}/auth-userdb
         pass-through = SCRAM-SHA-256
+        scram-iterations = 4096
         believe = 1s
         timeout = 5s
     }}
@@ -104,6 +47,7 @@ def _():
     check(lab().scram("erin", "erins secret")[0] == 235, f"{lab().scram('erin', 'erins secret')}")
     check(lab().scram("erin", "x") == FAILED, "erin with a wrong password")
     check(lab().scram("nobody", "x") == FAILED, "nobody")
+    check(lab().iterations("erin") == lab().iterations("nobody") == 4096, "the count of iterations tells who is known")
     with lab().session() as w:  # given up in the middle, the next one works
         w.expect(334, f"AUTH SCRAM-SHA-256 {b64('n,,n=erin,r=abcdefghijkl')}")
         w.expect(501, "*")

@@ -7,60 +7,13 @@ import threading, types
 from harness import *
 from wire import *
 from acct_lab import *
+from acct_stores import *
 
 HOLD = types.SimpleNamespace()
-BASE = "dc=example,dc=org"
 
 
 def lab():
     return HOLD.lab
-
-
-class Slapd:
-    def __init__(self, tmp, certificates):
-        self.dir, self.process, self.port, self.tls_port = tmp / "slapd", None, free_port(), free_port()
-        (self.dir / "db").mkdir(parents=True)
-        cert, key = certificates.server("ldap")
-        self.config = self.dir / "slapd.conf"
-        self.config.write_text(f"""\
-include /etc/ldap/schema/core.schema
-include /etc/ldap/schema/cosine.schema
-include /etc/ldap/schema/inetorgperson.schema
-modulepath /usr/lib/ldap
-moduleload back_mdb
-pidfile {self.dir}/pid
-TLSCACertificateFile {certificates.ca}
-TLSCertificateFile {cert}
-TLSCertificateKeyFile {key}
-allow bind_anon_cred
-database mdb
-suffix "{BASE}"
-rootdn "cn=admin,{BASE}"
-rootpw adminpw
-directory {self.dir}/db
-dbnosync
-access to attrs=userPassword by dn.exact="cn=reader,{BASE}" read by anonymous auth by * none
-access to * by dn.exact="cn=reader,{BASE}" read by self read by anonymous auth
-""")
-
-    def url(self, tls=False):
-        return f"ldaps://127.0.0.1:{self.tls_port}/" if tls else f"ldap://127.0.0.1:{self.port}/"
-
-    def start(self):
-        self.process = Process("slapd", ["/usr/sbin/slapd", "-d", "0", "-f", self.config, "-h",
-                                         f"{self.url()} {self.url(True)}"], self.dir / "log")
-        self.process.wait_ready(lambda: port_open(self.port))
-
-    def stop(self):
-        self.process.stop(signal.SIGKILL)
-
-    def change(self, ldif, command="ldapmodify"):
-        call([command, "-x", "-H", self.url(), "-D", f"cn=admin,{BASE}", "-w", "adminpw"], stdin=ldif.encode())
-
-
-def person(uid, password, *lines):
-    return (f"dn: uid={uid},ou=people,{BASE}\nobjectClass: inetOrgPerson\nuid: {uid}\ncn: {uid}\nsn: {uid}\n"
-            + (f"userPassword: {password}\n" if password else "") + "".join(l + "\n" for l in lines) + "\n")
 
 
 def sections(tmp):

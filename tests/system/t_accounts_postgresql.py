@@ -3,60 +3,17 @@
 # timeout: 240
 """Accounts in PostgreSQL, a cluster of its own: passwords, SCRAM, grants, pins, injection, and a
 database that is stopped, started again, or slow."""
-import glob, types
+import types
 from harness import *
 from wire import *
 from acct_lab import *
+from acct_stores import *
 
 HOLD = types.SimpleNamespace()
-BIN = max(glob.glob("/usr/lib/postgresql/*/bin"), default="")
 
 
 def lab():
     return HOLD.lab
-
-
-class Cluster:
-    def __init__(self, tmp):
-        self.dir, self.process = tmp / "pg", None
-        self.dir.mkdir()
-        self.as_ = ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--clear-groups", "--"] \
-            if os.geteuid() == 0 else []
-        if self.as_:
-            shutil.chown(self.dir, "postgres", "postgres")
-        call([*self.as_, f"{BIN}/initdb", "-D", self.dir / "db", "-A", "trust", "-U", "postgres", "-E", "UTF8",
-              "--no-sync", "--locale=C.UTF-8"])
-        os.chmod(self.dir, 0o711)
-        (self.dir / "run").mkdir(mode=0o777)
-        os.chmod(self.dir / "run", 0o777)
-
-    def start(self):
-        self.process = Process("postgres", [
-            *self.as_, f"{BIN}/postgres", "-D", self.dir / "db", "-k", self.dir / "run", "-c", "listen_addresses=",
-            "-c", "fsync=off", "-c", "shared_buffers=16MB", "-c", "max_connections=20"], self.dir / "log")
-        wait_until(lambda: self.sql("SELECT 1", quiet=True) is not None, 30, "PostgreSQL")
-
-    def stop(self):
-        self.process.stop(signal.SIGINT)  # "fast"
-
-    def sql(self, text, quiet=False):
-        argv = [*self.as_, f"{BIN}/psql", "-h", self.dir / "run", "-U", "postgres", "-d", "postgres", "-qAt",
-                "-v", "ON_ERROR_STOP=1", "-c", text]
-        if quiet:
-            p = subprocess.run([str(a) for a in argv], capture_output=True)
-            return p.stdout if p.returncode == 0 else None
-        return call(argv)
-
-
-SCHEMA = """
-CREATE TABLE users (name text PRIMARY KEY, password text, scram text, active boolean DEFAULT true, size text);
-CREATE TABLE addresses (name text REFERENCES users, address text, own boolean DEFAULT true);
-CREATE TABLE acting (name text REFERENCES users, other text);
-CREATE TABLE pins (name text REFERENCES users, spki text);
-CREATE VIEW accounts AS SELECT u.name, u.password, u.scram AS scram_sha_256, NOT u.active AS disabled, u.size AS message_size,
-    CASE WHEN a.own THEN a.address END AS address, CASE WHEN NOT a.own THEN a.address END AS "grant", c.other AS act_as
-    FROM users u LEFT JOIN addresses a USING (name) LEFT JOIN acting c USING (name);
-"""
 
 
 def sections(tmp):
@@ -80,6 +37,7 @@ def sections(tmp):
         certificate-query = "SELECT accounts.* FROM accounts JOIN pins USING (name) WHERE spki = $1"
         believe = 1s
         timeout = 1s
+        scram-iterations = 4096
     }}
     """
 
@@ -91,6 +49,12 @@ same_for_all(lab)
 def _():
     check(lab().scram("erin", "erins secret")[0] == 235, "erin")
     check(lab().scram("erin", "x") == FAILED, "erin with a wrong password")
+
+
+@test("SCRAM shows one count of iterations: to who has a verifier, who has none, and nobody")
+def _():
+    got = {name: lab().iterations(name) for name in ("erin", "carol", "nobody")}
+    check(set(got.values()) == {4096}, f"{got}")
 
 
 @test("a certificate whose key the certificate-query knows logs in")
@@ -170,7 +134,7 @@ def _():
     check(lab().mechanisms() == ["SCRAM-SHA-256", "PLAIN", "LOGIN"], f"{lab().mechanisms()}")
 
 
-if not BIN:
+if not POSTGRESQL:
     print("skipped: all of it: needs PostgreSQL\n0 passed, 0 failed, 1 skipped")
     sys.exit(0)
 with_accounts(HOLD, sections)

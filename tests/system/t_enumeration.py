@@ -1,0 +1,27 @@
+#!/usr/bin/python3
+# sets: long
+# timeout: 900
+"""The time of a refusal does not tell whether there is such an account, whether somebody asked for
+it before, or whether its owner has just logged in: enumeration.py with few names, where it
+shows most.  What is measured with many names: doc/evidence/enumeration.md."""
+import statistics, sys
+from harness import *
+import enumeration
+
+NAMES = 7
+APART_MS = 40  # of the medians; the differences that were there before were 50 to 400 ms
+
+
+def even(backend):
+    for what, kinds in enumeration.one(backend, NAMES).items():
+        medians = {kind: round(statistics.median(ms), 1) for kind, ms in kinds.items()}
+        print(f"    {backend}, {what}: {medians}", flush=True)
+        check(max(medians.values()) - min(medians.values()) < APART_MS, f"{backend}, {what}: {medians}")
+
+
+for name in ("sqlite", "postgresql, 50 ms away", "dovecot", "ldap by bind", "pam"):
+    @test(f"unknown, known, in use: one time ({name})")
+    def _(name=name):
+        even(name)
+
+run()
