@@ -179,49 +179,59 @@ def takes_settings(lab):
             raise Failed(f"Thunderbird reads our settings as {said}, not {want}")
 
 
+def thunderbird_started(lab, name, values, more=""):
+    """A new Thunderbird with these settings and our authority; lab.marionette controls it."""
+    profile = lab.tmp / f"thunderbird.{name}"
+    if hasattr(lab, "marionette"):
+        lab.marionette.close()
+    port = free_port()
+    prefs = "".join(f"user_pref({json.dumps(k)}, {json.dumps(v)});\n" for k, v in (values | {"marionette.port": port}).items())
+    lab.sh(f"""\
+        if [ -f /run/thunderbird.pid ]; then
+            kill -9 -$(cat /run/thunderbird.pid)
+            rm -rf /run/thunderbird.pid {lab.tmp}/thunderbird.*
+        fi
+        set -e
+        mkdir {profile}
+        cd {profile}
+        cp {lab.file('user.js', prefs)} user.js
+        certutil -N -d sql:. --empty-password
+        certutil -A -d sql:. -n ours -t C,, -i {lab.ca}
+        {more}
+        """ + display(lab, lab.tmp) + f"""
+        export MOZ_REMOTE_ALLOW_SYSTEM_ACCESS=1 MOZ_CRASHREPORTER_DISABLE=1
+        setsid sh -c 'echo $$ >/run/thunderbird.pid; exec thunderbird --profile {profile} --marionette \\
+            --remote-allow-system-access --no-remote' >{profile}/said 2>&1 &
+        """, seconds=60)
+    lab.marionette = Marionette(port, 120)
+
+
+def thunderbird_sends(lab, mail):
+    """By its compose window; what it says, "" when it has sent."""
+    lab.marionette.script(COMPOSE, mail.sender, mail.to, mail.subject, lf(mail.body).decode())
+    return lab.marionette.script(OUTCOME)
+
+
 def thunderbird(lab, mail, tls, login):
     """It runs until the set-up changes, as on a user's desk."""
-    profile = lab.tmp / f"thunderbird.{mail.name}"
     again = "" if login.ok == (0,) else mail.name   # a window with an error stays open
     if _changed(lab, tls, login.password, login.certificate, login.external, mail.sender, again):
-        if hasattr(lab, "marionette"):
-            lab.marionette.close()
-        port = free_port()
         values = THUNDERBIRD | {
-            "mail.identity.id1.useremail": mail.sender, "marionette.port": port,
+            "mail.identity.id1.useremail": mail.sender,
             "mail.smtpserver.smtp1.port": lab.port(tls),
             "mail.smtpserver.smtp1.try_ssl": 3 if tls == "implicit TLS" else 2,
             "mail.smtpserver.smtp1.username": login.user,
             "mail.smtpserver.smtp1.authMethod": CERTIFICATE_LOGIN if login.external
             else PASSWORD_LOGIN if login.password else NO_LOGIN}
-        prefs = "".join(f"user_pref({json.dumps(k)}, {json.dumps(v)});\n" for k, v in values.items())
         own = f"pk12util -i {lab.p12(login.certificate)} -d sql:. -W '{P12_PASSWORD}' -K ''" \
             if login.certificate else ""
-        lab.sh(f"""\
-            if [ -f /run/thunderbird.pid ]; then
-                kill -9 -$(cat /run/thunderbird.pid)
-                rm -rf /run/thunderbird.pid {lab.tmp}/thunderbird.*
-            fi
-            set -e
-            mkdir {profile}
-            cd {profile}
-            cp {lab.file('user.js', prefs)} user.js
-            certutil -N -d sql:. --empty-password
-            certutil -A -d sql:. -n ours -t C,, -i {lab.ca}
-            {own}
-            """ + display(lab, lab.tmp) + f"""
-            export MOZ_REMOTE_ALLOW_SYSTEM_ACCESS=1 MOZ_CRASHREPORTER_DISABLE=1
-            setsid sh -c 'echo $$ >/run/thunderbird.pid; exec thunderbird --profile {profile} --marionette \\
-                --remote-allow-system-access --no-remote' >{profile}/said 2>&1 &
-            """, seconds=60)
-        lab.marionette = Marionette(port, 120)
+        thunderbird_started(lab, mail.name, values, own)
         if hasattr(lab, "srv") and not hasattr(lab, "settings_taken"):  # our own server, not a story
             takes_settings(lab)
             lab.settings_taken = True
         if login.password:
             lab.marionette.script(SAVE_PASSWORD, login.user, login.password)
-    lab.marionette.script(COMPOSE, mail.sender, mail.to, mail.subject, lf(mail.body).decode())
-    said = lab.marionette.script(OUTCOME)
+    said = thunderbird_sends(lab, mail)
     if said and login.ok == (0,):
         lab.setup = None
         raise Failed(lab.words("it says", said))

@@ -44,6 +44,13 @@ def _():
                   for l in libraries), f"libraries: {sorted(libraries)}")
 
 
+@test("nothing that is installed is setuid or setgid")
+def _():
+    with installed() as prefix:
+        special = [str(p) for p in prefix.parent.parent.rglob("*") if not p.is_symlink() and p.stat().st_mode & 0o6000]
+        check(not special, f"{special}")
+
+
 @test("the installed unit starts the installed program; systemd finds nothing wrong with it")
 def _():
     with installed() as prefix:
