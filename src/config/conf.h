@@ -297,7 +297,8 @@ struct sp_conf_route {
     uint64_t command_timeout_s;
     const char *run_as; /* pipe: NULL, a system user, or "%u" */
     const char *reason; /* bounce: NULL or the words for the sender */
-    uint64_t concurrency;
+    uint64_t concurrency, concurrency_start;
+    struct sp_conf_rates destination_rate; /* messages to one destination; empty: no limit */
     uint64_t connection_reuse; /* messages on one connection; 1: no reuse */
 };
 
@@ -430,6 +431,7 @@ struct sp_conf {
     struct sp_conf_addrs metrics; /* for Prometheus; loopback or Unix sockets; empty: none */
     uint64_t queue_lifetime_s;
     uint64_t delay_warning_s;               /* 0: none */
+    uint64_t destination_pause_s; /* the longest, behind failures of one */
     struct sp_conf_numbers retry_intervals; /* seconds; the last one repeats */
     const char *postmaster;
     bool tls_reports;                    /* RFC 8460 */

@@ -732,7 +732,7 @@ static const struct {
      1u << SP_CONF_TO_SMARTHOST | 1u << SP_CONF_TO_LMTP, {"tls-name", "server-pin"}},
     {SP_CONF_ROUTE, "to", "unless to = smarthost, lmtp or mx",
      1u << SP_CONF_TO_SMARTHOST | 1u << SP_CONF_TO_LMTP | 1u << SP_CONF_TO_MX,
-     {"tls", "tls-ca", "connection-reuse", "ehlo-name", "source-address"}},
+     {"tls", "tls-ca", "connection-reuse", "concurrency-start", "destination-rate", "ehlo-name", "source-address"}},
     {SP_CONF_ROUTE, "to", "unless to = mx", 1u << SP_CONF_TO_MX, {"mx-port", "address-literals", "mta-sts", "mta-sts-ca", "mta-sts-timeout"}},
     {SP_CONF_ROUTE, "to", "unless to = maildir", 1u << SP_CONF_TO_MAILDIR, {"path"}},
     {SP_CONF_ROUTE, "to", "unless to = pipe", 1u << SP_CONF_TO_PIPE, {"command", "command-timeout", "run-as"}},

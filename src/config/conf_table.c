@@ -232,6 +232,9 @@ static const struct sp_conf_key keys[] = {
      .min = 1, .max = 7 * DAY, V01, .example = "5m 15m 1h 4h",
      .doc = "The time between attempts to deliver: after the first failure, after the second, "
             "and so on; the last one repeats until queue-lifetime is over."},
+    {"destination-pause", SP_CONF_TOP, DURATION(sp_conf, destination_pause_s, "15m", 1, 1 * DAY), V01, .example = "5m",
+     .doc = "A destination that could not be reached is left alone by all messages for half of what retry-intervals "
+            "says for so many failures, but not longer than this."},
     {"history-keep", SP_CONF_TOP, DURATION(sp_conf, history_keep_s, "7d", 0, 366 * DAY), V01,
      .example = "30d",
      .doc = "How long sallyport queue show can tell what became of a message that has left "
@@ -682,7 +685,16 @@ static const struct sp_conf_key keys[] = {
      .doc = "What the sender is told with to = bounce."},
     {"concurrency", SP_CONF_ROUTE, NUM(sp_conf_route, concurrency, "10", 1, 1000), V01,
      .example = "5",
-     .doc = "The most connections at a time, or deliveries where no connection is made."},
+     .doc = "The most connections at a time to one destination - a next hop, or with to = mx a recipient domain - or "
+            "deliveries where no connection is made."},
+    {"concurrency-start", SP_CONF_ROUTE, NUM(sp_conf_route, concurrency_start, "2", 1, 1000), V01,
+     .example = "1",
+     .doc = "How many connections a destination gets at first.  Messages that are taken allow more, up to concurrency; "
+            "refusals fewer.  doc/routing.md has the rules."},
+    {"destination-rate", SP_CONF_ROUTE, LIST(SP_CONF_RATES, sp_conf_rates, sp_conf_route, destination_rate, ""), V01,
+     .def_doc = "no limit", .example = "60/m 1000/h",
+     .doc = "How many messages one destination gets; more wait in the queue.  From rest so many go at once, then "
+            "evenly."},
     {"connection-reuse", SP_CONF_ROUTE, NUM(sp_conf_route, connection_reuse, "100", 1, 10000), V01,
      .example = "20",
      .doc = "How many messages are sent on one connection before a new one is opened."},

@@ -5,6 +5,7 @@
  *     q_submit.c    mail from servers into the batch
  *     q_sign.c      DKIM signatures of it
  *     q_flight.c    jobs out to delivery and local, outcomes back into the batch
+ *     q_pace.c      which destination may have how much of it just now
  *     q_sts.c       MTA-STS policies that are kept
  *     q_tlsrpt.c    TLSRPT: sessions that are counted, reports a day
  *     q_notice.c    bounces and warnings that an outcome owes
@@ -18,6 +19,7 @@
 #ifndef SP_Q_H
 #define SP_Q_H
 
+#include "pace.h"
 #include "q_sign.h"
 #include "role.h"
 #include "spool.h"
@@ -65,6 +67,9 @@ struct q {
     struct sp_conf *conf;
     struct sp_spool *spool;
     struct sp_sched *sched;
+    struct sp_pace *pace;
+    uint64_t pace_due_ms; /* loop time when a rate lets more through; 0: none waits */
+    uint64_t ours;        /* outcomes of our own making */
     struct sp_batch *batch;
     struct sp_arena arena; /* of one turn: everything the batch borrows */
     struct q_item item[Q_ITEMS * 2];
@@ -126,6 +131,23 @@ int q_outcome(struct q_peer *p, const Sp__Outcome *o, struct sp_err *err);
 int q_held(struct q_peer *p, const Sp__Held *h, struct sp_err *err);
 void q_settle_done(struct q *q, const struct q_item *it, const struct sp_result *r);
 void q_peer_lost(struct q_peer *p); /* its jobs are nobody's now */
+
+/* q_pace.c: the gates of the schedule are the ids of pace.h. */
+int q_pace_new(struct q *q, struct sp_err *err); /* behind the schedule */
+void q_pace_configure(struct q *q);
+/* 0: this route has no limits, or there are too many destinations. */
+uint32_t q_pace_of(struct q *q, const struct sp_conf_route *r, struct sp_str domain);
+enum sp_pace_answer q_pace_ask(struct q *q, uint32_t id);
+struct sp_pace_ticket q_pace_sent(struct q *q, uint32_t id);
+/* For each process of the delivery role. */
+uint32_t q_pace_connections(const struct q *q, uint32_t id);
+void q_pace_result(struct q *q, const struct sp_pace_ticket *t, enum sp_pace_verdict v,
+                   const Sp__Attempt *a);
+/* What a message that it does not get is told; false: it is not dead any more. */
+bool q_pace_words(struct q *q, uint32_t id, struct sp_buf *text, struct sp_buf *where);
+/* An administrator wants this job tried now; 0: any. */
+void q_pace_try(struct q *q, uint64_t job);
+void q_pace_tick(struct q *q, bool all); /* who may go by now; all: each few seconds */
 
 /* q_notice.c: adds what the plan owes to the batch, behind item number `settle`. */
 void q_notices(struct q *q, struct sp_plan *plan, int settle);

@@ -31,7 +31,8 @@ struct admin {
     struct sp_arena arena; /* the request being answered */
     Sp__ControlRequest *m; /* NULL: none */
     struct sp_qcontrol c;
-    bool removes;
+    bool removes, retries;
+    bool retries_any; /* one of the jobs is for who knows where */
     bool traces; /* follows sessions until it goes; m stays */
     uint64_t trace, lost;
     struct admin *next_tracer;
@@ -69,6 +70,13 @@ static void on_change(void *arg, const struct sp_change *c)
     char id[SP_QID_MAX];
 
     (void)sp_change_apply(c, a->q->sched);
+    if (a->retries && c->kind == SP_CHANGE_RELEASED) {
+        struct sp_sched_job j;
+
+        a->retries_any |= sp_sched_get(a->q->sched, c->job, &j) == 0 && !j.gate;
+        if (!a->retries_any)
+            q_pace_try(a->q, c->job);
+    }
     if (!a->removes || c->kind != SP_CHANGE_GONE || c->message == a->last)
         return;
     a->last = c->message;
@@ -80,6 +88,8 @@ static void answered(struct admin *a)
 {
     Sp__ControlDone done = SP__CONTROL_DONE__INIT;
 
+    if (a->retries_any)
+        q_pace_try(a->q, 0);
     sp_log(SP_LOG_CONTROL, "", SP_KVS("command", a->m->command),
            SP_KVU("count", a->c.count), SP_KVU("uid", a->uid));
     done.exit_code = (uint32_t)a->c.exit_code;
@@ -228,6 +238,8 @@ static int on_frame(struct sp_port *port, const struct sp_frame *f, struct sp_er
         return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "malformed request");
     q_commit(a->q); /* what was said before is in the answer */
     a->removes = strcmp(a->m->command, "queue.remove") == 0;
+    a->retries = strcmp(a->m->command, "queue.retry") == 0;
+    a->retries_any = false;
     a->c = (struct sp_qcontrol){.spool = a->q->spool,
                                 .now_ms = sp_wall_ms(),
                                 .row = row_out,

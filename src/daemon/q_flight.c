@@ -15,12 +15,15 @@ enum {
     HELD_WAIT_MS = 1500,
     MISSES_MAX = 16, /* jobs looked at in a turn that no role has room for */
     MISS_PAUSE_MS = 10,
+    OURS_MAX =
+        128, /* outcomes of our own making in a turn: each reads and writes the disk */
 };
 
 /* One way that some recipients of a job go. */
 struct part {
     struct q_peer *peer; /* NULL: answered, or the role died */
     const struct sp_conf_route *route;
+    struct sp_pace_ticket ticket;
     bool answered;
 };
 
@@ -121,10 +124,12 @@ static void own_outcome(struct q_flight *f, uint32_t index, Sp__Action action,
     a->code = code;
     a->enhanced = (char *)(uintptr_t)enhanced;
     a->text = sp_arena_strndup(&f->arena, text, strlen(text));
-    a->where = (char *)(uintptr_t)where;
+    a->where = sp_arena_strndup(&f->arena, where, strlen(where));
     a->stage = (char *)(uintptr_t) "route";
     if (!a->text)
         a->text = (char *)(uintptr_t) "";
+    if (!a->where)
+        a->where = (char *)(uintptr_t) "";
 }
 
 static void settle(struct q *q, struct q_flight *f)
@@ -286,7 +291,11 @@ int q_outcome(struct q_peer *p, const Sp__Outcome *o, struct sp_err *err)
     if (f && f->lease == o->lease && !f->settling)
         for (size_t i = 0; i < f->parts; i++)
             if (f->part[i].peer == p && !f->part[i].answered) {
+                const Sp__Attempt *a;
+                enum sp_pace_verdict v = sp_pace_judge(o->rcpt, o->n_rcpt, &a);
+
                 f->part[i].answered = true;
+                q_pace_result(q, &f->part[i].ticket, v, a);
                 if (merge(f, o) < 0)
                     sp_log(SP_LOG_QUEUE_ERROR, f->id,
                            SP_KVS("reason", "out of memory"));
@@ -301,7 +310,7 @@ int q_outcome(struct q_peer *p, const Sp__Outcome *o, struct sp_err *err)
 }
 
 /* Its parts of this flight are nobody's.  Returns how many had no outcome yet. */
-static size_t orphan_parts(struct q_flight *f, const struct q_peer *p)
+static size_t orphan_parts(struct q *q, struct q_flight *f, const struct q_peer *p)
 {
     size_t n = 0;
 
@@ -310,6 +319,8 @@ static size_t orphan_parts(struct q_flight *f, const struct q_peer *p)
             continue;
         f->part[i].peer = NULL;
         n += !f->part[i].answered;
+        if (!f->part[i].answered)
+            q_pace_result(q, &f->part[i].ticket, SP_PACE_NOTHING, NULL);
         f->part[i].answered = true;
     }
     return n;
@@ -323,7 +334,7 @@ void q_peer_lost(struct q_peer *p)
         struct q_flight *f = q->flights[i], *next;
 
         for (; f; f = next) {
-            size_t lost = orphan_parts(f, p);
+            size_t lost = orphan_parts(q, f, p);
 
             next = f->next;
             if (lost == 0)
@@ -400,11 +411,14 @@ static Sp__Role role_for(const struct sp_conf_route *r)
 {
     if (!r || r->to == SP_CONF_TO_DISCARD || r->to == SP_CONF_TO_BOUNCE)
         return SP__ROLE__ROLE_NONE;
-    return r->to == SP_CONF_TO_MAILDIR || r->to == SP_CONF_TO_PIPE ? SP__ROLE__ROLE_LOCAL : SP__ROLE__ROLE_DELIVERY;
+    return r->to == SP_CONF_TO_MAILDIR || r->to == SP_CONF_TO_PIPE
+               ? SP__ROLE__ROLE_LOCAL
+               : SP__ROLE__ROLE_DELIVERY;
 }
 
 /* Where an alias leads that is no address: a command or file, or nowhere. */
-static const struct sp_conf_route programs = {.head.name = "aliases", .to = SP_CONF_TO_PIPE},
+static const struct sp_conf_route programs = {.head.name = "aliases",
+                                              .to = SP_CONF_TO_PIPE},
                                   nowhere = {.head.name = "aliases",
                                              .to = SP_CONF_TO_BOUNCE,
                                              .reason = "there is no such mailbox here"};
@@ -453,7 +467,8 @@ static unsigned open_lanes(struct q *q)
 
 /* The recipients of one route, sent to one role.  False: no role could take it. */
 static bool send_part(struct q *q, struct q_flight *f, const struct sp_job *j,
-                      const struct sp_conf_route *route, const bool *mine)
+                      const struct sp_conf_route *route, uint32_t gate,
+                      const bool *mine)
 {
     struct q_peer *p = choose(q, role_for(route));
     Sp__Recipient **rcpt = sp_alloc((j->env->n_rcpt + 1) * sizeof *rcpt), **all;
@@ -485,6 +500,7 @@ static bool send_part(struct q *q, struct q_flight *f, const struct sp_job *j,
         m.route = (char *)(uintptr_t)route->head.name;
         m.domain = sp_strndup(j->domain.p, j->domain.n);
         m.attempt = j->attempt;
+        m.connections = q_pace_connections(q, gate);
         sp_buf_init(&sts, SP_STS_STORED_MAX);
         if (m.domain && route->to == SP_CONF_TO_MX && route->mta_sts)
             q_sts_get(q, m.domain, &sts);
@@ -503,7 +519,8 @@ static bool send_part(struct q *q, struct q_flight *f, const struct sp_job *j,
     if (rc < 0)
         return false;
     p->out++;
-    f->part[f->parts++] = (struct part){.peer = p, .route = route};
+    f->part[f->parts++] =
+        (struct part){.peer = p, .route = route, .ticket = q_pace_sent(q, gate)};
     f->open++;
     return true;
 }
@@ -527,6 +544,23 @@ static void ourselves(struct q_flight *f, const struct sp_conf_route *route, boo
                     route->head.name);
 }
 
+/* It has failed, and others wait for it already: this message is not tried, and does not
+ * wait for it either.  It goes on by its own times, and one day comes back. */
+static void not_tried(struct q *q, struct q_flight *f, uint32_t gate, uint32_t index)
+{
+    struct sp_buf text, where;
+
+    sp_buf_init(&text, 1000);
+    sp_buf_init(&where, 400);
+    (void)q_pace_words(q, gate, &text, &where);
+    own_outcome(f, index, SP__ACTION__ACTION_RETRY, 0, "4.4.1",
+                text.n && sp_buf_cstr(&text) ? text.p
+                                             : "not tried, the destination failed",
+                where.n && sp_buf_cstr(&where) ? where.p : "");
+    sp_buf_free(&text);
+    sp_buf_free(&where);
+}
+
 /* Sorts the recipients of a leased job by their routes and sends each group off.
  * False: no role has room for it; it stands in the lane of that role again. */
 static bool launch(struct q *q, struct q_flight *f, struct sp_job *j)
@@ -534,13 +568,15 @@ static bool launch(struct q *q, struct q_flight *f, struct sp_job *j)
     size_t n = j->env->n_rcpt;
     bool *seen = sp_alloc(n + 1), *mine = sp_alloc(n + 1);
     unsigned lane = LANE_UNKNOWN;
+    uint32_t shut = 0;
     /* RFC 2852 4: "return" promises that it is not delivered behind that time. */
     bool late = j->env->by_mode == SP__BY_MODE__BY_RETURN &&
                 sp_wall_ms() >= sp_by_time(j->env, j->env->received_ms);
 
     for (size_t i = 0; seen && mine && i < n; i++) {
         const struct sp_conf_route *route = route_of(f->conf, j->env, i);
-        bool blocked;
+        enum sp_pace_answer may = SP_PACE_GO;
+        uint32_t gate = 0;
 
         if (seen[i])
             continue;
@@ -554,21 +590,37 @@ static bool launch(struct q *q, struct q_flight *f, struct sp_job *j)
                     ourselves(f, route, late, j->index[k]);
             continue;
         }
-        blocked = f->parts == PARTS_MAX || !send_part(q, f, j, route, mine);
-        if (blocked)
+        if (role_for(route) == SP__ROLE__ROLE_DELIVERY) {
+            gate = q_pace_of(q, route, j->domain);
+            may = q_pace_ask(q, gate);
+            (void)sp_sched_gate(q->sched, f->job, gate); /* for the next time */
+        }
+        if (may == SP_PACE_DEAD) {
+            for (size_t k = i; k < n; k++)
+                if (mine[k])
+                    not_tried(q, f, gate, j->index[k]);
+        } else if (may != SP_PACE_GO) {
+            shut = gate;
+            lane = LANE_DELIVERY;
+        } else if (f->parts == PARTS_MAX || !send_part(q, f, j, route, gate, mine)) {
             lane = lane_of(role_for(route));
+        }
     }
     sp_free(seen);
     sp_free(mine);
     if (f->open == 0 && f->rcpts == 0) { /* nobody could take it */
         sp_spool_unlease(q->spool, f->job);
         (void)sp_sched_lane(q->sched, f->job, lane);
+        if (shut)
+            (void)sp_sched_gate(q->sched, f->job, shut);
         (void)sp_sched_back(q->sched, f->job);
         flight_free(q, f);
         return false;
     }
-    if (f->open == 0)
+    if (f->open == 0) {
+        q->ours++;
         settle(q, f);
+    }
     return true;
 }
 
@@ -649,22 +701,37 @@ static int fresh_envelope(struct q *q, const struct q_fresh *f, Sp__Envelope *en
     return env->rcpt ? 0 : -SP_ENOMEM;
 }
 
+/* Or others wait for it already. */
+static bool is_shut(struct q *q, uint32_t gate)
+{
+    enum sp_pace_answer may = q_pace_ask(q, gate);
+
+    return may == SP_PACE_FULL || may == SP_PACE_LATER ||
+           (gate && sp_sched_unpark(q->sched, gate, 0));
+}
+
 static void fresh_one(struct q *q, const struct q_fresh *f)
 {
     Sp__Envelope env;
     struct sp_sched_counts n;
     struct sp_sched_job at;
+    const struct sp_conf_route *route;
     struct sp_job j;
     unsigned lane;
+    uint32_t gate = 0;
 
     if (f->n == 0 || sp_sched_get(q->sched, f->job, &at) < 0)
         return;
-    lane = lane_of(role_for(route_of(q->conf, f->m->envelope, f->index[0])));
+    route = route_of(q->conf, f->m->envelope, f->index[0]);
+    lane = lane_of(role_for(route));
     (void)sp_sched_lane(q->sched, f->job, lane);
+    if (lane == LANE_DELIVERY)
+        gate = q_pace_of(q, route, at.domain);
+    (void)sp_sched_gate(q->sched, f->job, gate);
     sp_sched_count(q->sched, &n);
     if (f->large || n.lane[lane] || !(open_lanes(q) & 1U << lane) ||
-        at.due_ms > sp_wall_ms() || fresh_envelope(q, f, &env) < 0 ||
-        sp_sched_take_one(q->sched, f->job) < 0)
+        at.due_ms > sp_wall_ms() || is_shut(q, gate) ||
+        fresh_envelope(q, f, &env) < 0 || sp_sched_take_one(q->sched, f->job) < 0)
         return;
     j = (struct sp_job){.job = f->job,
                         .message = f->message,
@@ -730,25 +797,28 @@ static void on_due(uv_timer_t *t)
 
 void q_dispatch(struct q *q)
 {
-    uint64_t job, due, now = sp_wall_ms();
+    uint64_t job, due, now = sp_wall_ms(), ours = q->ours, wait;
     unsigned misses = 0, lanes;
 
     if (q->dispatching || q->role->draining || !everybody_greeted(q))
         return;
     q->dispatching = true;
+    q_pace_tick(q, false);
     /* Behind a restart nobody knows yet which role a job needs: without a limit the whole
      * backlog of a role that is full would be read in one turn, to learn just that. */
-    while (misses < MISSES_MAX && (lanes = open_lanes(q)) &&
-           sp_sched_take(q->sched, now, lanes, 1, &job) > 0)
+    while (misses < MISSES_MAX && q->ours - ours < OURS_MAX &&
+           (lanes = open_lanes(q)) && sp_sched_take(q->sched, now, lanes, 1, &job) > 0)
         misses += !claim(q, job);
     q->dispatching = false;
     uv_timer_stop(&q->due);
     /* Without room nothing is taken: an outcome, credit or a new role wakes us then. */
     lanes = open_lanes(q);
+    wait = UINT64_MAX;
     if (lanes && sp_sched_next(q->sched, lanes, &due))
-        uv_timer_start(&q->due, on_due,
-                       due > now ? due - now
-                       : misses  ? MISS_PAUSE_MS
-                                 : 1,
-                       0);
+        wait = due > now ? due - now : misses ? MISS_PAUSE_MS : 1;
+    now = uv_now(&q->role->loop);
+    if (q->pace_due_ms && (q->pace_due_ms <= now || q->pace_due_ms - now < wait))
+        wait = q->pace_due_ms > now ? q->pace_due_ms - now : 1;
+    if (wait != UINT64_MAX)
+        uv_timer_start(&q->due, on_due, wait, 0);
 }

@@ -28,7 +28,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CAPACITY = 200, IDLE_MS = 5000, PAUSE_MS = 5000, BLOCK = 65536 };
+enum { CAPACITY = 200, IDLE_MS = 5000, PAUSE_MS = 5000, CAREFUL_MS = 60000, BLOCK = 65536 };
 
 struct dlv;
 struct dest;
@@ -90,6 +90,7 @@ struct dest {
     uint64_t mx_until_ms;        /* loop time */
     struct dlv_sts sts;
     struct dlv_ca *sts_ca; /* NULL: the system's */
+    size_t allowed; /* connections, as the queue said last; 0: as the route says */
     uint64_t failed_ms; /* when a connection could not be made; loop time */
 };
 
@@ -1116,8 +1117,10 @@ static void serve(struct dest *x)
 {
     uint64_t now = uv_now(&x->d->role->loop);
     struct sp_err err;
-    size_t opening = 0, waiting = 0;
+    size_t opening = 0, waiting = 0, most = x->route->concurrency;
 
+    if (x->allowed && x->allowed < most)
+        most = x->allowed;
     if (x->d->role->draining)
         return; /* what waits is handed out again after the restart */
     while (x->domain && !x->d->dns && x->first) { /* the last route to exchanges is gone */
@@ -1138,7 +1141,9 @@ static void serve(struct dest *x)
     /* A host that takes a few connections and refuses more is not asked all the time. */
     if (x->n_links && x->failed_ms && now - x->failed_ms < PAUSE_MS)
         return;
-    while (waiting > opening && x->n_links < x->route->concurrency) {
+    if (x->n_links && x->failed_ms && now - x->failed_ms < CAREFUL_MS && most > x->n_links)
+        most = x->n_links + 1;
+    while (waiting > opening && x->n_links < most) {
         if (open_link(x, first_host(x), hosts_of(x) - 1, &err) < 0) {
             sp_log(SP_LOG_WARNING, "", SP_KVS("reason", err.text));
             return;
@@ -1294,6 +1299,7 @@ static int on_job(struct dlv *d, struct sp_port *p, const struct sp_frame *f,
         not_configured(j);
         return 0;
     }
+    j->dest->allowed = j->h.m->connections;
     if (j->dest->domain)
         dlv_sts_hint(&j->dest->sts, sp_pb_str(j->h.m->sts));
     j->waiting = true;

@@ -12,6 +12,7 @@
 
 enum {
     IDLE_MS = 1000,
+    PACE_LOOK = 10,
     ARENA_MAX = 256 << 20,
 };
 
@@ -308,6 +309,7 @@ static void on_idle(uv_timer_t *t)
 {
     struct q *q = t->data;
     static uint64_t seen;
+    static unsigned looks;
     struct sp_err err;
 
     if (q->commits == seen && sp_spool_idle(q->spool, sp_wall_ms(), &err) < 0)
@@ -315,6 +317,10 @@ static void on_idle(uv_timer_t *t)
     seen = q->commits;
     q_sts_sweep(q);
     q_rpt_tick(q);
+    if (++looks % PACE_LOOK == 0) {
+        q_pace_tick(q, true);
+        q_dispatch(q);
+    }
     if (!q->open_for_work) /* a delivery role never came back */
         q_dispatch(q);
 }
@@ -348,6 +354,9 @@ static int open_spool(struct q *q, const struct sp_conf *c, struct sp_err *err)
     q->batch = sp_batch_new(q->spool);
     if (!q->sched || !q->batch)
         return sp_err_nomem(err);
+    rc = q_pace_new(q, err);
+    if (rc < 0)
+        return rc;
     rc = sp_spool_load(q->spool, q->sched, err);
     if (rc < 0 || sp_spool_count(q->spool, &n, err) < 0)
         return rc < 0 ? rc : -SP_EIO;
@@ -398,6 +407,7 @@ static int on_setup(struct sp_role *r, const Sp__Setup *s, struct sp_conf *conf,
     q->signers = signers;
     sp_conf_unref(q->conf);
     q->conf = sp_conf_ref(conf);
+    q_pace_configure(q);
     metrics_reconfigure(conf);
     return 0;
 }

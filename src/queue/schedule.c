@@ -47,13 +47,34 @@ uint64_t sp_retry_pause(const struct sp_retry *r, uint32_t attempts, uint64_t se
 
 /* ---- the schedule ------------------------------------------------------------ */
 
-enum { NIL = UINT32_MAX, BUCKETS_MIN = 256 };
+enum { NIL = UINT32_MAX, NAMES = 8192, GATES = 1024, PARKED = 4096 };
 enum { URGENT, NORMAL, LOW, LEVELS };
 
-/* A user's ready jobs of one level in one lane, and its place among the users who have some. */
+/* Whose turn it is, for each level: rings of lines that have jobs, or NULL. */
+struct rings {
+    struct line *turn[LEVELS];
+    unsigned passed[LEVELS]; /* how many of higher levels went first */
+};
+
+/* A user's ready jobs of one level in one lane or at one gate, and its place among the
+ * users who have some. */
 struct line {
     uint32_t head, tail;      /* first due first */
-    struct line *next, *prev; /* in the ring of the lane, when it has ready jobs */
+    struct line *next, *prev; /* in its ring, when it has jobs */
+    struct rings *in;
+    uint8_t level;
+    /* at a gate: */
+    struct gate *gate;
+    struct user *user;
+    struct line *chain;
+};
+
+/* A gate that has parked jobs. */
+struct gate {
+    uint32_t id;
+    size_t jobs;
+    struct rings rings;
+    struct gate *next_in_bucket;
 };
 
 struct user {
@@ -70,8 +91,12 @@ struct entry {
     uint32_t pos;        /* waiting: place in the heap */
     uint32_t next, prev; /* ready: neighbours; free: next free */
     uint32_t chain;      /* hash bucket */
+    uint32_t gate;
     uint8_t state, lane, level;
-    bool hold; /* out, and to be held when it comes back */
+    bool hold : 1; /* out, and to be held when it comes back */
+    bool parked : 1;
+    bool freed : 1;    /* it was parked: its turn at the gate has come */
+    struct line *line; /* ready */
 };
 
 struct sp_sched {
@@ -80,11 +105,15 @@ struct sp_sched {
     uint32_t *bucket; /* job number -> entry; as many as cap */
     uint32_t *heap;   /* waiting entries, soonest first */
     uint32_t nheap;
-    struct line *turn[SP_SCHED_LANES][LEVELS]; /* whose turn it is, or NULL */
-    unsigned passed[SP_SCHED_LANES][LEVELS]; /* how many of higher levels went first */
-    unsigned lane;                           /* the lane whose turn it is */
-    struct user *users[BUCKETS_MIN];
-    struct sp_dest *dests[1024];
+    struct rings lanes[SP_SCHED_LANES];
+    unsigned lane; /* the lane whose turn it is */
+    struct gate *gates[GATES];
+    struct line *parked[PARKED]; /* by gate, user and level */
+    size_t ngates;
+    sp_sched_open_fn *open;
+    void *open_arg;
+    struct user *users[NAMES];
+    struct sp_dest *dests[NAMES];
     struct sp_sched_counts n;
 };
 
@@ -121,6 +150,16 @@ void sp_sched_free(struct sp_sched *s)
             next = d->next_in_bucket;
             sp_free(d->domain);
             sp_free(d);
+        }
+    for (size_t i = 0; i < GATES; i++)
+        for (struct gate *g = s->gates[i], *next; g; g = next) {
+            next = g->next_in_bucket;
+            sp_free(g);
+        }
+    for (size_t i = 0; i < PARKED; i++)
+        for (struct line *l = s->parked[i], *next; l; l = next) {
+            next = l->chain;
+            sp_free(l);
         }
     sp_free(s->e);
     sp_free(s->bucket);
@@ -200,7 +239,8 @@ static struct user *user_get(struct sp_sched *s, struct sp_str name)
     }
     for (size_t i = 0; i < SP_SCHED_LANES; i++)
         for (size_t k = 0; k < LEVELS; k++)
-            u->line[i][k].head = u->line[i][k].tail = NIL;
+            u->line[i][k] = (struct line){
+                .head = NIL, .tail = NIL, .in = &s->lanes[i], .level = (uint8_t)k};
     u->next_in_bucket = *b;
     *b = u;
     s->n.users++;
@@ -326,22 +366,18 @@ static void heap_remove(struct sp_sched *s, struct entry *e)
     heap_fix(s, at);
 }
 
-/* ---- the ready lists, one a user and lane, and the rings of users --------------- */
+/* ---- lines, and the rings that they stand in --------------------------------------- */
 
-static void ready_add(struct sp_sched *s, struct entry *e)
+static void line_add(struct sp_sched *s, struct line *l, struct entry *e, bool first)
 {
-    struct line *l = &e->user->line[e->lane][e->level],
-                **turn = &s->turn[e->lane][e->level];
+    struct line **turn = &l->in->turn[l->level];
     uint32_t i = (uint32_t)(e - s->e);
 
-    s->n.lane[e->lane]++;
-    e->next = NIL;
-    e->prev = l->tail;
-    if (l->tail != NIL)
-        s->e[l->tail].next = i;
-    else
-        l->head = i;
-    l->tail = i;
+    e->line = l;
+    e->next = first ? l->head : NIL;
+    e->prev = first ? NIL : l->tail;
+    *(e->prev == NIL ? &l->head : &s->e[e->prev].next) = i;
+    *(e->next == NIL ? &l->tail : &s->e[e->next].prev) = i;
     if (l->next)
         return;
     if (!*turn) {
@@ -353,12 +389,11 @@ static void ready_add(struct sp_sched *s, struct entry *e)
     l->prev->next = l->next->prev = l;
 }
 
-static void ready_remove(struct sp_sched *s, struct entry *e)
+static void line_remove(struct sp_sched *s, struct entry *e)
 {
-    struct line *l = &e->user->line[e->lane][e->level],
-                **turn = &s->turn[e->lane][e->level];
+    struct line *l = e->line, **turn = &l->in->turn[l->level];
 
-    s->n.lane[e->lane]--;
+    e->line = NULL;
     *(e->prev == NIL ? &l->head : &s->e[e->prev].next) = e->next;
     *(e->next == NIL ? &l->tail : &s->e[e->next].prev) = e->prev;
     if (l->head != NIL)
@@ -368,6 +403,183 @@ static void ready_remove(struct sp_sched *s, struct entry *e)
     l->prev->next = l->next;
     l->next->prev = l->prev;
     l->next = l->prev = NULL;
+}
+
+/* The level whose turn it is; LEVELS: there is nothing. */
+static unsigned next_level(struct rings *r)
+{
+    unsigned level = LEVELS;
+
+    for (unsigned k = 0; k < LEVELS; k++)
+        if (r->turn[k] && (level == LEVELS || (r->passed[k] >= SP_SCHED_SHARE &&
+                                               r->passed[level] < SP_SCHED_SHARE)))
+            level = k;
+    for (unsigned k = level; k < LEVELS; k++)
+        r->passed[k] = k > level && r->turn[k] ? r->passed[k] + 1 : 0;
+    return level;
+}
+
+/* ---- gates ------------------------------------------------------------------------- */
+
+static struct gate **gate_at(struct sp_sched *s, uint32_t id)
+{
+    struct gate **b = &s->gates[mix(id) % GATES];
+
+    while (*b && (*b)->id != id)
+        b = &(*b)->next_in_bucket;
+    return b;
+}
+
+static struct line **parked_at(struct sp_sched *s, const struct gate *g,
+                               const struct user *u, unsigned level)
+{
+    struct line **b =
+        &s->parked[mix((uintptr_t)g ^ mix((uintptr_t)u + level)) % PARKED];
+
+    while (*b && ((*b)->gate != g || (*b)->user != u || (*b)->level != level))
+        b = &(*b)->chain;
+    return b;
+}
+
+static void gate_put(struct sp_sched *s, struct gate *g)
+{
+    struct gate **at;
+
+    if (g->jobs)
+        return;
+    at = gate_at(s, g->id);
+    *at = g->next_in_bucket;
+    s->ngates--;
+    sp_free(g);
+}
+
+static struct gate *gate_get(struct sp_sched *s, uint32_t id)
+{
+    struct gate **at = gate_at(s, id), *g = *at;
+
+    if (g)
+        return g;
+    g = sp_alloc(sizeof *g);
+    if (!g)
+        return NULL;
+    g->id = id;
+    *at = g;
+    s->ngates++;
+    return g;
+}
+
+static struct line *parked_line(struct sp_sched *s, struct gate *g, struct user *u,
+                                unsigned level)
+{
+    struct line **at = parked_at(s, g, u, level), *l = *at;
+
+    if (l)
+        return l;
+    l = sp_alloc(sizeof *l);
+    if (!l)
+        return NULL;
+    *l = (struct line){.head = NIL,
+                       .tail = NIL,
+                       .in = &g->rings,
+                       .level = (uint8_t)level,
+                       .gate = g,
+                       .user = u};
+    *at = l;
+    return l;
+}
+
+/* ---- ready: in the user's line of a lane, or parked ------------------------------------ */
+
+static void ready_add(struct sp_sched *s, struct entry *e, bool first)
+{
+    s->n.lane[e->lane]++;
+    line_add(s, &e->user->line[e->lane][e->level], e, first);
+}
+
+static void ready_remove(struct sp_sched *s, struct entry *e)
+{
+    struct line *l = e->line;
+    struct gate *g = l->gate;
+
+    line_remove(s, e);
+    if (!g) {
+        s->n.lane[e->lane]--;
+        return;
+    }
+    e->parked = false;
+    s->n.parked--;
+    g->jobs--;
+    if (l->head == NIL) {
+        struct line **at = parked_at(s, g, l->user, l->level);
+
+        *at = l->chain;
+        sp_free(l);
+    }
+    gate_put(s, g);
+}
+
+/* From its lane to its gate.  False: no memory, it stays. */
+static bool park(struct sp_sched *s, struct entry *e)
+{
+    struct gate *g = gate_get(s, e->gate);
+    struct line *l = g ? parked_line(s, g, e->user, e->level) : NULL;
+
+    if (!l) {
+        if (g)
+            gate_put(s, g);
+        return false;
+    }
+    ready_remove(s, e);
+    line_add(s, l, e, e->freed);
+    e->parked = true;
+    e->freed = false;
+    g->jobs++;
+    s->n.parked++;
+    return true;
+}
+
+static void unpark(struct sp_sched *s, struct entry *e)
+{
+    ready_remove(s, e);
+    e->freed = true;
+    ready_add(s, e, true);
+}
+
+size_t sp_sched_unpark(struct sp_sched *s, uint32_t id, size_t n)
+{
+    struct gate *g;
+
+    for (; (g = *gate_at(s, id)) && n; n--) {
+        unsigned level = next_level(&g->rings);
+        struct line *l = g->rings.turn[level];
+
+        g->rings.turn[level] = l->next;
+        unpark(s, &s->e[l->head]);
+    }
+    return g ? g->jobs : 0;
+}
+
+size_t sp_sched_shut(const struct sp_sched *s, uint32_t *ret_gate, size_t n)
+{
+    size_t k = 0;
+
+    for (size_t i = 0; i < GATES; i++)
+        for (const struct gate *g = s->gates[i]; g && k < n; g = g->next_in_bucket)
+            ret_gate[k++] = g->id;
+    return s->ngates;
+}
+
+void sp_sched_gates(struct sp_sched *s, sp_sched_open_fn *fn, void *arg)
+{
+    s->open = fn;
+    s->open_arg = arg;
+}
+
+/* Must it be parked?  Whose turn at the gate has come passes those who stand there. */
+static bool is_shut(struct sp_sched *s, const struct entry *e)
+{
+    return e->gate && s->open &&
+           ((!e->freed && *gate_at(s, e->gate)) || !s->open(s->open_arg, e->gate));
 }
 
 /* ---- one place where a job's state changes ----------------------------------- */
@@ -406,9 +618,10 @@ static void enter(struct sp_sched *s, struct entry *e, enum sp_sched_state st)
     if (st == SP_SCHED_WAITING)
         heap_add(s, e);
     else if (st == SP_SCHED_READY)
-        ready_add(s, e);
+        ready_add(s, e, false);
     else if (st == SP_SCHED_OUT)
         e->dest->out++;
+    e->freed = false;
     if (st != SP_SCHED_OUT)
         e->hold = false;
 }
@@ -479,48 +692,77 @@ int sp_sched_done(struct sp_sched *s, uint64_t job)
     return 0;
 }
 
+/* Where it stands depends on this: it goes there, behind the others. */
+static void put_again(struct sp_sched *s, struct entry *e, bool was_ready)
+{
+    if (was_ready)
+        ready_add(s, e, false);
+}
+
+static bool step_out(struct sp_sched *s, struct entry *e)
+{
+    bool ready = e->state == SP_SCHED_READY;
+
+    if (ready)
+        ready_remove(s, e);
+    e->freed = false;
+    return ready;
+}
+
 int sp_sched_lane(struct sp_sched *s, uint64_t job, unsigned lane)
 {
     struct entry *e = find(s, job);
+    bool ready;
 
     if (!e)
         return -SP_ENOENT;
     assert(lane < SP_SCHED_LANES);
-    if (e->state == SP_SCHED_READY)
-        ready_remove(s, e);
+    ready = step_out(s, e);
     e->lane = (uint8_t)lane;
-    if (e->state == SP_SCHED_READY)
-        ready_add(s, e);
+    put_again(s, e, ready);
     return 0;
 }
 
 int sp_sched_priority(struct sp_sched *s, uint64_t job, int priority)
 {
     struct entry *e = find(s, job);
+    bool ready;
 
     if (!e)
         return -SP_ENOENT;
-    if (e->state == SP_SCHED_READY)
-        ready_remove(s, e);
+    ready = step_out(s, e);
     e->level = priority > 0 ? URGENT : priority < 0 ? LOW : NORMAL;
-    if (e->state == SP_SCHED_READY)
-        ready_add(s, e);
+    put_again(s, e, ready);
     return 0;
 }
 
-/* The level of this lane whose turn it is; LEVELS: nothing is ready. */
-static unsigned next_level(struct sp_sched *s, unsigned lane)
+int sp_sched_gate(struct sp_sched *s, uint64_t job, uint32_t gate)
 {
-    unsigned level = LEVELS;
+    struct entry *e = find(s, job);
+    bool ready;
 
-    for (unsigned k = 0; k < LEVELS; k++)
-        if (s->turn[lane][k] &&
-            (level == LEVELS || (s->passed[lane][k] >= SP_SCHED_SHARE &&
-                                 s->passed[lane][level] < SP_SCHED_SHARE)))
-            level = k;
-    for (unsigned k = level; k < LEVELS; k++)
-        s->passed[lane][k] = k > level && s->turn[lane][k] ? s->passed[lane][k] + 1 : 0;
-    return level;
+    if (!e)
+        return -SP_ENOENT;
+    if (e->gate == gate)
+        return 0;
+    ready = step_out(s, e);
+    e->gate = gate;
+    put_again(s, e, ready);
+    return 0;
+}
+
+void sp_sched_open_all(struct sp_sched *s)
+{
+    for (uint32_t i = 0; i < s->cap; i++) {
+        struct entry *e = &s->e[i];
+
+        if (!e->job || !e->gate)
+            continue;
+        if (e->parked)
+            unpark(s, e);
+        e->freed = false;
+        e->gate = 0;
+    }
 }
 
 /* The first line of the next lane that has one, or NULL. */
@@ -530,12 +772,24 @@ static struct line *next_line(struct sp_sched *s, unsigned lanes)
         unsigned lane = (s->lane + i) % SP_SCHED_LANES, level;
         struct line *l;
 
-        if (!(lanes & 1U << lane) || (level = next_level(s, lane)) == LEVELS)
+        if (!(lanes & 1U << lane) || (level = next_level(&s->lanes[lane])) == LEVELS)
             continue;
-        l = s->turn[lane][level];
-        s->turn[lane][level] = l->next;
+        l = s->lanes[lane].turn[level];
+        s->lanes[lane].turn[level] = l->next;
         s->lane = lane + 1;
         return l;
+    }
+    return NULL;
+}
+
+/* The user's next job whose gate is open; those before it are parked, which is no turn. */
+static struct entry *first_open(struct sp_sched *s, const struct line *l)
+{
+    while (l->head != NIL) {
+        struct entry *e = &s->e[l->head];
+
+        if (!is_shut(s, e) || !park(s, e))
+            return e;
     }
     return NULL;
 }
@@ -549,8 +803,10 @@ size_t sp_sched_take(struct sp_sched *s, uint64_t now_ms, unsigned lanes, size_t
     while (s->nheap && s->e[s->heap[0]].due_ms <= now_ms)
         move(s, &s->e[s->heap[0]], SP_SCHED_READY);
     while (got < n && (l = next_line(s, lanes))) {
-        struct entry *e = &s->e[l->head];
+        struct entry *e = first_open(s, l);
 
+        if (!e)
+            continue;
         move(s, e, SP_SCHED_OUT);
         ret_job[got++] = e->job;
     }
@@ -630,7 +886,7 @@ bool sp_sched_next(const struct sp_sched *s, unsigned lanes, uint64_t *ret_ms)
 
     for (unsigned i = 0; i < SP_SCHED_LANES; i++)
         for (unsigned k = 0; k < LEVELS; k++)
-            ready |= s->turn[i][k] && lanes & 1U << i;
+            ready |= s->lanes[i].turn[k] && lanes & 1U << i;
     if (ready)
         *ret_ms = 0;
     else if (s->nheap)
@@ -638,13 +894,9 @@ bool sp_sched_next(const struct sp_sched *s, unsigned lanes, uint64_t *ret_ms)
     return ready || s->nheap;
 }
 
-int sp_sched_get(const struct sp_sched *s, uint64_t job, struct sp_sched_job *ret)
+static struct sp_sched_job told(const struct entry *e)
 {
-    const struct entry *e = find(s, job);
-
-    if (!e)
-        return -SP_ENOENT;
-    *ret = (struct sp_sched_job){.job = e->job,
+    return (struct sp_sched_job){.job = e->job,
                                  .message = e->message,
                                  .due_ms = e->due_ms,
                                  .domain = sp_str(e->dest->domain),
@@ -653,8 +905,39 @@ int sp_sched_get(const struct sp_sched *s, uint64_t job, struct sp_sched_job *re
                                  .lane = e->lane,
                                  .priority = e->level == URGENT ? 1
                                              : e->level == LOW  ? -1
-                                                                : 0};
+                                                                : 0,
+                                 .gate = e->gate,
+                                 .parked = e->parked};
+}
+
+int sp_sched_get(const struct sp_sched *s, uint64_t job, struct sp_sched_job *ret)
+{
+    const struct entry *e = find(s, job);
+
+    if (!e)
+        return -SP_ENOENT;
+    *ret = told(e);
     return 0;
+}
+
+size_t sp_sched_wake(struct sp_sched *s, uint64_t now_ms, sp_sched_which_fn *which,
+                     void *arg)
+{
+    size_t n = 0;
+
+    for (uint32_t i = 0; i < s->cap; i++) {
+        struct entry *e = &s->e[i];
+        struct sp_sched_job j;
+
+        if (!e->job || e->state != SP_SCHED_WAITING || e->due_ms <= now_ms)
+            continue;
+        j = told(e);
+        if (!which(arg, &j))
+            continue;
+        (void)come_back(s, e, now_ms);
+        n++;
+    }
+    return n;
 }
 
 void sp_sched_count(const struct sp_sched *s, struct sp_sched_counts *ret)

@@ -17,13 +17,17 @@
  * not stand in front of another's one.  Ready jobs stand in lanes, one for each way out
  * that can be full while another has room; the caller says which lanes may move.
  *
+ * Gates: a job may stand behind one, a destination that takes only so much at a time.
+ * When its turn comes and the gate is shut, it is parked there, and those behind it move
+ * up: nobody waits for another one's slow host.  Parked jobs come out as the caller says,
+ * again in turn between users; until none is left newcomers stand behind them.
+ *
  * Priority (RFC 6710, of which the three levels of MIXER are told apart: above 0, 0, below
  * 0): within a lane urgent jobs go first and low ones last.  One of a lower level goes
  * for every SP_SCHED_SHARE of higher ones, so that nobody's mail stands still because
  * somebody else calls all of his urgent.
  *
- * Jobs, domains and users are copied in.  At 100,000 jobs it needs about 10 MB.
- * A place for what is known about a destination (dead hosts, limits) is struct sp_dest.
+ * Jobs, domains and users are copied in.  At 100,000 jobs it needs about 11 MB.
  */
 #ifndef SP_SCHEDULE_H
 #define SP_SCHEDULE_H
@@ -51,8 +55,7 @@ enum sp_sched_state {
     SP_SCHED_HELD,    /* until released */
 };
 
-/* One destination domain.  Its jobs are counted; the rest is for whoever adds limits
- * and memory of dead hosts: keep it small, it lives as long as there is a job for it. */
+/* One recipient domain.  It lives as long as there is a job for it. */
 struct sp_dest {
     char *domain;
     uint32_t jobs; /* known to the schedule */
@@ -70,6 +73,8 @@ struct sp_sched_job {
     enum sp_sched_state state;
     unsigned lane;
     int priority; /* 1, 0 or -1 */
+    uint32_t gate;
+    bool parked; /* ready, but its gate was shut */
 };
 
 struct sp_sched; /* opaque */
@@ -87,6 +92,24 @@ int sp_sched_lane(struct sp_sched *s, uint64_t job, unsigned lane);
 /* Likewise 0 until this says otherwise: -9 to 9. */
 int sp_sched_priority(struct sp_sched *s, uint64_t job, int priority);
 enum { SP_SCHED_SHARE = 8 };
+
+/* The gate that it stands behind; 0, as at the beginning: none is known.  It stays over
+ * retries.  0 or -SP_ENOENT. */
+int sp_sched_gate(struct sp_sched *s, uint64_t job, uint32_t gate);
+/* Whoever knows whether a gate is open; asked when a job's turn has come.  NULL: all are.
+ * It must not call the schedule. */
+typedef bool sp_sched_open_fn(void *arg, uint32_t gate);
+void sp_sched_gates(struct sp_sched *s, sp_sched_open_fn *fn, void *arg);
+/* Up to n of those parked there are ready again, before all newcomers.  Returns how many
+ * are still parked. */
+size_t sp_sched_unpark(struct sp_sched *s, uint32_t gate, size_t n);
+/* Gates that have parked jobs, at most n; returns how many there are. */
+size_t sp_sched_shut(const struct sp_sched *s, uint32_t *ret_gate, size_t n);
+/* All jobs leave their gates: the configuration has changed.  Parked ones are ready. */
+void sp_sched_open_all(struct sp_sched *s);
+/* Waiting jobs that `which` names are due now.  Returns how many. */
+typedef bool sp_sched_which_fn(void *arg, const struct sp_sched_job *j);
+size_t sp_sched_wake(struct sp_sched *s, uint64_t now_ms, sp_sched_which_fn *which, void *arg);
 /* Up to n due jobs, now SP_SCHED_OUT; their numbers to ret_job.  Returns how many.
  * lanes: a bit for each lane that may be taken from, 1 << lane; they take turns. */
 size_t sp_sched_take(struct sp_sched *s, uint64_t now_ms, unsigned lanes, size_t n,
@@ -110,7 +133,8 @@ int sp_sched_get(const struct sp_sched *s, uint64_t job, struct sp_sched_job *re
 
 struct sp_sched_counts {
     size_t waiting, ready, out, held, users, dests;
-    size_t lane[SP_SCHED_LANES]; /* of the ready ones */
+    size_t parked;               /* of the ready ones */
+    size_t lane[SP_SCHED_LANES]; /* of the ready ones that are not parked */
 };
 void sp_sched_count(const struct sp_sched *s, struct sp_sched_counts *ret);
 /* The destination, or NULL.  Valid until its last job is done. */
