@@ -852,6 +852,13 @@ static void say_accepted(const struct send *s, struct sp_talk *t,
 /* Servers refuse strangers and unknown recipients in the same words. */
 static void say_login(const struct send *s)
 {
+    if (s->more->socket) {
+        fprintf(stderr,
+                "  over %s you are who the system says: the addresses of that "
+                "account are set by `sallyport user`\n",
+                s->more->socket);
+        return;
+    }
     fprintf(stderr,
             "  nobody is logged in%s: if that is the reason, give --user and a "
             "password%s\n",

@@ -8,8 +8,10 @@
 #include "conf_in.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #define TOP_OF(in)      ((const struct sp_conf *)(in)->data)
@@ -956,6 +958,18 @@ static void table_defaults(struct conf_parser *p, struct conf_inst *in)
             conf_put_text(p, in, k, k->def);
 }
 
+/* A domain whose mail stays here, for there is always a postmaster (RFC 5321 4.5.1): the host's
+ * own name, but where that is none of them, the first. */
+static const char *own_domain(const struct sp_conf *c)
+{
+    for (size_t i = 0; i < c->local_domains.n; i++)
+        if (strcasecmp(c->local_domains.v[i], c->hostname) == 0)
+            return c->hostname;
+    return c->local_domains.n && isalnum((unsigned char)*c->local_domains.v[0])
+               ? c->local_domains.v[0]
+               : c->hostname;
+}
+
 static void top_defaults(struct conf_parser *p)
 {
     struct sp_conf *c = p->conf;
@@ -968,7 +982,7 @@ static void top_defaults(struct conf_parser *p)
     if (!given(p, p->top, "local-domains"))
         put(p, p->top, "local-domains", c->hostname);
     if (!c->postmaster)
-        put(p, p->top, "postmaster", conf_text(p, "postmaster@%s", c->hostname));
+        put(p, p->top, "postmaster", conf_text(p, "postmaster@%s", own_domain(c)));
     if (strcmp(c->data_directory, SP_CONF_DATA_DIRECTORY) == 0) {
         if (!given(p, p->top, "local-socket"))
             put(p, p->top, "local-socket", "unix:/run/sallyport/submit");

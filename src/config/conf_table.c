@@ -212,7 +212,7 @@ static const struct sp_conf_key keys[] = {
      .doc = "Domains whose mail is kept on this machine.  See the route section for how it is "
             "delivered.  Write the key with nothing behind it for none."},
     {"postmaster", SP_CONF_TOP, STRING(SP_CONF_MAILBOX, sp_conf, postmaster, NULL), V01,
-     .def_doc = "postmaster at hostname", .example = "postmaster@example.org",
+     .def_doc = "postmaster at hostname where that is one of local-domains, else at the first of these", .example = "postmaster@example.org",
      .doc = "The address of the person who looks after this service.  It stands in returned "
             "mail, and gets what can be returned to nobody."},
     {"message-size", SP_CONF_TOP, SIZE(sp_conf, message_size, "50M", 64 * K, 4 * G), V01,

@@ -271,7 +271,9 @@ static void for_users(const struct sp_conf *c)
         snprintf(path, sizeof path, "%s", c->local_socket.v[i].host);
         if (strrchr(path, '/') && strrchr(path, '/') != path) {
             *strrchr(path, '/') = '\0';
-            (void)mkdir(path, 0755); /* opening the socket says what is wrong */
+            /* Opening the socket says what is wrong.  The umask would keep the users out. */
+            if (mkdir(path, 0755) == 0)
+                (void)chmod(path, 0755);
         }
     }
     if (!c->outbox || lstat(c->outbox, &st) == 0)

@@ -235,6 +235,31 @@ TEST("without a route, mail for other domains has none: it is never dropped sile
     sp_conf_unref(c);
 }
 
+TEST("the postmaster is where mail stays: at the host's name, or at the first local "
+     "domain")
+{
+    static const struct {
+        const char *text, *postmaster;
+    } rows[] = {
+        {"hostname = mail.a.example\n", "postmaster@mail.a.example"},
+        {"hostname = mail.a.example\nlocal-domains = a.example b.example\n",
+         "postmaster@a.example"},
+        {"hostname = mail.a.example\nlocal-domains = a.example Mail.A.example\n",
+         "postmaster@mail.a.example"},
+        {"hostname = mail.a.example\nlocal-domains =\n", "postmaster@mail.a.example"},
+        {"hostname = mail.a.example\nlocal-domains = a.example\npostmaster = "
+         "pm@b.example\n",
+         "pm@b.example"},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct sp_conf *c = t_good(rows[i].text);
+
+        CHECK_STR(c->postmaster, rows[i].postmaster);
+        sp_conf_unref(c);
+    }
+}
+
 TEST("ports are filled in by what the host is for")
 {
     struct sp_conf *c =

@@ -83,7 +83,7 @@ def _():
     def main(srv):
         with session(srv) as w:
             for known in ("alice@example.org", "ALICE@Example.org", "alice+lists@example.org",
-                          "carol@example.org", "root@example.org", "postmaster@example.org",
+                          "carol@example.org", "root@example.org", "postmaster@example.org", "Postmaster",
                           "db@example.org", "team@example.org"):
                 rcpt(w, known)
             for unknown in ("nobody@example.org", "nobody+x@example.org", "alicex@example.org"):

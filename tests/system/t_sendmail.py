@@ -91,6 +91,7 @@ def _():
         check(b"Submission-Key" not in got, "an own field is left in the message")
         said = m.sendmail("daemon", "-t", "-f", "alice@example.org", stdin=TEXT.replace(b"daemon@", b"alice@"), ok=(69, 77, 65, 67))
         check("may not send as alice@example.org" in said, said)
+        check("set by `sallyport user`" in said and "logged in" not in said, f"the wrong advice: {said}")
         said = m.sendmail("bin", "bob@example.org", ok=(69, 77))
         check("this user has no account here" in said, said)
         check(len(box.files()) == 1 and not m.left("bin"), "refused mail arrived, or waits")
@@ -301,6 +302,42 @@ def _():
             conf.write_text(text)
             said = call([SALLYPORT, "config", "dump", "--all", "--config", conf])
             check(("listener local {\n#   address = unix:/run/sallyport/submit" in said) == has, f"{text!r}: {said}")
+
+
+class WholeMachine(Sallyport):
+    """As its unit starts it: root, no key about places; /run, /var/lib and /var/spool are its own."""
+
+    def command(self):
+        mine = " && ".join(f"mount -t tmpfs -o mode=755 none {d}" for d in ("/run", "/var/lib", "/var/spool"))
+        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", f'{mine} && exec "$@"', "sh", *super().command()]
+
+    def inside(self, user, *argv, **more):
+        """A command of this user's, with the service's view of these folders."""
+        return call(["nsenter", f"--mount=/proc/{self.process.pid}/ns/mnt", "setpriv", "--reuid", user, "--regid", user,
+                     "--clear-groups", "--", *argv], **more)
+
+
+@test("as a service of the whole machine, nothing configured: the socket is /run/sallyport/submit, the outbox /var/spool/sallyport")
+def _():
+    need_root()
+    with work() as tmp:
+        srv = WholeMachine(tmp, more="auth-helper-user = nobody\n")
+        text = srv.config.read_text()
+        srv.config.write_text("".join(l for l in text.splitlines(True) if not l.startswith("data-directory")))
+        os.chmod(srv.config, 0o644)
+        mail = tmp / "sendmail"
+        mail.symlink_to(SALLYPORT)
+        srv.start()
+        try:
+            said = srv.inside("root", "stat", "-c", "%a %U %F %n", "/run/sallyport/submit", "/run/sallyport", "/var/spool/sallyport", "/var/lib/sallyport")
+            check("666 root socket /run/sallyport/submit" in said and "1777 root directory /var/spool/sallyport" in said, said)
+            srv.inside("root", SALLYPORT, "user", "add", "daemon", "--address", "daemon@mail.example.org", "--no-password", "--config", srv.config)
+            srv.inside("daemon", mail, "-C", srv.config, "-i", "bob@example.org", stdin=b"Subject: by default\n\nhello\n")
+            box = "/var/lib/sallyport/mail/example.org/bob/new/"
+            got = wait_until(lambda: "\nhello\n" in (m := srv.inside("root", "sh", "-c", f"cat {box}* 2>&1 || :")) and m, 30, "the message")
+            check("Return-Path: <daemon@mail.example.org>" in got and "Subject: by default" in got, got)
+        finally:
+            srv.stop()
 
 
 run()
