@@ -17,6 +17,9 @@ SIGKILL at moments that the seed decides.  Afterwards:
     in a Maildir there is none (LMTP and SMTP know no way to ask what arrived before);
   - no command was refused with a 5xx: a crash is a temporary failure;
   - after each kill the service went on: something was acknowledged again.
+
+What each kill hit is told from outside, by what clients, ledger and sink know of it
+(PHASES); a kill under load hits several at once.
 """
 import hashlib, os, random, re, signal, smtplib, ssl, threading, time
 from pathlib import Path
@@ -26,6 +29,17 @@ from harness import (HERE, PYTHON, Failed, Maildir, Process, check, free_port, l
 
 SIZES = [300, 300, 2000, 10_000, 10_000, 70_000, 300_000]  # 64 KB is a border of the spool
 CLOCK_SLACK_S = 1.0
+
+# A message at the moment of a kill, from its client's first octet to our note of its success;
+# whose death can hit it then.
+TAKES, GIVES = ("server", "queue", "supervisor"), ("queue", "delivery", "local", "supervisor")
+PHASES = {
+    "receive": TAKES,      # its client was between MAIL and the final dot
+    "commit": TAKES,       # the dot was sent, there was no 250, and it never arrived
+    "acknowledge": TAKES,  # the same, but it arrived: it was durable already
+    "claim": GIVES,        # acknowledged before, handed over behind the kill: waiting or claimed
+    "settle": GIVES,       # handed over, and again behind the kill: its success was not noted
+}
 
 
 class LmtpSink:
@@ -83,11 +97,13 @@ class Ledger:
     def __init__(self, path):
         self.fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self.path, self.lock, self.count = path, threading.Lock(), 0
+        self.when = {}
 
     def add(self, name):
         with self.lock:
             os.write(self.fd, f"{name}\n".encode())
             os.fsync(self.fd)
+            self.when[name] = time.time()
             self.count += 1
 
     def ids(self):
@@ -101,6 +117,7 @@ class Load:
         self.srv, self.recipient, self.ledger = srv, recipient, ledger
         self.context = ssl.create_default_context(cafile=srv.ca)
         self.stopping, self.sent, self.refused, self.lost = threading.Event(), {}, [], 0
+        self.at = {}  # thread: (message, "receive" or "answer")
         self.threads = [threading.Thread(target=self._run, args=(n, random.Random(f"{seed}.{n}")),
                                          daemon=True) for n in range(threads)]
         for t in self.threads:
@@ -130,9 +147,27 @@ class Load:
                     return serial
                 serial += 1
                 name = f"m{number}-{serial}"
-                s.sendmail(self.srv.address, [self.recipient], self._message(name, rng))
+                self._submit(s, number, name, self._message(name, rng))
                 self.ledger.add(name)
+                self.at.pop(number, None)
         return serial
+
+    def _submit(self, s, number, name, message):
+        """As smtplib's sendmail(), but it is known when the dot is out."""
+        self.at[number] = name, "receive"
+        for code, text in (s.mail(self.srv.address), s.rcpt(self.recipient), s.docmd("data")):
+            if not 200 <= code <= 399:
+                raise smtplib.SMTPResponseException(code, text)
+        data = re.sub(rb"(?m)^\.", b"..", message) + b".\r\n"
+        if len(data) > 65536:  # a slow line, so that some are killed in the middle
+            s.send(data[:len(data) // 2])
+            time.sleep(0.03)
+            data = data[len(data) // 2:]
+        s.send(data)
+        self.at[number] = name, "answer"
+        code, text = s.getreply()
+        if code != 250:
+            raise smtplib.SMTPDataError(code, text)
 
     def _run(self, number, rng):
         serial = 0
@@ -141,10 +176,8 @@ class Load:
             try:
                 serial = self._session(number, rng, serial)
             except (OSError, smtplib.SMTPException) as e:
-                code = getattr(e, "smtp_code", 0)
-                if isinstance(e, smtplib.SMTPRecipientsRefused):
-                    code = next(iter(e.recipients.values()))[0]
-                if 500 <= code <= 599:
+                self.at.pop(number, None)
+                if 500 <= getattr(e, "smtp_code", 0) <= 599:
                     self.refused.append(f"{e!r}")
                 self.lost += 1
                 time.sleep(0.05)
@@ -192,16 +225,50 @@ def judge(load, ledger, arrivals, kills):
     return doubles
 
 
+def phases_hit(killed, under_way, ledger, arrivals):
+    """under_way: {message: stage} at each kill.  {phase: [kills, messages]}"""
+    copies, hit = {}, {p: [0, 0] for p in PHASES}
+    n = [dict.fromkeys(PHASES, 0) for _ in killed]
+    for when, name, _ in arrivals:
+        copies.setdefault(name, []).append(when)
+
+    def last_kill(phase, before):
+        return max((i for i, (role, at) in enumerate(killed)
+                    if role in PHASES[phase] and at <= before), default=None)
+
+    for i, stages in enumerate(under_way):
+        for name, stage in stages.items():
+            phase = ("receive" if stage == "receive" else
+                     "acknowledge" if name in copies else "commit")
+            if name not in ledger.when and killed[i][0] in PHASES[phase]:
+                n[i][phase] += 1
+    for name, times in copies.items():
+        first, *again = sorted(times)
+        at = last_kill("claim", first)
+        if name in ledger.when and at is not None and ledger.when[name] < killed[at][1]:
+            n[at]["claim"] += 1
+        for t in again:
+            at = last_kill("settle", t)
+            if at is not None:
+                n[at]["settle"] += 1
+    for one in n:
+        for phase, messages in one.items():
+            hit[phase][0] += messages > 0
+            hit[phase][1] += messages
+    return hit
+
+
 def run_crash(srv, sink, kills, seed, threads=8, supervisor_every=6, settle_s=120):
     """srv is running.  Prints what happened; raises Failed."""
     rng = random.Random(seed)
     ledger = Ledger(srv.tmp / "ledger")
     load = Load(srv, sink.recipient, ledger, threads, seed)
-    killed = []
+    killed, under_way = [], []
     try:
         wait_until(lambda: ledger.count > 20, 60, "the first acknowledgements")
         for n in range(kills):
             time.sleep(rng.uniform(0.05, 0.8))
+            under_way.append(dict(load.at.values()))
             killed.append(kill_one(srv, rng, n % supervisor_every == supervisor_every - 1))
             before = ledger.count
             wait_until(lambda: ledger.count > before, 30,
@@ -219,6 +286,9 @@ def run_crash(srv, sink, kills, seed, threads=8, supervisor_every=6, settle_s=12
     by_role = {}
     for role, _ in killed:
         by_role[role] = by_role.get(role, 0) + 1
+    hit = phases_hit(killed, under_way, ledger, sink.arrivals())
     print(f"seed {seed}: {ledger.count} acknowledged, all arrived; {doubles} second copies, "
           f"explained; {load.lost} sessions lost; killed "
-          + ", ".join(f"{r} {n}×" for r, n in sorted(by_role.items())))
+          + ", ".join(f"{r} {n}×" for r, n in sorted(by_role.items()))
+          + "; kills that hit (messages): "
+          + ", ".join(f"{p} {k} ({m})" for p, (k, m) in hit.items()))
