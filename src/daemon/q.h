@@ -45,13 +45,14 @@ struct q_peer {
     struct q_peer *next;
 };
 
-enum q_item_kind { Q_SUBMIT, Q_SETTLE, Q_NOTICE };
+enum q_item_kind { Q_SUBMIT, Q_SETTLE, Q_NOTICE, Q_HOLD };
 
 /* What one item of the batch belongs to. */
 struct q_item {
     enum q_item_kind kind;
     int number; /* in the batch */
-    uint64_t tag;
+    uint64_t tag; /* Q_HOLD: the message */
+    const char *why; /* Q_HOLD; lives in the turn's arena */
     uint64_t until_ms; /* Q_SUBMIT: the server gives up then; 0: never */
     uint64_t serial; /* of the server's channel: it may be gone when the commit is done */
     const Sp__Submit *submit; /* lives until the end of the turn, as does its content */
@@ -130,6 +131,7 @@ void q_dispatch(struct q *q);
 int q_outcome(struct q_peer *p, const Sp__Outcome *o, struct sp_err *err);
 int q_held(struct q_peer *p, const Sp__Held *h, struct sp_err *err);
 void q_settle_done(struct q *q, const struct q_item *it, const struct sp_result *r);
+void q_hold_done(const struct q_item *it, const struct sp_result *r);
 void q_peer_lost(struct q_peer *p); /* its jobs are nobody's now */
 
 /* q_pace.c: the gates of the schedule are the ids of pace.h. */

@@ -639,6 +639,41 @@ static bool fly(struct q *q, struct sp_job *j)
     return launch(q, f, j);
 }
 
+/* What is stored of it is damaged or lost: that does not get better by itself.  All of the
+ * message waits for an administrator, and is said once. */
+static void hold_damaged(struct q *q, uint64_t job, const char *why)
+{
+    struct sp_sched_job at;
+    struct sp_err err;
+    struct q_item *it;
+    int n;
+
+    if (sp_sched_get(q->sched, job, &at) < 0)
+        return;
+    for (size_t i = 0; i < q->items; i++)
+        if (q->item[i].kind == Q_HOLD && q->item[i].tag == at.message)
+            return;
+    if (sp_batch_full(q->batch) || q->items >= Q_ITEMS)
+        q_commit(q);
+    n = sp_batch_control(q->batch, SP_CONTROL_HOLD, at.message, 0, &err);
+    it = n < 0 ? NULL : q_item_add(q, Q_HOLD, n);
+    if (!it) {
+        sp_log(SP_LOG_QUEUE_ERROR, "", SP_KVS("reason", err.text));
+        return;
+    }
+    it->tag = at.message;
+    it->why = sp_arena_strndup(&q->arena, why, strlen(why));
+    q_want_commit(q);
+}
+
+void q_hold_done(const struct q_item *it, const struct sp_result *r)
+{
+    if (r->code == 250) /* else it is tried again in a while, and held then */
+        sp_log(SP_LOG_QUEUE_ERROR, r->id, SP_KVS("id", r->id),
+               SP_KVS("reason", it->why ? it->why : ""),
+               SP_KVS("then", "held: restore what is missing and release it, or remove it"));
+}
+
 /* False: there is no room for it just now. */
 static bool claim(struct q *q, uint64_t job)
 {
@@ -652,8 +687,11 @@ static bool claim(struct q *q, uint64_t job)
         return true;
     }
     if (rc < 0) {
-        sp_log(SP_LOG_QUEUE_ERROR, "", SP_KVS("reason", err.text));
         (void)sp_sched_retry(q->sched, job, sp_wall_ms() + 300000);
+        if (rc == -SP_EINPUT)
+            hold_damaged(q, job, err.text);
+        else
+            sp_log(SP_LOG_QUEUE_ERROR, "", SP_KVS("reason", err.text));
         return true;
     }
     gone = fly(q, j);

@@ -93,9 +93,14 @@ void q_commit(struct q *q)
             tail = q_fresh_add(q, &q->item[i], r, tail);
     }
     q_submit_answer(q);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        const struct sp_result *r = sp_batch_result(q->batch, q->item[i].number);
+
         if (q->item[i].kind == Q_SETTLE)
-            q_settle_done(q, &q->item[i], sp_batch_result(q->batch, q->item[i].number));
+            q_settle_done(q, &q->item[i], r);
+        else if (q->item[i].kind == Q_HOLD)
+            q_hold_done(&q->item[i], r);
+    }
     q->items = 0;
     sp_batch_reset(q->batch);
     check_health(q);

@@ -158,6 +158,13 @@ void sp_qbody_unlink(struct sp_spool *s, uint64_t file)
     (void)unlinkat(s->bodies, name, 0); /* what stays is an orphan for the next open */
 }
 
+/* That we, or the system, are short of something says nothing about the file. */
+static bool short_of_something(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOMEM || error == EINTR ||
+           error == EAGAIN;
+}
+
 int sp_qbody_open(struct sp_spool *s, uint64_t file, uint64_t size, struct sp_err *err)
 {
     char name[SP_QID_MAX];
@@ -165,16 +172,19 @@ int sp_qbody_open(struct sp_spool *s, uint64_t file, uint64_t size, struct sp_er
     int fd;
 
     name_of(file, name);
-    fd = openat(s->bodies, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0)
+    fd = openat(s->bodies, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0 && short_of_something(errno))
         return sp_err_sys(err, SP_CLASS_TEMPORARY, SP_EIO, "cannot open bodies/%s",
+                          name);
+    if (fd < 0)
+        return sp_err_sys(err, SP_CLASS_BUG, SP_EINPUT, "its content, bodies/%s, is lost",
                           name);
     if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == size)
         return fd;
     close(fd);
-    return sp_err_set(err, SP_CLASS_TEMPORARY, SP_EIO,
-                      "bodies/%s is damaged: it should have %llu octets", name,
-                      (unsigned long long)size);
+    return sp_err_set(err, SP_CLASS_BUG, SP_EINPUT,
+                      "its content, bodies/%s, is damaged: it should have %llu octets",
+                      name, (unsigned long long)size);
 }
 
 /* 1: no row wants this file.  Names that are not ours are left alone. */

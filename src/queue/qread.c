@@ -95,8 +95,7 @@ static int damaged(struct sp_err *err, uint64_t message, const char *why)
     sp_qid_format(message, id);
     if (strcmp(why, "out of memory") == 0)
         return sp_err_nomem(err);
-    return sp_err_set(err, SP_CLASS_TEMPORARY, SP_EIO, "message %s is damaged: %s", id,
-                      why);
+    return sp_err_set(err, SP_CLASS_BUG, SP_EINPUT, "message %s is damaged: %s", id, why);
 }
 
 static struct sp_str keep(char **at, struct sp_str s)

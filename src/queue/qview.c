@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct seen {
     struct sp_view pub; /* first: the caller sees only this */
@@ -20,6 +21,7 @@ struct seen {
     } * part;
     size_t nparts, parts_cap;
     uint64_t jobs, file;
+    struct sp_err lost; /* why there is no content */
 };
 
 void sp_view_free(struct sp_view *v)
@@ -164,6 +166,20 @@ static int take_head(struct sp_spool *s, struct seen *w)
     return w->user ? 0 : -SP_ENOMEM;
 }
 
+/* Is the file that delivery needs there? */
+static void look_at_content(struct sp_spool *s, struct seen *w)
+{
+    int fd;
+
+    if (!w->file || !w->pub.env || w->pub.damaged)
+        return;
+    fd = sp_qbody_open(s, w->file, w->pub.env->content_size, &w->lost);
+    if (fd >= 0)
+        close(fd);
+    else if (fd == -SP_EINPUT)
+        w->pub.damaged = w->lost.text;
+}
+
 /* A live message: 1, none 0, or an error. */
 static int view_live(struct sp_spool *s, struct seen *w, struct sp_err *err)
 {
@@ -187,7 +203,10 @@ static int view_live(struct sp_spool *s, struct seen *w, struct sp_err *err)
     sp_qdb_end(&s->db, SP_Q_JOBS_OF);
     if (rc < 0)
         return rc;
-    return rc == 1 || finish_view(w) < 0 ? sp_err_nomem(err) : 1;
+    if (rc == 1 || finish_view(w) < 0)
+        return sp_err_nomem(err);
+    look_at_content(s, w);
+    return 1;
 }
 
 static int take_history(struct sp_spool *s, struct seen *w)

@@ -232,8 +232,8 @@ struct sp_job {
     bool leased;
 };
 /* Loads a job and gives it a lease, the fencing number that an outcome must carry.
- * -SP_ENOENT: no such job or done; -SP_ESTATE: held, or leased already; -SP_EIO: damaged
- * (hold it, an administrator must look). */
+ * -SP_ENOENT: no such job or done; -SP_ESTATE: held, or leased already; -SP_EINPUT: damaged,
+ * or its content is lost (hold it, an administrator must look). */
 int sp_spool_claim(struct sp_spool *s, uint64_t job, struct sp_job **ret,
                    struct sp_err *err);
 void sp_job_free(struct sp_job *j);
@@ -300,7 +300,7 @@ struct sp_view {
     const Sp__Envelope *env;         /* NULL when damaged */
     const struct sp_view_rcpt *rcpt; /* in the envelope's order */
     size_t nrcpt;
-    const char *damaged; /* what is wrong with the row, or NULL */
+    const char *damaged; /* what is wrong with the row or the content's file, or NULL */
 };
 /* Live or finished.  -SP_ENOENT. */
 int sp_spool_find(struct sp_spool *s, uint64_t message, struct sp_view **ret,

@@ -725,7 +725,7 @@ TEST("a damaged message says what is wrong with it, the others are served")
     snprintf(sql, sizeof sql, "UPDATE message SET envelope=x'ffff' WHERE id=%lld",
              (long long)m);
     CHECK_INT(sqlite3_exec(s->db.h, sql, NULL, NULL, NULL), SQLITE_OK);
-    CHECK_INT(sp_spool_claim(s, m + 1, &j, &tq_err), -SP_EIO);
+    CHECK_INT(sp_spool_claim(s, m + 1, &j, &tq_err), -SP_EINPUT);
     sp_qid_format(m, id);
     snprintf(want, sizeof want, "message %s is damaged: the envelope cannot be read",
              id);

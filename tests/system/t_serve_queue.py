@@ -142,6 +142,53 @@ def _():
         check(b"Subject: m1" not in b"".join(t[2] for t in hop.taken), "a removed message was sent")
 
 
+@test("content that is gone, cut off or unreadable holds its message, says why once, and the others go on")
+def _():
+    hop = Scripted()
+    hop.answers["MAIL"] = "450 4.2.0 later"
+    big = b"0123456789abcdef0123456789abcdef\r\n" * 3000
+    with work() as tmp, server(tmp, routes=hop.route(match="*.test")) as srv:
+        with inside(srv) as w:
+            for n in range(5):
+                w.mail()
+                w.rcpt("x@one.test")
+                w.rcpt("x@two.test")
+                w.submit(message(f"m{n}", b"small\r\n" if n == 4 else big))
+        wait_until(lambda: len(rows(srv, "--state", "deferred")) == 5, 30, "five deferred messages")
+        srv.stop()
+        bodies = sorted(p for p in (srv.store / "queue/bodies").iterdir())
+        check(len(bodies) == 4, f"{bodies}")
+        gone, short, closed, _ = bodies
+        whole = short.read_bytes()
+        gone.rename(tmp / "kept")
+        os.truncate(short, 50_000)
+        closed.chmod(0)
+        hop.answers.clear()
+        queue(srv, "retry", "--all")
+        srv.start()
+        held = lambda: [r for r in rows(srv, "--state", "held") if r.get("damaged")]
+        wait_until(lambda: len(held()) == 3, 60, "three held messages")
+        wait_until(lambda: len(rows(srv)) == 3, 60, "the others to leave")
+        check(sorted(len(t[2]) > 50_000 for t in hop.taken) == [False, False, True, True], "not both others, whole")
+        why = sorted(r["damaged"] for r in held())
+        for path, word in (gone, "No such file"), (short, "should have"), (closed, "Permission denied"):
+            check(any(f"bodies/{path.name}" in t and word in t for t in why), f"{word}: {why}")
+        shown = queue(srv, "show", held()[0]["id"])
+        check("damaged: its content, bodies/" in shown and shown.count("held") == 2, shown)
+        lines = [l for l in srv.process.output().splitlines() if "queue.error" in l]
+        check(len(lines) == 3 and all("restore" in l and "release" in l for l in lines), f"{lines}")
+        (tmp / "kept").rename(gone)
+        with open(short, "r+b") as f:
+            f.write(whole)
+        closed.chmod(0o600)
+        check(all("damaged" not in r for r in rows(srv)), "mended, and still said to be damaged")
+        check(len(hop.taken) == 4, "a held message was sent")
+        queue(srv, "release", "--all")
+        wait_until(lambda: len(hop.taken) == 10, 60, "the released messages")
+        empty(srv)
+        check(sum(big.replace(b"\r\n", b"\n") in t[2].replace(b"\r\n", b"\n") for t in hop.taken) == 8, "not whole")
+
+
 def copies(srv, count):
     """So many more of the one message in the spool, straight into the database."""
     db = sqlite3.connect(srv.store / "queue/spool.db", isolation_level=None)
