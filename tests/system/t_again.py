@@ -58,6 +58,21 @@ def _():
         check(len(srv.mailbox("bob").messages()) == 3, "queued twice")
 
 
+@test("queue show finds a message by the id of its 250 for as long as history-keep says, and then no more")
+def _():
+    need_server()
+    with work() as tmp, server(tmp, more="history-keep = 1h") as srv:
+        code, _enhanced, id_ = send(srv, TEXT)
+        check(code == 250, f"{code}")
+        srv.mailbox("bob").wait(1)
+        show = [SALLYPORT, "queue", "show", id_, "--config", srv.config]
+        check("bob@example.org" in call(show), "not found after its delivery")
+        srv.config.write_text(srv.config.read_text().replace("history-keep = 1h", "history-keep = 1s"))
+        os.kill(srv.process.pid, signal.SIGHUP)
+        # Old lines of the history are taken out now and then, not to the second.
+        wait_until(lambda: "bob@example.org" not in call(show, ok=range(256)), 120, "the end of its history")
+
+
 @test("keys: n characters and n+1, malformed ones, and a signed message keeps its field")
 def _():
     need_server()
