@@ -45,6 +45,8 @@
     X(SP_LOG_DEFERRED, "message.deferred", SP_LEVEL_INFO, "id, to, where, reply, next")               \
     X(SP_LOG_DEST_DEAD, "destination.dead", SP_LEVEL_INFO, "it gets no mail for a while: route, domain, where, reason, failures, next") \
     X(SP_LOG_DEST_ALIVE, "destination.alive", SP_LEVEL_INFO, "a dead destination answered: route, domain") \
+    X(SP_LOG_SUSPENDED, "destination.suspended", SP_LEVEL_INFO, "by an administrator: kind, name, reason") \
+    X(SP_LOG_RESUMED, "destination.resumed", SP_LEVEL_INFO, "by an administrator: kind, name, messages (that are tried now)") \
     X(SP_LOG_STS, "mta-sts.policy", SP_LEVEL_INFO, "a domain's MTA-STS policy was fetched: domain, mode, max-age, id") \
     X(SP_LOG_STS_FAILED, "mta-sts.failed", SP_LEVEL_WARNING, "a domain names an MTA-STS policy that does not count: domain, reason, kept (the mode of the one that counts on, or none)") \
     X(SP_LOG_TLS_REPORT, "tls-report.sent", SP_LEVEL_INFO, "a TLSRPT report was given away: domain, day, to (a mail address or a URL), id (of the mail)") \

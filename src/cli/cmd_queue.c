@@ -1,6 +1,6 @@
 /*
  * cmd_queue.c - `sallyport queue`: list, show, shape, destinations, retry, hold, release,
- * remove.
+ * remove, suspend, resume.
  *
  * With a running server the control socket is asked; without one the spool is opened
  * here, changes under its lock, looking without.
@@ -46,6 +46,11 @@ static const struct sp_option dests_options[] = {
     SP_OPT_JSON,       SP_OPT_FILTER,
     SP_OPT_OPEN_STATE, {"limit", 'n', "N", "at most so many destinations"},
     SP_OPT_END};
+static const struct sp_option suspend_options[] = {
+    SP_OPT_CONFIG, SP_OPT_DATA, SP_OPT_JSON,
+    {"reason", 'r', "TEXT", "why; senders see it when their mail is late or returned"},
+    SP_OPT_END};
+static const struct sp_option resume_options[] = {SP_OPT_CONFIG, SP_OPT_DATA, SP_OPT_END};
 static const struct sp_option change_options[] = {
     SP_OPT_CONFIG,
     SP_OPT_DATA,
@@ -60,6 +65,8 @@ struct ask {
     Sp__ControlRequest m;
     Sp__QueueFilter f;
     bool json, whole;
+    bool stops; /* suspend, resume, and how each destination stands */
+    const struct sp_conf *conf;
     struct sp_qdests *dests; /* NULL: rows are shown one by one */
     bool lost;               /* no memory for a row */
     uint64_t rows;
@@ -98,8 +105,44 @@ static void put_attempt(json_t *t)
     putchar('\n');
 }
 
+/* How a destination stands, or that it is suspended. */
+static void put_pace(json_t *j)
+{
+    char since[24];
+    long long now = (long long)sp_wall_ms(), next = num(j, "next_ms");
+
+    if (*str(j, "suspended")) {
+        printf("%s ", str(j, "suspended"));
+        say(str(j, "name"));
+        sp_age_text(now - num(j, "since_ms"), since);
+        printf(" is suspended since %s", since);
+    } else {
+        printf("route ");
+        say(str(j, "route"));
+        putchar(' ');
+        say(str(j, "domain"));
+        printf("%s%s, %lld of %lld connections, %lld under way", *str(j, "domain") ? " " : "", str(j, "state"),
+               num(j, "connections"), num(j, "most"), num(j, "active"));
+        if (num(j, "failures"))
+            printf(", failed %lld time%s", num(j, "failures"), num(j, "failures") == 1 ? "" : "s");
+        if (next > now)
+            printf(", next in %llds", (next - now + 999) / 1000);
+    }
+    if (*str(j, "reason")) {
+        fputs(": ", stdout);
+        say(str(j, "reason"));
+    }
+    if (*str(j, "where")) {
+        fputs("  (", stdout);
+        say(str(j, "where"));
+        putchar(')');
+    }
+    putchar('\n');
+}
+
 static void put_recipient(json_t *r, bool whole)
 {
+    json_t *stop = json_object_get(r, "waits_for");
     json_t *h = json_object_get(r, "history"), *last = json_object_get(r, "last"), *t;
     size_t i;
 
@@ -112,6 +155,10 @@ static void put_recipient(json_t *r, bool whole)
     if (num(r, "next_ms") > (long long)sp_wall_ms())
         printf(", next in %llds", (num(r, "next_ms") - (long long)sp_wall_ms()) / 1000);
     putchar('\n');
+    if (stop) {
+        fputs("      waits: ", stdout);
+        put_pace(stop);
+    }
     if (last && !whole)
         put_attempt(last);
     json_array_foreach(h, i, t) put_attempt(t);
@@ -146,6 +193,11 @@ static void put_row(struct ask *q, struct sp_str text)
     j = json_loadb(text.p, text.n, 0, NULL);
     if (!j)
         return;
+    if (q->stops) {
+        put_pace(j);
+        json_decref(j);
+        return;
+    }
     if (q->dests) {
         q->lost |= sp_qdests_add(q->dests, j) < 0;
         json_decref(j);
@@ -175,6 +227,8 @@ static int finish(struct ask *q, int code, const char *text, uint64_t count)
         return sp_fail(code, "%s", text);
     if (q->lost)
         return sp_fail(EX_OSERR, "out of memory");
+    if (q->stops)
+        return 0;
     if (q->dests)
         sp_qdests_print(q->dests, stdout);
     else if (strcmp(q->m.command, "queue.list") == 0 && !q->json && q->rows == 0)
@@ -223,7 +277,13 @@ static int direct(struct ask *q, const char *dir, bool looking)
     if (sp_become_owner(dir, &err) < 0 ||
         sp_spool_open(dir, &o, sp_wall_ms(), &c.spool, &err) < 0)
         return sp_fail_err(&err);
+    c.conf = q->conf;
+    if (sp_suspend_open(dir, &c.suspended, &err) < 0) {
+        sp_spool_close(c.spool);
+        return sp_fail_err(&err);
+    }
     sp_qcontrol_run(&c, &q->m);
+    sp_suspend_free(c.suspended);
     sp_spool_close(c.spool);
     return finish(q, c.exit_code, c.text, c.count);
 }
@@ -299,6 +359,27 @@ static int by_destination(struct ask *q, bool shape)
 
 enum shown { ROWS, SHAPE, DESTINATIONS };
 
+static int ask(struct ask *q, const char *control, const char *dir, bool looking)
+{
+    int fd = sp_control_connect(control);
+
+    return fd >= 0 ? over_socket(q, fd) : direct(q, dir, looking);
+}
+
+/* Sums with a filter are about mail; without one destinations themselves are shown, too. */
+static bool is_filtered(const struct sp_args *a)
+{
+    static const char *const names[] = {"user",  "from",  "to",   "domain", "older",
+                                        "newer", "text", "state", "limit"};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (sp_arg_given(a, names[i]))
+            return true;
+    return false;
+}
+
+static char *opt(const struct sp_args *a, const char *name);
+
 static int run(const struct sp_args *a, const char *command, bool looking,
                enum shown shown)
 {
@@ -306,8 +387,8 @@ static int run(const struct sp_args *a, const char *command, bool looking,
                     .json = sp_arg_given(a, "json"),
                     .whole = strcmp(command, "queue.show") == 0};
     struct sp_conf *c = NULL;
-    char path[4200];
-    int status = 0, fd;
+    char path[4200], *two[2];
+    int status = 0;
     const char *dir = sp_data_dir(a, &c, &status);
 
     if (!dir)
@@ -323,8 +404,22 @@ static int run(const struct sp_args *a, const char *command, bool looking,
         status = by_destination(&q, shown == SHAPE);
     if (status == 0) {
         snprintf(path, sizeof path, "%s/control", dir);
-        fd = sp_control_connect(c ? c->control_socket : path);
-        status = fd >= 0 ? over_socket(&q, fd) : direct(&q, dir, looking);
+        q.conf = c;
+        q.stops = strcmp(command, "queue.suspend") == 0 || strcmp(command, "queue.resume") == 0;
+        if (strcmp(command, "queue.suspend") == 0) {
+            two[0] = (char *)(uintptr_t)a->rest[0];
+            two[1] = opt(a, "reason");
+            q.m.argument = two;
+            q.m.n_argument = 2;
+        }
+        status = ask(&q, c ? c->control_socket : path, dir, looking);
+    }
+    if (status == 0 && shown == DESTINATIONS && !is_filtered(a)) {
+        sp_qdests_free(q.dests);
+        q.dests = NULL;
+        q.stops = true;
+        q.m.command = (char *)(uintptr_t) "queue.paces";
+        status = ask(&q, c ? c->control_socket : path, dir, looking);
     }
     sp_qdests_free(q.dests);
     sp_conf_unref(c);
@@ -398,6 +493,20 @@ static int run_remove(const struct sp_args *a)
     return change(a, "queue.remove");
 }
 
+static int run_suspend(const struct sp_args *a)
+{
+    if (a->n_rest != 1)
+        return sp_usage_error(a, "name one domain or route");
+    return run(a, "queue.suspend", false, ROWS);
+}
+
+static int run_resume(const struct sp_args *a)
+{
+    if (a->n_rest != 1)
+        return sp_usage_error(a, "name one domain or route");
+    return run(a, "queue.resume", false, ROWS);
+}
+
 #define Q_SUB(id, n, s, u, o, r)                                                       \
     static const struct sp_command id = {                                              \
         .name = n, .summary = s, .usage = u, .options = o, .run = r}
@@ -419,12 +528,17 @@ Q_SUB(c_release, "release", "let held mail go on", "ID ... | FILTER ... | --all"
 Q_SUB(c_remove, "remove", "delete it, without a bounce", "ID ... | FILTER ... | --all",
       change_options, run_remove);
 
+Q_SUB(c_suspend, "suspend", "let no mail go to a domain or on a route", "DOMAIN|ROUTE [--reason TEXT]",
+      suspend_options, run_suspend);
+Q_SUB(c_resume, "resume", "let it go again, and try at once what waits", "DOMAIN|ROUTE",
+      resume_options, run_resume);
+
 static const struct sp_command *const subs[] = {
     &c_list, &c_show,    &c_shape,  &c_destinations,  &c_retry,
-    &c_hold, &c_release, &c_remove, &sp_queue_tlsrpt, NULL};
+    &c_hold, &c_release, &c_remove, &c_suspend, &c_resume, &sp_queue_tlsrpt, NULL};
 
 const struct sp_command sp_cmd_queue = {
     .name = "queue",
     .summary =
-        "the queue: list, show, shape, destinations, retry, hold, release, remove",
+        "the queue: list, show, shape, destinations, retry, hold, release, remove, suspend, resume",
     .sub = subs};

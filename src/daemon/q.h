@@ -23,6 +23,7 @@
 #include "q_sign.h"
 #include "role.h"
 #include "spool.h"
+#include "suspend.h"
 #include "wallclock.h"
 
 enum { Q_PEERS_MAX = 128, Q_SPARES_A_PEER = 16, Q_ITEMS = SP_BATCH_MESSAGES };
@@ -69,6 +70,7 @@ struct q {
     struct sp_spool *spool;
     struct sp_sched *sched;
     struct sp_pace *pace;
+    struct sp_suspend *suspended;
     uint64_t pace_due_ms; /* loop time when a rate lets more through; 0: none waits */
     uint64_t ours;        /* outcomes of our own making */
     struct sp_batch *batch;
@@ -134,6 +136,7 @@ void q_settle_done(struct q *q, const struct q_item *it, const struct sp_result 
 void q_hold_done(const struct q_item *it, const struct sp_result *r);
 void q_peer_lost(struct q_peer *p); /* its jobs are nobody's now */
 
+struct sp_qcontrol;
 /* q_pace.c: the gates of the schedule are the ids of pace.h. */
 int q_pace_new(struct q *q, struct sp_err *err); /* behind the schedule */
 void q_pace_configure(struct q *q);
@@ -147,6 +150,12 @@ void q_pace_result(struct q *q, const struct sp_pace_ticket *t, enum sp_pace_ver
                    const Sp__Attempt *a);
 /* What a message that it does not get is told; false: it is not dead any more. */
 bool q_pace_words(struct q *q, uint32_t id, struct sp_buf *text, struct sp_buf *where);
+/* Behind a change: those who wait there come out, or are due now. */
+void q_pace_suspended(struct q *q, const struct sp_suspension *x, bool resumed);
+/* A row for each destination that has mail or troubles. */
+void q_pace_rows(struct q *q, struct sp_qcontrol *c);
+/* Why this job waits, when its destination is suspended; NULL: it is not. */
+const struct sp_suspension *q_pace_why(struct q *q, uint64_t job);
 /* An administrator wants this job tried now; 0: any. */
 void q_pace_try(struct q *q, uint64_t job);
 void q_pace_tick(struct q *q, bool all); /* who may go by now; all: each few seconds */

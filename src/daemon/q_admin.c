@@ -84,6 +84,27 @@ static void on_change(void *arg, const struct sp_change *c)
     sp_log(SP_LOG_REMOVED, id, SP_KVS("id", id), SP_KVU("uid", a->uid));
 }
 
+static void on_stopped(void *arg, const struct sp_suspension *x, bool resumed)
+{
+    struct admin *a = arg;
+
+    q_pace_suspended(a->q, x, resumed);
+}
+
+static void paces_out(void *arg, struct sp_qcontrol *c)
+{
+    struct admin *a = arg;
+
+    q_pace_rows(a->q, c);
+}
+
+static const struct sp_suspension *why_waits(void *arg, uint64_t job)
+{
+    struct admin *a = arg;
+
+    return q_pace_why(a->q, job);
+}
+
 static void answered(struct admin *a)
 {
     Sp__ControlDone done = SP__CONTROL_DONE__INIT;
@@ -246,7 +267,12 @@ static int on_frame(struct sp_port *port, const struct sp_frame *f, struct sp_er
                                 .enough = enough,
                                 .row_arg = a,
                                 .change = on_change,
-                                .change_arg = a};
+                                .change_arg = a,
+                                .suspended = a->q->suspended,
+                                .conf = a->q->conf,
+                                .stopped = on_stopped,
+                                .paces = paces_out,
+                                .why = why_waits};
     if (strcmp(a->m->command, "trace") == 0)
         trace_begin(a);
     else

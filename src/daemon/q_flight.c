@@ -15,6 +15,7 @@ enum {
     HELD_WAIT_MS = 1500,
     MISSES_MAX = 16, /* jobs looked at in a turn that no role has room for */
     MISS_PAUSE_MS = 10,
+    NAME_WORDS = 300,
     OURS_MAX =
         128, /* outcomes of our own making in a turn: each reads and writes the disk */
 };
@@ -561,6 +562,17 @@ static void not_tried(struct q *q, struct q_flight *f, uint32_t gate, uint32_t i
     sp_buf_free(&where);
 }
 
+/* Nobody waits in memory for an administrator: it is answered, and so it is late and
+ * comes back at its own times. */
+static void is_suspended(struct q_flight *f, const struct sp_suspension *x, uint32_t index)
+{
+    char text[NAME_WORDS + SP_SUSPEND_REASON_MAX];
+
+    snprintf(text, sizeof text, "the %s %.255s is suspended%s%s", x->route ? "route" : "domain",
+             x->name, x->reason[0] ? ": " : "", x->reason);
+    own_outcome(f, index, SP__ACTION__ACTION_RETRY, 0, "4.3.2", text, "");
+}
+
 /* Sorts the recipients of a leased job by their routes and sends each group off.
  * False: no role has room for it; it stands in the lane of that role again. */
 static bool launch(struct q *q, struct q_flight *f, struct sp_job *j)
@@ -576,6 +588,7 @@ static bool launch(struct q *q, struct q_flight *f, struct sp_job *j)
     for (size_t i = 0; seen && mine && i < n; i++) {
         const struct sp_conf_route *route = route_of(f->conf, j->env, i);
         enum sp_pace_answer may = SP_PACE_GO;
+        const struct sp_suspension *stop;
         uint32_t gate = 0;
 
         if (seen[i])
@@ -595,7 +608,12 @@ static bool launch(struct q *q, struct q_flight *f, struct sp_job *j)
             may = q_pace_ask(q, gate);
             (void)sp_sched_gate(q->sched, f->job, gate); /* for the next time */
         }
-        if (may == SP_PACE_DEAD) {
+        stop = sp_suspend_find(q->suspended, sp_str(route->head.name), j->domain);
+        if (stop) {
+            for (size_t k = i; k < n; k++)
+                if (mine[k])
+                    is_suspended(f, stop, j->index[k]);
+        } else if (may == SP_PACE_DEAD) {
             for (size_t k = i; k < n; k++)
                 if (mine[k])
                     not_tried(q, f, gate, j->index[k]);

@@ -2,6 +2,7 @@
 #include "q.h"
 
 #include "err.h"
+#include "qcontrol.h"
 
 #include <string.h>
 
@@ -10,13 +11,25 @@ static uint64_t now(const struct q *q)
     return uv_now(&q->role->loop);
 }
 
-/* Asked by the schedule when a job's turn has come.  A dead destination is open: the job
+static const struct sp_suspension *of_gate(const struct q *q, uint32_t id)
+{
+    struct sp_pace_info i;
+
+    if (!q->suspended || !sp_suspend_at(q->suspended, 0) ||
+        !sp_pace_get(q->pace, id, now(q), &i))
+        return NULL;
+    return sp_suspend_find(q->suspended, sp_str(i.route), sp_str(i.domain));
+}
+
+/* Asked by the schedule when a job's turn has come.  A dead or suspended destination is open: the job
  * comes out and is told so, by its own retry schedule and its own end. */
 static bool is_open(void *arg, uint32_t id)
 {
     struct q *q = arg;
     uint64_t wait = 0;
 
+    if (of_gate(q, id))
+        return true;
     switch (sp_pace_ask(q->pace, id, now(q), &wait)) {
     case SP_PACE_GO:
     case SP_PACE_DEAD:
@@ -91,7 +104,7 @@ uint32_t q_pace_connections(const struct q *q, uint32_t id)
 /* As many of those who wait for it as there is room for. */
 static void let_go(struct q *q, uint32_t id)
 {
-    uint32_t room = sp_pace_room(q->pace, id, now(q));
+    uint32_t room = of_gate(q, id) ? UINT32_MAX : sp_pace_room(q->pace, id, now(q));
 
     sp_pace_wanted(q->pace, id, sp_sched_unpark(q->sched, id, room) > 0);
 }
@@ -157,7 +170,7 @@ void q_pace_try(struct q *q, uint64_t job)
         sp_pace_try(q->pace, i.id, now(q));
 }
 
-/* Those who stand at a gate for its rate; now and then everybody, which costs little and
+/* Those who stand at a gate for its rate or are suspended; now and then everybody, which costs little and
  * finds whoever was forgotten. */
 void q_pace_tick(struct q *q, bool all)
 {
@@ -176,4 +189,90 @@ void q_pace_tick(struct q *q, bool all)
     }
     while (all && sp_pace_next(q->pace, &at, now(q), &i))
         sp_pace_wanted(q->pace, i.id, sp_sched_unpark(q->sched, i.id, 0) > 0);
+}
+
+/* ---- suspended by an administrator ---- */
+
+const struct sp_suspension *q_pace_why(struct q *q, uint64_t job)
+{
+    struct sp_sched_job j;
+    struct sp_pace_info i = {.route = ""};
+
+    if (!sp_suspend_at(q->suspended, 0) || sp_sched_get(q->sched, job, &j) < 0 ||
+        j.state == SP_SCHED_OUT || j.state == SP_SCHED_HELD)
+        return NULL;
+    (void)sp_pace_get(q->pace, j.gate, now(q), &i);
+    return sp_suspend_find(q->suspended, sp_str(i.route), j.domain);
+}
+
+struct resumed {
+    const struct q *q;
+    const struct sp_suspension *x;
+};
+
+/* Behind a restart nobody knows the route of a job that was not looked at yet: then it is. */
+static bool concerns(void *arg, const struct sp_sched_job *j)
+{
+    const struct resumed *r = arg;
+    struct sp_pace_info i;
+
+    if (!r->x->route)
+        return sp_str_caseis(j->domain, r->x->name);
+    return !sp_pace_get(r->q->pace, j->gate, now(r->q), &i) ||
+           strcmp(i.route, r->x->name) == 0;
+}
+
+void q_pace_suspended(struct q *q, const struct sp_suspension *x, bool resumed)
+{
+    struct resumed r = {.q = q, .x = x};
+    const char *kind = x->route ? "route" : "domain";
+
+    if (resumed) {
+        size_t n = sp_sched_wake(q->sched, sp_wall_ms(), concerns, &r);
+
+        sp_log(SP_LOG_RESUMED, "", SP_KVS("kind", kind), SP_KVS("name", x->name),
+               SP_KVU("messages", n));
+    } else {
+        sp_log(SP_LOG_SUSPENDED, "", SP_KVS("kind", kind), SP_KVS("name", x->name),
+               SP_KVS("reason", x->reason));
+    }
+    q_pace_tick(q, true);
+}
+
+static const char *state_name(const struct q *q, const struct sp_pace_info *i)
+{
+    static const char *const names[] = {[SP_PACE_GO] = "open",
+                                        [SP_PACE_FULL] = "full",
+                                        [SP_PACE_LATER] = "rate",
+                                        [SP_PACE_DEAD] = "dead"};
+
+    return of_gate(q, i->id)                      ? "suspended"
+           : i->dead && i->answer != SP_PACE_DEAD ? "probing"
+                                                  : names[i->answer];
+}
+
+void q_pace_rows(struct q *q, struct sp_qcontrol *c)
+{
+    struct sp_pace_info i;
+    size_t at = (size_t)c->after;
+    uint64_t t = now(q), wall = sp_wall_ms();
+
+    while (!c->more && !c->exit_code && sp_pace_next(q->pace, &at, t, &i)) {
+        uint64_t next = i.wait_ms ? wall + i.wait_ms : 0,
+                 trouble = i.trouble_ms ? wall - (t - i.trouble_ms) : 0;
+
+        c->after = at;
+        if (i.answer == SP_PACE_GO && !i.out && !i.trouble_ms && !of_gate(q, i.id))
+            continue;
+        sp_qcontrol_put(
+            c,
+            json_pack("{s:o,s:o,s:s,s:I,s:I,s:I,s:I,s:I,s:o,s:o,s:I}", "route",
+                      sp_qcontrol_text(i.route), "domain", sp_qcontrol_text(i.domain),
+                      "state", state_name(q, &i), "connections",
+                      (json_int_t)i.connections, "most", (json_int_t)i.most, "active",
+                      (json_int_t)i.out, "failures", (json_int_t)i.failures, "next_ms",
+                      (json_int_t)next, "reason", sp_qcontrol_text(i.words), "where",
+                      sp_qcontrol_text(i.where), "at_ms", (json_int_t)trouble));
+        c->more = c->enough && c->enough(c->row_arg);
+    }
 }

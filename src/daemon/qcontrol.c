@@ -26,7 +26,7 @@ static json_t *text(const void *p, size_t n)
     return j;
 }
 
-static json_t *ctext(const char *s)
+json_t *sp_qcontrol_text(const char *s)
 {
     return text(s, s ? strlen(s) : 0);
 }
@@ -34,13 +34,37 @@ static json_t *ctext(const char *s)
 static json_t *attempt(const Sp__Attempt *a)
 {
     return json_pack("{s:I,s:i,s:o,s:o,s:o,s:o,s:o}", "at_ms", (json_int_t)a->at_ms, "code",
-                     (int)a->code, "enhanced", ctext(a->enhanced), "text", ctext(a->text),
-                     "where", ctext(a->where), "stage", ctext(a->stage), "tls",
-                     ctext(a->tls));
+                     (int)a->code, "enhanced", sp_qcontrol_text(a->enhanced), "text", sp_qcontrol_text(a->text),
+                     "where", sp_qcontrol_text(a->where), "stage", sp_qcontrol_text(a->stage), "tls",
+                     sp_qcontrol_text(a->tls));
 }
 
-static json_t *recipient(const struct sp_view_rcpt *r, bool whole)
+/* Why it is not tried; NULL: it is. */
+static const struct sp_suspension *stop_of(const struct sp_qcontrol *c, const struct sp_view_rcpt *r)
 {
+    struct sp_str a = {(const char *)r->rcpt->address.data, r->rcpt->address.len};
+    const char *at = a.n ? memrchr(a.p, '@', a.n) : NULL;
+
+    if (!c->suspended || !r->state || r->state->status != SP__RCPT_STATUS__RCPT_QUEUED ||
+        r->held || r->leased)
+        return NULL;
+    if (c->why)
+        return c->why(c->change_arg, r->job);
+    return at ? sp_suspend_find(c->suspended, (struct sp_str){"", 0},
+                                (struct sp_str){at + 1, (size_t)(a.p + a.n - at - 1)})
+              : NULL;
+}
+
+static json_t *suspension(const struct sp_suspension *x)
+{
+    return json_pack("{s:s,s:o,s:o,s:I}", "suspended", x->route ? "route" : "domain", "name",
+                     sp_qcontrol_text(x->name), "reason", sp_qcontrol_text(x->reason), "since_ms",
+                     (json_int_t)x->at_ms);
+}
+
+static json_t *recipient(const struct sp_qcontrol *c, const struct sp_view_rcpt *r, bool whole)
+{
+    const struct sp_suspension *stop = whole ? stop_of(c, r) : NULL;
     const Sp__RcptState *st = r->state;
     json_t *j = json_object(), *h;
 
@@ -57,6 +81,8 @@ static json_t *recipient(const struct sp_view_rcpt *r, bool whole)
     json_object_set_new(j, "attempts", json_integer(st ? st->attempts : 0));
     if (r->due_ms)
         json_object_set_new(j, "next_ms", json_integer((json_int_t)r->due_ms));
+    if (stop)
+        json_object_set_new(j, "waits_for", suspension(stop));
     if (!st || st->n_history == 0)
         return j;
     if (!whole) {
@@ -72,24 +98,24 @@ static json_t *recipient(const struct sp_view_rcpt *r, bool whole)
 
 static void facts(json_t *j, const Sp__Envelope *e)
 {
-    json_object_set_new(j, "listener", ctext(e->listener));
-    json_object_set_new(j, "session", ctext(e->session));
-    json_object_set_new(j, "client", ctext(e->client_address));
-    json_object_set_new(j, "helo", ctext(e->helo));
-    json_object_set_new(j, "with", ctext(e->with));
+    json_object_set_new(j, "listener", sp_qcontrol_text(e->listener));
+    json_object_set_new(j, "session", sp_qcontrol_text(e->session));
+    json_object_set_new(j, "client", sp_qcontrol_text(e->client_address));
+    json_object_set_new(j, "helo", sp_qcontrol_text(e->helo));
+    json_object_set_new(j, "with", sp_qcontrol_text(e->with));
     if (e->tls)
-        json_object_set_new(j, "tls", ctext(e->tls->version));
+        json_object_set_new(j, "tls", sp_qcontrol_text(e->tls->version));
     if (e->identity) {
-        json_object_set_new(j, "login", ctext(e->identity->login));
-        json_object_set_new(j, "mechanism", ctext(e->identity->mechanism));
+        json_object_set_new(j, "login", sp_qcontrol_text(e->identity->login));
+        json_object_set_new(j, "mechanism", sp_qcontrol_text(e->identity->mechanism));
     }
     if (e->hold_reason[0])
-        json_object_set_new(j, "hold_reason", ctext(e->hold_reason));
+        json_object_set_new(j, "hold_reason", sp_qcontrol_text(e->hold_reason));
     json_object_set_new(j, "message_id", text(e->message_id.data, e->message_id.len));
     json_object_set_new(j, "header_size", json_integer((json_int_t)e->header_size));
 }
 
-static json_t *view(const struct sp_view *v, bool whole)
+static json_t *view(const struct sp_qcontrol *c, const struct sp_view *v, bool whole)
 {
     json_t *j = json_object(), *to = json_array();
 
@@ -110,7 +136,7 @@ static json_t *view(const struct sp_view *v, bool whole)
             facts(j, v->env);
     }
     for (size_t i = 0; i < v->nrcpt; i++)
-        json_array_append_new(to, recipient(&v->rcpt[i], whole));
+        json_array_append_new(to, recipient(c, &v->rcpt[i], whole));
     json_object_set_new(j, "recipients", to);
     return j;
 }
@@ -121,7 +147,7 @@ static void fail(struct sp_qcontrol *c, int code, const char *why)
     snprintf(c->text, sizeof c->text, "%s", why);
 }
 
-static void put(struct sp_qcontrol *c, json_t *j)
+void sp_qcontrol_put(struct sp_qcontrol *c, json_t *j)
 {
     char *s = json_dumps(j, JSON_COMPACT);
 
@@ -137,7 +163,7 @@ static int one_row(void *arg, const struct sp_view *v)
 {
     struct sp_qcontrol *c = arg;
 
-    put(c, view(v, false));
+    sp_qcontrol_put(c, view(c, v, false));
     c->after = v->message;
     c->more = c->enough && c->enough(c->row_arg);
     return c->more || c->exit_code;
@@ -194,7 +220,7 @@ static void show(struct sp_qcontrol *c, const Sp__ControlRequest *m)
             fail_err(c, rc, &err);
             continue;
         }
-        put(c, view(v, true));
+        sp_qcontrol_put(c, view(c, v, true));
         sp_view_free(v);
     }
 }
@@ -208,7 +234,7 @@ static void counts(struct sp_qcontrol *c)
         fail_err(c, -SP_EIO, &err);
         return;
     }
-    put(c, json_pack("{s:I,s:I,s:I,s:I}", "messages", (json_int_t)n.messages, "queued",
+    sp_qcontrol_put(c, json_pack("{s:I,s:I,s:I,s:I}", "messages", (json_int_t)n.messages, "queued",
                      (json_int_t)n.queued, "held", (json_int_t)n.held, "history",
                      (json_int_t)n.history));
 }
@@ -240,6 +266,57 @@ static void change(struct sp_qcontrol *c, enum sp_control what, const Sp__Contro
         c->count = (uint64_t)rc;
 }
 
+/* A route when there is one of this name, else a domain. */
+static bool is_route(const struct sp_qcontrol *c, const char *name)
+{
+    for (size_t i = 0; c->conf && i < c->conf->n_routes; i++)
+        if (strcmp(c->conf->routes[i].head.name, name) == 0)
+            return true;
+    return false;
+}
+
+static void stop_or_go(struct sp_qcontrol *c, const Sp__ControlRequest *m, bool resumed)
+{
+    const char *name = m->n_argument ? m->argument[0] : "",
+               *reason = m->n_argument > 1 ? m->argument[1] : "";
+    bool route = is_route(c, name);
+    struct sp_suspension x = {.name = name, .reason = reason, .at_ms = c->now_ms, .route = route};
+    struct sp_err err;
+    int rc;
+
+    if (!c->suspended || m->n_argument < 1 || m->n_argument > 2) {
+        fail(c, EX_USAGE, "one domain or route, and a reason");
+        return;
+    }
+    rc = resumed ? sp_suspend_clear(c->suspended, route, sp_str(name), &err)
+                 : sp_suspend_set(c->suspended, route, sp_str(name), sp_str(reason), c->now_ms,
+                                  &err);
+    /* The route may have gone from the configuration since. */
+    if (rc == -SP_ENOENT && !route && (rc = sp_suspend_clear(c->suspended, true, sp_str(name), &err)) == 0)
+        x.route = true;
+    if (rc < 0) {
+        fail_err(c, rc == -SP_ELIMIT ? -SP_EINPUT : rc, &err);
+        return;
+    }
+    if (c->stopped)
+        c->stopped(c->change_arg, &x, resumed);
+    if (!resumed)
+        sp_qcontrol_put(c, suspension(&x));
+    c->count = 1;
+}
+
+static void paces(struct sp_qcontrol *c)
+{
+    const struct sp_suspension *x;
+
+    for (size_t i = 0; c->suspended && c->after == 0 && !c->exit_code &&
+                       (x = sp_suspend_at(c->suspended, i));
+         i++)
+        sp_qcontrol_put(c, suspension(x));
+    if (c->paces)
+        c->paces(c->change_arg, c);
+}
+
 void sp_qcontrol_run(struct sp_qcontrol *c, const Sp__ControlRequest *m)
 {
     static const struct {
@@ -264,6 +341,14 @@ void sp_qcontrol_run(struct sp_qcontrol *c, const Sp__ControlRequest *m)
     }
     if (strcmp(m->command, "queue.show") == 0) {
         show(c, m);
+        return;
+    }
+    if (strcmp(m->command, "queue.suspend") == 0 || strcmp(m->command, "queue.resume") == 0) {
+        stop_or_go(c, m, strcmp(m->command, "queue.resume") == 0);
+        return;
+    }
+    if (strcmp(m->command, "queue.paces") == 0) {
+        paces(c);
         return;
     }
     if (strcmp(m->command, "queue.count") == 0) {

@@ -1,6 +1,6 @@
 /*
  * qcontrol.h - what administrators ask of the queue: list, show, retry, hold, release,
- * remove, count.
+ * remove, count, suspend and resume, destinations.
  *
  * The same code answers over the control socket and, without a running server, in the
  * command line under the data directory's lock.  Rows are JSON objects; the command line
@@ -13,7 +13,11 @@
 #ifndef SP_QCONTROL_H
 #define SP_QCONTROL_H
 
+#include "conf.h"
 #include "spool.h"
+#include "suspend.h"
+
+#include <jansson.h>
 
 struct sp_qcontrol {
     struct sp_spool *spool;
@@ -26,6 +30,13 @@ struct sp_qcontrol {
     void *row_arg;
     sp_change_fn *change; /* for the schedule; NULL without one */
     void *change_arg;
+    struct sp_suspend *suspended; /* for suspend, resume, paces and show */
+    const struct sp_conf *conf;   /* the names of routes; NULL: none is known */
+    /* With a schedule; NULL without one: what is behind a change, the rows of all
+     * destinations, and why a job waits (NULL: for nothing of this kind). */
+    void (*stopped)(void *arg, const struct sp_suspension *x, bool resumed);
+    void (*paces)(void *arg, struct sp_qcontrol *c);
+    const struct sp_suspension *(*why)(void *arg, uint64_t job);
     bool more;      /* run it again with the same request; `after` is where it goes on */
     uint64_t after; /* 0 at the beginning */
     /* The outcome */
@@ -33,6 +44,10 @@ struct sp_qcontrol {
     char text[500];
     uint64_t count;
 };
+
+/* For `paces`: one more row, which is given away; text that may be no UTF-8. */
+void sp_qcontrol_put(struct sp_qcontrol *c, json_t *row);
+json_t *sp_qcontrol_text(const char *s);
 
 void sp_qcontrol_run(struct sp_qcontrol *c, const Sp__ControlRequest *m);
 

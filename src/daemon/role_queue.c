@@ -360,8 +360,14 @@ static int open_spool(struct q *q, const struct sp_conf *c, struct sp_err *err)
     if (!q->sched || !q->batch)
         return sp_err_nomem(err);
     rc = q_pace_new(q, err);
+    if (rc == 0)
+        rc = sp_suspend_open(c->data_directory, &q->suspended, err);
     if (rc < 0)
         return rc;
+    if (sp_suspend_unread(q->suspended))
+        sp_log(SP_LOG_WARNING, "",
+               SP_KVS("reason", "the list of suspended destinations has lines that cannot be read"),
+               SP_KVU("lines", sp_suspend_unread(q->suspended)));
     rc = sp_spool_load(q->spool, q->sched, err);
     if (rc < 0 || sp_spool_count(q->spool, &n, err) < 0)
         return rc < 0 ? rc : -SP_EIO;

@@ -129,4 +129,46 @@ def _():
     hop.stop()
 
 
+@test("a suspended domain or route: mail waits and says so, over a restart, and resume sends it at once")
+def _():
+    hop = Scripted()
+    with work() as tmp, server(tmp, routes=hop.route(match="*.test"), more="retry-intervals = 1h") as srv:
+        said = queue(srv, "suspend", "Remote.test", "--reason", "they asked for quiet")
+        check("domain remote.test is suspended" in said.lower() and "they asked for quiet" in said, said)
+        submit(srv, ["m0", "m1"])
+        submit(srv, ["other"], to="y@other.test")
+        wait_until(lambda: names(hop) == ["other"] and attempts(srv) == [1, 1], 60, "the other to go, these to wait")
+        text = queue(srv, "list")
+        check("0 4.3.2 the domain remote.test is suspended: they asked for quiet" in text, text)
+        ident = rows(srv)[0]["id"]
+        text = queue(srv, "show", ident)
+        check("waits: domain remote.test is suspended since" in text, text)
+        text = queue(srv, "destinations")
+        check(re.search("^domain remote.test is suspended since .*: they asked for quiet$", text, re.M), text)
+        srv.restart()
+        got = [json.loads(l) for l in queue(srv, "destinations", "--json").splitlines()]
+        check([(r["suspended"], r["name"], r["reason"]) for r in got if "suspended" in r]
+              == [("domain", "remote.test", "they asked for quiet")], f"{got}")
+        queue(srv, "retry", "--all")
+        wait_until(lambda: attempts(srv) == [2, 2], 60, "the second attempts")
+        check(names(hop) == ["other"], f"{names(hop)}")
+        queue(srv, "resume", "remote.test")
+        wait_until(lambda: not rows(srv), 60, "the queue to be empty")
+        check(sorted(names(hop)) == ["m0", "m1", "other"], f"{names(hop)}")
+        queue(srv, "resume", "remote.test", ok=(66,))
+        queue(srv, "suspend", "hop")
+        submit(srv, ["m2"], to="y@other.test")
+        wait_until(lambda: attempts(srv) == [1], 60, "this one to wait")
+        check("the route hop is suspended" in queue(srv, "list"), queue(srv, "list"))
+        srv.stop()
+        check("route hop is suspended" in queue(srv, "destinations"), "not without a server")
+        queue(srv, "resume", "hop")
+        queue(srv, "suspend", "a b", ok=(64,))
+        queue(srv, "retry", "--all")
+        srv.start()
+        wait_until(lambda: not rows(srv), 60, "the queue to be empty")
+        check(names(hop)[-1] == "m2", f"{names(hop)}")
+    hop.stop()
+
+
 run()
