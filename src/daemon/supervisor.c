@@ -6,6 +6,7 @@
 #include "err.h"
 #include "firstrun.h"
 #include "gsslogin.h"
+#include "initsys.h"
 #include "listen.h"
 #include "material.h"
 #include "meter.h"
@@ -94,7 +95,7 @@ struct sup {
     struct listening sock[SOCKETS_MAX];
     size_t socks;
     uv_signal_t on_hup, on_term, on_int;
-    uv_timer_t watch, deadline;
+    uv_timer_t watch, deadline, alive;
     enum phase phase;
     bool said_ready;
     bool locked_memory;
@@ -296,9 +297,65 @@ static int remember(struct sup *s, const char *name, const char *address, const 
     return 0;
 }
 
+static const char *tls_word(const struct sp_conf_listener *l)
+{
+    return l->tls == SP_CONF_STARTTLS   ? "starttls"
+           : l->tls == SP_CONF_IMPLICIT ? "implicit"
+                                        : "none";
+}
+
+/* The sockets that were passed to us under this name.  Whoever started us chose their
+ * addresses: those of the configuration are not opened beside them.  tls NULL: the control
+ * socket. */
+static int use_passed(struct sup *s, const char *name, const char *tls, struct sp_err *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < initsys_sockets() && rc == 0; i++) {
+        struct listening *have;
+        char address[200];
+        int fd;
+
+        if (initsys_fd(i) < 0 || strcmp(initsys_name(i), name) != 0)
+            continue;
+        initsys_address(i, address, sizeof address);
+        have = find_socket(s, name, address);
+        if (have) {
+            have->keep = true;
+            continue;
+        }
+        fd = fcntl(initsys_fd(i), F_DUPFD_CLOEXEC, 0);
+        rc = fd < 0 ? sp_err_sys(err, SP_CLASS_TEMPORARY, SP_EIO, "a passed socket")
+                    : remember(s, name, address, NULL, fd, !tls, err);
+        if (rc == 0)
+            sp_log(SP_LOG_LISTEN, "", SP_KVS("listener", name), SP_KVS("address", address),
+                   SP_KVS("tls", tls ? tls : "none"), SP_KVS("socket", "passed"));
+    }
+    return rc;
+}
+
+/* One that belongs to nobody would take connections that nobody answers. */
+static void say_unused(const struct sp_conf *c)
+{
+    for (size_t i = 0; i < initsys_sockets(); i++) {
+        const char *name = initsys_name(i);
+        bool known = strcmp(name, "control") == 0;
+
+        for (size_t k = 0; k < c->n_listeners; k++)
+            known |= strcmp(name, c->listeners[k].head.name) == 0;
+        if (!known)
+            sp_log(SP_LOG_WARNING, "",
+                   SP_KVS("reason", "a socket was passed with a name that no listener has: "
+                                    "FileDescriptorName= must be the listener's"),
+                   SP_KVS("name", name));
+    }
+}
+
 static int open_listener(struct sup *s, const struct sp_conf *c,
                          const struct sp_conf_listener *l, struct sp_err *err)
 {
+    if (initsys_named(l->head.name))
+        return use_passed(s, l->head.name, tls_word(l), err);
     for (size_t i = 0; i < l->address.n; i++) {
         const struct sp_conf_addr *a = &l->address.v[i];
         struct listening *have = find_socket(s, l->head.name, a->text);
@@ -326,9 +383,7 @@ static int open_listener(struct sup *s, const struct sp_conf *c,
             return rc;
         sp_log(SP_LOG_LISTEN, "", SP_KVS("listener", l->head.name),
                SP_KVS("address", a->text),
-               SP_KVS("tls", l->tls == SP_CONF_STARTTLS   ? "starttls"
-                             : l->tls == SP_CONF_IMPLICIT ? "implicit"
-                                                          : "none"));
+               SP_KVS("tls", tls_word(l)));
     }
     return 0;
 }
@@ -351,6 +406,8 @@ static int open_control(struct sup *s, const struct sp_conf *c, struct sp_err *e
     struct group *gr = c->admin_group ? getgrnam(c->admin_group) : NULL;
     int fd, rc;
 
+    if (initsys_named("control"))
+        return use_passed(s, "control", NULL, err);
     if (c->admin_group && !gr)
         return sp_err_set(err, SP_CLASS_PEER, SP_ENOENT, "there is no group %s (admin-group)",
                           c->admin_group);
@@ -722,6 +779,7 @@ static void check_ready(struct sup *s)
     if (s->said_ready)
         return;
     s->said_ready = true;
+    (void)initsys_say("READY=1\nSTATUS=serving");
     sp_log(SP_LOG_READY, "", SP_KVS("config", s->o->config),
            SP_KVS("data", s->conf->data_directory));
     sp_collect_now(&s->collect, s->conf);
@@ -884,20 +942,21 @@ static void put_in_force(struct sup *s, struct sp_conf *c, struct sp_material *m
         sp_collect_now(&s->collect, s->conf);
 }
 
-static void reload(struct sup *s)
+/* False: what was in force stays so. */
+static bool reload(struct sup *s)
 {
     struct sp_conf *c = read_config(s, SP_LOG_RELOAD_REFUSED);
     struct sp_material *m;
     struct sp_err err;
 
     if (!c)
-        return;
+        return false;
     if (strcmp(c->data_directory, s->conf->data_directory) != 0) {
         sp_log(SP_LOG_RELOAD_REFUSED, "",
                SP_KVS("reason", "data-directory cannot change while the service runs: "
                                 "stop it and start it again"));
         sp_conf_unref(c);
-        return;
+        return false;
     }
     m = read_material(c, SP_LOG_RELOAD_REFUSED);
     if (m && open_sockets(s, c, &err) < 0) {
@@ -907,10 +966,12 @@ static void reload(struct sup *s)
     }
     if (!m) {
         sp_conf_unref(c);
-        return;
+        return false;
     }
     s->stamp = stamp_of(c, m);
     put_in_force(s, c, m);
+    say_unused(c);
+    return true;
 }
 
 static void on_hup(uv_signal_t *h, int sig)
@@ -918,8 +979,19 @@ static void on_hup(uv_signal_t *h, int sig)
     struct sup *s = h->data;
 
     (void)sig;
-    if (s->phase == RUNNING)
-        reload(s);
+    if (s->phase != RUNNING)
+        return;
+    initsys_say_reloading();
+    (void)initsys_say(reload(s) ? "READY=1\nSTATUS=serving, reloaded"
+                                : "READY=1\nSTATUS=serving, the new configuration was "
+                                  "refused: see the log");
+}
+
+/* From the loop that does everything else: one that hangs says nothing. */
+static void on_alive(uv_timer_t *t)
+{
+    (void)t;
+    (void)initsys_say("WATCHDOG=1");
 }
 
 /* Certificates, lists and passwords that changed on disk come into force by themselves;
@@ -975,6 +1047,7 @@ static void end(struct sup *s)
     uv_close((uv_handle_t *)&s->on_int, NULL);
     uv_close((uv_handle_t *)&s->watch, NULL);
     uv_close((uv_handle_t *)&s->deadline, NULL);
+    uv_close((uv_handle_t *)&s->alive, NULL);
     sp_collect_stop(&s->collect);
 }
 
@@ -1026,6 +1099,7 @@ static void on_deadline(uv_timer_t *t)
  * taking connections, and those clients would wait for nothing. */
 static void close_listeners(struct sup *s)
 {
+    initsys_close(); /* systemd has them still: who comes now is served by the next start */
     for (size_t i = 0; i < s->socks; i++) {
         if (s->sock[i].control || s->sock[i].fd < 0)
             continue;
@@ -1037,6 +1111,7 @@ static void close_listeners(struct sup *s)
 static void stop(struct sup *s)
 {
     s->phase = STOP_SERVERS;
+    (void)initsys_say("STOPPING=1\nSTATUS=finishing what is under way");
     close_listeners(s);
     drain(s, SP__ROLE__ROLE_SERVER);
     uv_timer_start(&s->deadline, on_deadline, KILL_AFTER_MS, 0);
@@ -1112,6 +1187,7 @@ static int prepare(struct sup *s)
     say_kernel(s);
     if (open_sockets_patiently(s, &err) < 0)
         return fail(s, err.cls == SP_CLASS_TEMPORARY ? EX_TEMPFAIL : EX_CONFIG, err.text);
+    say_unused(s->conf);
     if (set_config_text(s) < 0 || RAND_bytes(s->cookie, sizeof s->cookie) != 1)
         return fail(s, EX_OSERR, "out of memory");
     s->servers = count_servers(s);
@@ -1134,6 +1210,9 @@ static void watch_signals(struct sup *s)
     uv_timer_init(&s->loop, &s->deadline);
     s->watch.data = s->deadline.data = s;
     uv_timer_start(&s->watch, on_watch, WATCH_MS, WATCH_MS);
+    uv_timer_init(&s->loop, &s->alive);
+    if (initsys_watchdog_ms())
+        uv_timer_start(&s->alive, on_alive, 0, initsys_watchdog_ms() / 3 + 1);
 }
 
 static void clean_up(struct sup *s)
@@ -1178,6 +1257,7 @@ int sp_supervise(const struct sp_serve_options *o)
     s->locked_memory = sp_sandbox_memory();
     umask(027);
     sp_log_setup(2, o->log_json, SP_LEVEL_INFO, "supervisor");
+    initsys_begin();
     if (prepare(s) < 0) {
         clean_up(s);
         return s->status;
