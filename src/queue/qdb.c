@@ -251,11 +251,12 @@ static int check_version(sqlite3 *h, bool read_only, struct sp_err *err)
 /*
  * synchronous=FULL: a transaction is on stable storage when COMMIT returns; NORMAL would
  * lose acknowledged mail at power loss.  Debian compiles secure_delete on, which doubles
- * what is written.  No automatic checkpoint: qckpt.c does it beside the writer.
+ * what is written.  No automatic checkpoint: qckpt.c does it beside the writer.  40 MB of
+ * pages: with 100,000 messages in the queue all processes stay below 100 MB.
  */
 static const char settings[] =
     "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;PRAGMA secure_delete=OFF;"
-    "PRAGMA cache_size=-65536;PRAGMA locking_mode=NORMAL;PRAGMA wal_autocheckpoint=0;"
+    "PRAGMA cache_size=-40960;PRAGMA locking_mode=NORMAL;PRAGMA wal_autocheckpoint=0;"
     "PRAGMA foreign_keys=OFF;PRAGMA trusted_schema=OFF;PRAGMA temp_store=MEMORY";
 
 int sp_qdb_open_bare(sqlite3 **ret, const char *path, const char *vfs,

@@ -35,7 +35,11 @@ struct sp_spool {
     struct sp_qlease leased;
     enum sp_spool_health health;
     uint64_t orphans, commits;
+    uint64_t lean_commits; /* as many as there were when memory was given back */
 };
+
+/* SQLite's cache of pages goes back to the system: tens of MB behind a load or a burst. */
+void sp_qspool_lean(struct sp_spool *s);
 
 /* ---- body files (qbody.c) ------------------------------------------------------ */
 

@@ -36,6 +36,7 @@ int sp_spool_load(struct sp_spool *s, struct sp_sched *sched, struct sp_err *err
 {
     int rc = sp_spool_jobs(s, load_one, sched, err);
 
+    sp_qspool_lean(s);
     return rc == -SP_ENOMEM ? sp_err_nomem(err) : rc;
 }
 

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -365,6 +366,15 @@ static int prune(struct sp_spool *s, uint64_t now_ms, struct sp_err *err)
     return rc < 0 ? rc : many || sqlite3_changes(s->db.h) >= 512;
 }
 
+void sp_qspool_lean(struct sp_spool *s)
+{
+    s->lean_commits = s->commits;
+    (void)sqlite3_db_release_memory(s->db.h);
+#ifdef __GLIBC__
+    (void)malloc_trim(0);
+#endif
+}
+
 int sp_spool_idle(struct sp_spool *s, uint64_t now_ms, struct sp_err *err)
 {
     int rc;
@@ -378,6 +388,8 @@ int sp_spool_idle(struct sp_spool *s, uint64_t now_ms, struct sp_err *err)
     sp_qckpt_unlock(s->ckpt);
     if (rc == 0)
         sp_qckpt_idle(s->ckpt);
+    if (s->lean_commits != s->commits)
+        sp_qspool_lean(s);
     return rc;
 }
 

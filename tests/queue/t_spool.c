@@ -68,7 +68,7 @@ TEST("the settings are the measured ones")
     static const char *const want[][2] = {
         {"page_size", "8192"},      {"journal_mode", "wal"},
         {"synchronous", "2"},       {"secure_delete", "0"},
-        {"auto_vacuum", "0"},       {"cache_size", "-65536"},
+        {"auto_vacuum", "0"},       {"cache_size", "-40960"},
         {"locking_mode", "normal"}, {"wal_autocheckpoint", "0"},
         {"user_version", "2"},
     };
