@@ -26,6 +26,7 @@ SETS = {
     "fuzz": "libFuzzer on every target, --minutes each (the default set replays seeds)",
     "crash": "kill -9 under load: nothing acknowledged is lost",
     "soak": "hours of load: memory and descriptors stay flat",
+    "analysis": "gcc -fanalyzer, clang-tidy, ThreadSanitizer, coverage: builds of their own",
     "clean-root": "./quickstart and ./run-tests in a new Debian root",
     "package": "the Debian packages: built, installed, upgraded, purged in a new root",
 }

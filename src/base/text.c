@@ -93,6 +93,26 @@ int sp_str_u64(struct sp_str s, uint64_t max, uint64_t *ret)
     return 0;
 }
 
+size_t sp_str_enhanced(struct sp_str s, int ret[3])
+{
+    int part[3] = {0};
+    size_t i = 0;
+
+    for (int k = 0; k < 3; k++) {
+        size_t from = i;
+
+        for (; i < s.n && i - from < 3 && s.p[i] >= '0' && s.p[i] <= '9'; i++)
+            part[k] = part[k] * 10 + (s.p[i] - '0');
+        if (i == from || (k < 2 && (i == s.n || s.p[i++] != '.')))
+            return 0;
+    }
+    if ((i < s.n && s.p[i] != ' ' && s.p[i] != '\t') ||
+        (part[0] != 2 && part[0] != 4 && part[0] != 5))
+        return 0;
+    memcpy(ret, part, sizeof part);
+    return i;
+}
+
 static const char b64[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 

@@ -25,6 +25,10 @@ int sp_lower(int c);
 /* Decimal digits only, no sign, no blank; -SP_EINPUT unless it is one and <= max. */
 int sp_str_u64(struct sp_str s, uint64_t max, uint64_t *ret);
 
+/* "5.7.1" at the start of s, before a blank or its end (RFC 3463: class 2, 4 or 5, then
+ * two numbers of up to three digits): its length and the numbers; 0, ret as it was. */
+size_t sp_str_enhanced(struct sp_str s, int ret[3]);
+
 /* Base64, RFC 4648 4: decoding is strict (padding present, no stray octet, no bits
  * left over).  Both return the length written or -SP_EINPUT / -SP_ELIMIT. */
 #define SP_BASE64_LEN(n) (((n) + 2) / 3 * 4)

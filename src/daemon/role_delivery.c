@@ -403,8 +403,8 @@ static void cannot_give(struct link *l, struct job *j, const char *code,
 {
     struct sp_reply r = {.code = code && code[0] == '5' ? 554 : 0};
 
-    if (code && sscanf(code, "%d.%d.%d", &r.enh[0], &r.enh[1], &r.enh[2]) != 3)
-        r.enh[0] = 0;
+    if (code)
+        (void)sp_str_enhanced(sp_str(code), r.enh);
     l->job = NULL;
     l->ready = true;
     sp_timer_start(&l->idle, IDLE_MS);

@@ -408,8 +408,10 @@ static int on_setup(struct sp_role *r, const Sp__Setup *s, struct sp_conf *conf,
     if (!q) {
         q = r->self = q_new(r);
         rc = q ? open_spool(q, conf, err) : sp_err_nomem(err);
-        if (rc < 0)
+        if (rc < 0) {
+            q_signers_unref(signers);
             return rc;
+        }
     } else {
         spool_options(&o, conf);
         sp_spool_reconfigure(q->spool, &o);

@@ -413,7 +413,7 @@ static struct sp_reply by_auth(const Sp__RecipientResult *r, struct srv_words *w
 {
     int e[3] = {0, 0, 0};
 
-    (void)sscanf(r->enhanced, "%d.%d.%d", &e[0], &e[1], &e[2]);
+    (void)sp_str_enhanced(sp_str(r->enhanced), e);
     (void)snprintf(w->text, sizeof w->text, "%.200s", r->text);
     return no(r->code == 451 ? 451 : 550, r->code == 451 ? 4 : 5, e[1], e[2], w->text);
 }
@@ -934,7 +934,7 @@ static bool prepare(struct srv_session *s, struct sp_buf *prefix, struct sp_fix_
     if (plan->refused) {
         int e[3] = {5, 6, 0};
 
-        (void)sscanf(plan->enhanced, "%d.%d.%d", &e[0], &e[1], &e[2]);
+        (void)sp_str_enhanced(sp_str(plan->enhanced), e);
         return refuse(s, "dot", (int)plan->code, e[0], e[1], e[2], plan->text);
     }
     /* What lies behind the part in memory was not looked at: a Bcc could be in it. */
@@ -1360,7 +1360,7 @@ static void answer(struct srv_session *s, const Sp__Submitted *r)
 {
     int e[3] = {0, 0, 0};
 
-    (void)sscanf(r->enhanced, "%d.%d.%d", &e[0], &e[1], &e[2]);
+    (void)sp_str_enhanced(sp_str(r->enhanced), e);
     if (r->code == 250) {
         s->messages++;
         log_accepted(s, r->id, r->duplicate);

@@ -32,7 +32,7 @@ static bool take_mail(struct sp_str s, char *out)
 
     s = sp_str_cut(&s, '?');
     for (size_t i = 0; i < s.n; i++) {
-        int c = s.p[i];
+        int c = (unsigned char)s.p[i];
 
         if (c == '%') {
             if (i + 2 >= s.n || hex(s.p[i + 1]) < 0 || hex(s.p[i + 2]) < 0)

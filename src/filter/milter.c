@@ -475,8 +475,8 @@ static void reply_text(struct sp_milter *m, struct sp_str d,
 
     while (d.n) {
         struct sp_str line = sp_str_cut(&d, '\n');
-        int code, used = 0, e[3] = {0, 0, 0};
-        char head[24] = "";
+        int code, e[3] = {0, 0, 0};
+        size_t used;
 
         if (line.n && line.p[line.n - 1] == '\r')
             line.n--;
@@ -493,16 +493,13 @@ static void reply_text(struct sp_milter *m, struct sp_str d,
         }
         line.p += line.n > 3 ? 4 : 3;
         line.n -= line.n > 3 ? 4 : 3;
-        memcpy(head, line.n ? line.p : "",
-               line.n < sizeof head - 1 ? line.n : sizeof head - 1);
-        if (sscanf(head, "%1d.%3d.%3d%n", &e[0], &e[1], &e[2], &used) == 3 && used &&
-            e[0] == code / 100 && e[1] >= 0 && e[2] >= 0 &&
-            ((size_t)used == line.n || line.p[used] == ' ')) {
+        used = sp_str_enhanced(line, e);
+        if (used && e[0] == code / 100) {
             if (first)
                 memcpy(ret->enh, e, sizeof e);
-            used += (size_t)used < line.n;
+            used += used < line.n;
             line.p += used;
-            line.n -= (size_t)used;
+            line.n -= used;
         }
         if (n + line.n + 2 > sizeof m->text) /* the rest is lost, not the verdict */
             break;

@@ -63,26 +63,18 @@ static bool digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* Length of "class.subject.detail" at the start of s when it agrees with the reply's
- * code, else 0. */
+/* Length of "class.subject.detail" and the blank behind it at the start of s when it
+ * agrees with the reply's code, else 0. */
 static size_t enhanced(struct sp_str s, unsigned code, uint16_t ret[3])
 {
-    uint16_t part[3] = {0};
-    size_t i = 0;
+    int part[3];
+    size_t n = sp_str_enhanced(s, part);
 
-    for (int k = 0; k < 3; k++) {
-        size_t from = i;
-
-        for (; i < s.n && i - from < 3 && digit(s.p[i]); i++)
-            part[k] = (uint16_t)(part[k] * 10 + (s.p[i] - '0'));
-        if (i == from || (k < 2 && (i == s.n || s.p[i++] != '.')))
-            return 0;
-    }
-    if ((i < s.n && s.p[i] != ' ' && s.p[i] != '\t') || part[0] != code / 100 ||
-        (part[0] != 2 && part[0] != 4 && part[0] != 5))
+    if (n == 0 || (unsigned)part[0] != code / 100)
         return 0;
-    memcpy(ret, part, sizeof part);
-    return i < s.n ? i + 1 : i;
+    for (int i = 0; i < 3; i++)
+        ret[i] = (uint16_t)part[i];
+    return n < s.n ? n + 1 : n;
 }
 
 /* Takes a complete line apart: -1 garbage, 0 last line, 1 more lines follow. */

@@ -96,6 +96,25 @@ TEST("base64 decoding takes the one right form and nothing else")
     }
 }
 
+TEST("RFC 3463 2: an enhanced code is class 2, 4 or 5 and two numbers of up to three digits")
+{
+    static const struct {
+        const char *text;
+        size_t n;
+    } rows[] = {{"5.7.1", 5},     {"2.0.0 ok", 5}, {"4.123.999\tx", 9}, {"3.1.1", 0},
+                {"5.7", 0},       {"5.7.", 0},     {"5..1", 0},         {"5.7.1234", 0},
+                {"5.7.1x", 0},    {"-5.7.1", 0},   {"5.7.-1", 0},       {"55.7.1", 0},
+                {"", 0},          {"5", 0},        {"5.99999999999.1", 0}};
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        int e[3] = {7, 7, 7};
+        size_t n = sp_str_enhanced(sp_str(rows[i].text), e);
+
+        CHECK_INT(n, rows[i].n);
+        CHECK((n == 0) == (e[0] == 7 && e[1] == 7 && e[2] == 7));
+    }
+}
+
 TEST("numbers are decimal digits in range")
 {
     uint64_t v = 7;

@@ -26,6 +26,7 @@ struct play {
     int line, bad;
     struct sp_cli *c, *old; /* old: before RECONNECT */
     struct sp_cli_options opt;
+    bool closed;
     char opt_text[10][300];
     int opt_texts;
     struct sp_buf out, burst, trace;
@@ -148,6 +149,7 @@ static void describe(struct play *p, const struct sp_cli_event *ev)
         snprintf(s->text, cap, "reconnect");
         return;
     case SP_CLI_CLOSE:
+        p->closed = true;
         snprintf(s->text, cap, "close");
         return;
     }
@@ -176,6 +178,8 @@ static void pull(struct play *p)
             more = true;
         }
     }
+    if ((sp_cli_wait(p->c) == SP_WAIT_NONE) != p->closed)
+        complain(p, "it waits for %d, closed %d", (int)sp_cli_wait(p->c), p->closed);
     if (p->o->clone && !p->o->lenient) {
         struct sp_cli *d = sp_cli_clone(p->c);
         uint64_t a[2], b[2];
@@ -327,6 +331,7 @@ static void start(struct play *p)
         return;
     if (!p->opt.helo)
         p->opt.helo = "client.example";
+    p->closed = false;
     p->c = sp_cli_new(&p->opt, &err);
     if (!p->c) {
         complain(p, "sp_cli_new: %s", err.text);
@@ -549,6 +554,8 @@ static bool is_event(const char *s)
 static void again(struct play *p)
 {
     struct sp_cli *d = sp_cli_again(p->c);
+
+    p->closed = false;
 
     sp_cli_free(p->c);
     p->c = d;

@@ -460,8 +460,25 @@ static void show_early(struct player *p)
         complain(p, "input was taken while a decision was pending");
 }
 
+/* A copy has the same future; the original says so while a decision is open as well. */
+static struct sp_srv *copy(struct player *p)
+{
+    struct sp_srv *c = sp_srv_clone(p->s);
+    uint64_t a[2], b[2];
+
+    if (!c)
+        return NULL;
+    sp_srv_digest(p->s, a);
+    sp_srv_digest(c, b);
+    if (a[0] != b[0] || a[1] != b[1])
+        complain(p, "a copy has another digest");
+    return c;
+}
+
 static void handle(struct player *p, const struct sp_srv_event *e)
 {
+    if (!p->quiet)
+        sp_srv_free(copy(p));
     switch (e->type) {
     case SP_SRV_CONNECT:
         tell(p, "connect");
@@ -562,6 +579,14 @@ static void events(struct player *p)
             drain_out(p);
         }
     } while (0);
+    if (!p->quiet && !p->npend) { /* the copy plays on: what it has not is missed */
+        struct sp_srv *c = copy(p);
+
+        if (c) {
+            sp_srv_free(p->s);
+            p->s = c;
+        }
+    }
 }
 
 /* Feed what the client has said until nobody moves. */
