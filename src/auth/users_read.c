@@ -1,6 +1,7 @@
 /* users_read.c - see users.h: finding accounts. */
 #include "users_i.h"
 
+#include "acct_dir.h"
 #include "alloc.h"
 #include "err.h"
 #include "secret.h"

@@ -393,8 +393,10 @@ static void put_closing(struct w *w)
         put_uint(w, w->size);
         put(w, " octets): only its header is returned.\r\n");
     }
-    put(w, "\r\nQuestions? Ask postmaster@");
-    if (w->rc == 0)
+    put(w, n->postmaster.n ? "\r\nQuestions? Ask " : "\r\nQuestions? Ask postmaster@");
+    if (n->postmaster.n)
+        put_str(w, n->postmaster, 320);
+    else if (w->rc == 0)
         w->rc = sp_out_token(w->b, n->hostname, 255, false);
     if (n->id.n) {
         put(w, " and name the queue id ");

@@ -37,6 +37,7 @@ struct sp_notice {
     bool relayed;                     /* success: the next hop does not speak DSN */
     struct sp_str id;                 /* queue id of the message it is about */
     struct sp_str hostname;           /* ours */
+    struct sp_str postmaster;         /* whom to ask; empty: postmaster at hostname */
     uint64_t now_ms;
     int zone_minutes;
     uint64_t retry_until_ms; /* delay: when we give up; 0 not said */

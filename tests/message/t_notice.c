@@ -159,6 +159,8 @@ TEST("a failure says what happened, what to do, and gives the message back")
         "\r\n" B "--\r\n");
     CHECK(!f.facts.smtputf8 && !f.facts.has_8bit_body && !f.facts.has_8bit_header);
     CHECK(strstr(f.out.p, "\r\n\r\n") == f.out.p + f.facts.header_size - 4);
+    f.n.postmaster = sp_str("help@example.org");
+    CHECK(strstr(make(&f), "\r\nQuestions? Ask help@example.org and name the queue id Q1.\r\n"));
     sp_buf_free(&f.out);
 }
 
@@ -418,7 +420,7 @@ TEST("nothing a remote server, a client or an alias says breaks out of its place
         "x;+0D+0AX-Evil: 1", "x;y\r\nX-Evil: 1"};
 
     for (size_t i = 0; i < sizeof evil / sizeof evil[0]; i++) {
-        for (int where = 0; where < 12; where++) {
+        for (int where = 0; where < 13; where++) {
             struct fixture f;
 
             set_up(&f);
@@ -456,6 +458,9 @@ TEST("nothing a remote server, a client or an alias says breaks out of its place
                 break;
             case 10:
                 f.n.id = sp_str(evil[i]);
+                break;
+            case 12:
+                f.n.postmaster = sp_str(evil[i]);
                 break;
             case 11:
                 f.attempt[0].code = 0;
