@@ -44,6 +44,11 @@ static int sync_above(const char *path)
     return rc;
 }
 
+int sp_rename_synced(const char *from, const char *to)
+{
+    return rename(from, to) < 0 ? -1 : sync_above(to);
+}
+
 int sp_mkdir_synced(const char *path, mode_t mode)
 {
     int e;

@@ -64,10 +64,10 @@ int sp_sts_cache_put(const char *dir, const char *domain, struct sp_str text,
     if (!file_of(dir, domain, "", path) || !file_of(dir, domain, "+new", new) ||
         sp_sts_restore(text, &p) < 0)
         return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT, "this is no MTA-STS policy");
-    if (mkdir(dir, 0750) < 0 && errno != EEXIST)
+    if (sp_mkdir_synced(dir, 0750) < 0 && errno != EEXIST)
         return sp_err_sys(err, SP_CLASS_TEMPORARY, SP_EIO, "cannot make %s", dir);
     rc = write_file(new, text, err);
-    if (rc == 0 && rename(new, path) < 0)
+    if (rc == 0 && sp_rename_synced(new, path) < 0)
         rc = sp_err_sys(err, SP_CLASS_TEMPORARY, SP_EIO, "cannot write %s", path);
     if (rc < 0)
         (void)unlink(new);

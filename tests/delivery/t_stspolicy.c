@@ -9,8 +9,26 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+/* What lasts over a power loss: the inode of the folder that was synced last, and whether
+ * the policy was there under its name. */
+static const char *watched;
+static ino_t synced;
+static bool named;
+
+int fsync(int fd)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
+        synced = st.st_ino;
+        named = watched && access(watched, F_OK) == 0;
+    }
+    return (int)syscall(SYS_fsync, fd);
+}
 
 /* As on the wire: each string with its length in front. */
 static struct sp_str txt(const char *a, const char *b)
@@ -224,6 +242,7 @@ TEST("the cache: kept by domain, never outside of its folder, swept when the tim
 {
     struct sp_sts_policy p = sample();
     char dir[] = "/tmp/sp-stsXXXXXX", folder[100], path[200];
+    struct stat st;
     struct sp_buf b, got;
     struct sp_err err;
     size_t left;
@@ -235,7 +254,11 @@ TEST("the cache: kept by domain, never outside of its folder, swept when the tim
     sp_buf_init(&got, SP_STS_STORED_MAX);
     CHECK_INT(sp_sts_store(&p, &b), 0);
     CHECK_INT(sp_sts_cache_get(folder, "example.org", &got), -SP_ENOENT);
+    snprintf(path, sizeof path, "%s/example.org", folder);
+    watched = path;
     CHECK_INT(sp_sts_cache_put(folder, "Example.ORG", sp_buf_view(&b), &err), 0);
+    watched = NULL;
+    CHECK(stat(folder, &st) == 0 && synced == st.st_ino && named);
     CHECK_INT(sp_sts_cache_get(folder, "example.org", &got), 0);
     CHECK(sp_str_eq(sp_buf_view(&b), sp_buf_view(&got)));
     CHECK_INT(sp_sts_cache_put(folder, "../evil", sp_buf_view(&b), &err), -SP_EINPUT);
