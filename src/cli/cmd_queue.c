@@ -1,6 +1,6 @@
 /*
  * cmd_queue.c - `sallyport queue`: list, show, shape, destinations, retry, hold, release,
- * remove, suspend, resume.
+ * expire, reroute, remove, suspend, resume.
  *
  * With a running server the control socket is asked; without one the spool is opened
  * here, changes under its lock, looking without.
@@ -55,6 +55,16 @@ static const struct sp_option change_options[] = {
     SP_OPT_CONFIG,
     SP_OPT_DATA,
     SP_OPT_JSON,
+    SP_OPT_FILTER,
+    SP_OPT_OPEN_STATE,
+    {"all", 'a', NULL, "all of it, when neither an id nor a filter is given"},
+    SP_OPT_END};
+
+static const struct sp_option reroute_options[] = {
+    SP_OPT_CONFIG,
+    SP_OPT_DATA,
+    {"route", 'r', "NAME", "the route to take: the name of a `route` section"},
+    {"normal", 'N', NULL, "back to the route that the configuration says"},
     SP_OPT_FILTER,
     SP_OPT_OPEN_STATE,
     {"all", 'a', NULL, "all of it, when neither an id nor a filter is given"},
@@ -149,6 +159,10 @@ static void put_recipient(json_t *r, bool whole)
     fputs("    ", stdout);
     say(str(r, "address"));
     printf("  %s", str(r, "status"));
+    if (*str(r, "route")) {
+        fputs(", by route ", stdout);
+        say(str(r, "route"));
+    }
     if (num(r, "attempts"))
         printf(", %lld attempt%s", num(r, "attempts"),
                num(r, "attempts") == 1 ? "" : "s");
@@ -399,6 +413,7 @@ static int run(const struct sp_args *a, const char *command, bool looking,
     q.m.filter = &q.f;
     q.m.argument = (char **)(uintptr_t)a->rest;
     q.m.n_argument = a->n_rest;
+    q.m.route = opt(a, "route");
     status = filter(a, &q);
     if (status == 0 && shown != ROWS)
         status = by_destination(&q, shown == SHAPE);
@@ -507,6 +522,22 @@ static int run_resume(const struct sp_args *a)
     return run(a, "queue.resume", false, ROWS);
 }
 
+static int run_expire(const struct sp_args *a)
+{
+    return change(a, "queue.expire");
+}
+
+static int run_reroute(const struct sp_args *a)
+{
+    const char *route = sp_arg(a, "route");
+
+    if (!route == !sp_arg_given(a, "normal"))
+        return sp_usage_error(a, "say either --route NAME or --normal");
+    if (route && !*route)
+        return sp_usage_error(a, "--route wants a name");
+    return change(a, "queue.reroute");
+}
+
 #define Q_SUB(id, n, s, u, o, r)                                                       \
     static const struct sp_command id = {                                              \
         .name = n, .summary = s, .usage = u, .options = o, .run = r}
@@ -525,6 +556,11 @@ Q_SUB(c_hold, "hold", "keep it until it is released", "ID ... | FILTER ... | --a
       change_options, run_hold);
 Q_SUB(c_release, "release", "let held mail go on", "ID ... | FILTER ... | --all",
       change_options, run_release);
+Q_SUB(c_expire, "expire", "give it up: the sender gets a bounce",
+      "ID ... | FILTER ... | --all", change_options, run_expire);
+Q_SUB(c_reroute, "reroute", "send it another way",
+      "--route NAME | --normal ID ... | FILTER ... | --all", reroute_options,
+      run_reroute);
 Q_SUB(c_remove, "remove", "delete it, without a bounce", "ID ... | FILTER ... | --all",
       change_options, run_remove);
 
@@ -534,11 +570,11 @@ Q_SUB(c_resume, "resume", "let it go again, and try at once what waits", "DOMAIN
       resume_options, run_resume);
 
 static const struct sp_command *const subs[] = {
-    &c_list, &c_show,    &c_shape,  &c_destinations,  &c_retry,
-    &c_hold, &c_release, &c_remove, &c_suspend, &c_resume, &sp_queue_tlsrpt, NULL};
+    &c_list,   &c_show,    &c_shape,  &c_destinations, &c_retry,  &c_hold,          &c_release,
+    &c_expire, &c_reroute, &c_remove, &c_suspend,      &c_resume, &sp_queue_tlsrpt, NULL};
 
 const struct sp_command sp_cmd_queue = {
     .name = "queue",
-    .summary =
-        "the queue: list, show, shape, destinations, retry, hold, release, remove, suspend, resume",
+    .summary = "the queue: list, show, shape, destinations, retry, hold, release, expire, reroute, "
+               "remove, suspend, resume",
     .sub = subs};

@@ -31,7 +31,7 @@ struct admin {
     struct sp_arena arena; /* the request being answered */
     Sp__ControlRequest *m; /* NULL: none */
     struct sp_qcontrol c;
-    bool removes, retries;
+    bool removes, retries, reroutes, expires;
     bool retries_any; /* one of the jobs is for who knows where */
     bool traces; /* follows sessions until it goes; m stays */
     uint64_t trace, lost;
@@ -77,10 +77,19 @@ static void on_change(void *arg, const struct sp_change *c)
         if (!a->retries_any)
             q_pace_try(a->q, c->job);
     }
-    if (!a->removes || c->kind != SP_CHANGE_GONE || c->message == a->last)
+    if (a->reroutes || a->expires) { /* it need not wait for where it was to go */
+        (void)sp_sched_lane(a->q->sched, c->job, 0);
+        (void)sp_sched_gate(a->q->sched, c->job, 0);
+    }
+    if (c->message == a->last)
         return;
     a->last = c->message;
     sp_qid_format(c->message, id);
+    if (a->reroutes)
+        sp_log(SP_LOG_CONTROL, id, SP_KVS("command", a->m->command), SP_KVS("id", id),
+               SP_KVS("route", a->m->route), SP_KVU("uid", a->uid));
+    if (!a->removes || c->kind != SP_CHANGE_GONE)
+        return;
     sp_log(SP_LOG_REMOVED, id, SP_KVS("id", id), SP_KVU("uid", a->uid));
 }
 
@@ -261,6 +270,9 @@ static int on_frame(struct sp_port *port, const struct sp_frame *f, struct sp_er
     a->removes = strcmp(a->m->command, "queue.remove") == 0;
     a->retries = strcmp(a->m->command, "queue.retry") == 0;
     a->retries_any = false;
+    a->reroutes = strcmp(a->m->command, "queue.reroute") == 0;
+    a->expires = strcmp(a->m->command, "queue.expire") == 0;
+    a->last = 0;
     a->c = (struct sp_qcontrol){.spool = a->q->spool,
                                 .now_ms = sp_wall_ms(),
                                 .row = row_out,

@@ -3,6 +3,7 @@
 
 #include "alloc.h"
 #include "err.h"
+#include "qcontrol.h"
 #include "stscache.h"
 
 #include <stdio.h>
@@ -424,17 +425,23 @@ static const struct sp_conf_route programs = {.head.name = "aliases",
                                              .to = SP_CONF_TO_BOUNCE,
                                              .reason = "there is no such mailbox here"};
 
-static const struct sp_conf_route *route_of(const struct sp_conf *c,
-                                            const Sp__Envelope *env, size_t i)
+/* chosen: by an administrator, or NULL.  What goes to a content filter goes there first,
+ * and comes back as a message of its own; a route that is not configured any more does
+ * not count. */
+static const struct sp_conf_route *
+route_of(const struct sp_conf *c, const Sp__Envelope *env, size_t i, const char *chosen)
 {
     const Sp__Recipient *r = env->rcpt[i];
     const struct sp_conf_route *filter =
         env->content_filter[0] ? sp_conf_filter_route(c, env->content_filter) : NULL;
+    const struct sp_conf_route *named;
 
     if (filter) /* an administrator who took it out of the configuration wants it no more */
         return filter;
     if (r->deliver.len)
         return r->deliver.data[0] == '!' ? &nowhere : &programs;
+    if (chosen && (named = sp_qcontrol_route(c, chosen)))
+        return named;
     return sp_conf_route_for(
         c, (struct sp_str){(char *)r->address.data, r->address.len},
         (struct sp_str){(char *)env->reverse_path.data, env->reverse_path.len},
@@ -573,6 +580,27 @@ static void is_suspended(struct q_flight *f, const struct sp_suspension *x, uint
     own_outcome(f, index, SP__ACTION__ACTION_RETRY, 0, "4.3.2", text, "");
 }
 
+/* The sender hears what was last said about this recipient. */
+static void give_up(struct q_flight *f, const struct sp_job *j, uint32_t index)
+{
+    static const char *const words =
+        "an administrator ended the attempts to deliver it";
+    const Sp__Attempt *a = NULL;
+    const char *where = NULL;
+    char text[1200];
+
+    for (size_t i = 0; j->state && i < j->state->n_rcpt; i++)
+        if (j->state->rcpt[i]->index == index && j->state->rcpt[i]->n_history)
+            a = j->state->rcpt[i]->history[j->state->rcpt[i]->n_history - 1];
+    if (a) {
+        where = sp_arena_strndup(&f->arena, a->where, strlen(a->where));
+        snprintf(text, sizeof text, "%s; the last answer was: %u %.16s %.1000s", words,
+                 a->code, a->enhanced, a->text); /* the spool keeps no more of it */
+    }
+    own_outcome(f, index, SP__ACTION__ACTION_BOUNCE, 550, "5.4.7", a ? text : words,
+                where ? where : "");
+}
+
 /* Sorts the recipients of a leased job by their routes and sends each group off.
  * False: no role has room for it; it stands in the lane of that role again. */
 static bool launch(struct q *q, struct q_flight *f, struct sp_job *j)
@@ -586,7 +614,7 @@ static bool launch(struct q *q, struct q_flight *f, struct sp_job *j)
                 sp_wall_ms() >= sp_by_time(j->env, j->env->received_ms);
 
     for (size_t i = 0; seen && mine && i < n; i++) {
-        const struct sp_conf_route *route = route_of(f->conf, j->env, i);
+        const struct sp_conf_route *route = route_of(f->conf, j->env, i, j->route);
         enum sp_pace_answer may = SP_PACE_GO;
         const struct sp_suspension *stop;
         uint32_t gate = 0;
@@ -595,11 +623,13 @@ static bool launch(struct q *q, struct q_flight *f, struct sp_job *j)
             continue;
         memset(mine, 0, n);
         for (size_t k = i; k < n; k++)
-            if (!seen[k] && route_of(f->conf, j->env, k) == route)
+            if (!seen[k] && route_of(f->conf, j->env, k, j->route) == route)
                 mine[k] = seen[k] = true;
-        if (late || role_for(route) == SP__ROLE__ROLE_NONE) {
+        if (late || j->given_up || role_for(route) == SP__ROLE__ROLE_NONE) {
             for (size_t k = i; k < n; k++)
-                if (mine[k])
+                if (mine[k] && j->given_up)
+                    give_up(f, j, j->index[k]);
+                else if (mine[k])
                     ourselves(f, route, late, j->index[k]);
             continue;
         }
@@ -778,7 +808,7 @@ static void fresh_one(struct q *q, const struct q_fresh *f)
 
     if (f->n == 0 || sp_sched_get(q->sched, f->job, &at) < 0)
         return;
-    route = route_of(q->conf, f->m->envelope, f->index[0]);
+    route = route_of(q->conf, f->m->envelope, f->index[0], NULL);
     lane = lane_of(role_for(route));
     (void)sp_sched_lane(q->sched, f->job, lane);
     if (lane == LANE_DELIVERY)

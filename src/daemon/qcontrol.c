@@ -76,6 +76,8 @@ static json_t *recipient(const struct sp_qcontrol *c, const struct sp_view_rcpt 
                                     : r->held   ? "held"
                                     : r->leased ? "active"
                                                 : "queued"));
+    if (r->route)
+        json_object_set_new(j, "route", sp_qcontrol_text(r->route));
     if (r->other)
         json_object_set_new(j, "matches", json_false());
     json_object_set_new(j, "attempts", json_integer(st ? st->attempts : 0));
@@ -239,6 +241,16 @@ static void counts(struct sp_qcontrol *c)
                      (json_int_t)n.history));
 }
 
+static int change_all(struct sp_qcontrol *c, enum sp_control what, const char *route,
+                      const Sp__QueueFilter *f, struct sp_err *err)
+{
+    if (what == SP_CONTROL_REROUTE)
+        return sp_spool_reroute_all(c->spool, route, f, c->now_ms, c->change,
+                                    c->change_arg, err);
+    return sp_spool_control_all(c->spool, what, f, c->now_ms, c->change, c->change_arg,
+                                err);
+}
+
 static void change(struct sp_qcontrol *c, enum sp_control what, const Sp__ControlRequest *m)
 {
     Sp__QueueFilter none = SP__QUEUE_FILTER__INIT, *f = m->filter ? m->filter : &none;
@@ -247,11 +259,10 @@ static void change(struct sp_qcontrol *c, enum sp_control what, const Sp__Contro
 
     for (size_t i = 0; i < m->n_argument; i++) {
         f->id = m->argument[i];
-        rc = sp_spool_control_all(c->spool, what, f, c->now_ms, c->change, c->change_arg,
-                                  &err);
+        rc = change_all(c, what, m->route, f, &err);
         if (rc == 0)
-            rc = sp_err_set(&err, SP_CLASS_PEER, SP_ENOENT, "no message %s is in the queue",
-                            m->argument[i]);
+            rc = sp_err_set(&err, SP_CLASS_PEER, SP_ENOENT,
+                            "no message %s is in the queue", m->argument[i]);
         if (rc < 0)
             fail_err(c, rc, &err);
         else
@@ -259,7 +270,7 @@ static void change(struct sp_qcontrol *c, enum sp_control what, const Sp__Contro
     }
     if (m->n_argument)
         return;
-    rc = sp_spool_control_all(c->spool, what, f, c->now_ms, c->change, c->change_arg, &err);
+    rc = change_all(c, what, m->route, f, &err);
     if (rc < 0)
         fail_err(c, rc, &err);
     else
@@ -317,16 +328,52 @@ static void paces(struct sp_qcontrol *c)
         c->paces(c->change_arg, c);
 }
 
+const struct sp_conf_route *sp_qcontrol_route(const struct sp_conf *c, const char *name)
+{
+    if (strchr(name, ' ')) /* the way to a content filter is no route to choose */
+        return NULL;
+    for (size_t i = 0; i < c->n_routes; i++)
+        if (strcmp(c->routes[i].head.name, name) == 0)
+            return &c->routes[i];
+    return NULL;
+}
+
+/* Mail is sent on a route that exists, or it waits for ever. */
+static bool route_known(struct sp_qcontrol *c, const char *name)
+{
+    size_t at;
+
+    if (!*name)
+        return true;
+    if (!c->conf) {
+        fail(c, EX_USAGE,
+             "which routes there are stands in the configuration: name it");
+        return false;
+    }
+    if (sp_qcontrol_route(c->conf, name))
+        return true;
+    c->exit_code = EX_USAGE;
+    at = (size_t)snprintf(c->text, sizeof c->text,
+                          "no route %.60s is configured; there %s", name,
+                          c->conf->n_routes == 0 ? "is none" : "are:");
+    for (size_t i = 0; i < c->conf->n_routes && at < sizeof c->text; i++) {
+        const char *one = c->conf->routes[i].head.name;
+
+        if (sp_qcontrol_route(c->conf, one))
+            at += (size_t)snprintf(c->text + at, sizeof c->text - at, " %s", one);
+    }
+    return false;
+}
+
 void sp_qcontrol_run(struct sp_qcontrol *c, const Sp__ControlRequest *m)
 {
     static const struct {
         const char *command;
         enum sp_control what;
     } changes[] = {
-        {"queue.hold", SP_CONTROL_HOLD},
-        {"queue.release", SP_CONTROL_RELEASE},
-        {"queue.retry", SP_CONTROL_RETRY_NOW},
-        {"queue.remove", SP_CONTROL_REMOVE},
+        {"queue.hold", SP_CONTROL_HOLD},       {"queue.release", SP_CONTROL_RELEASE},
+        {"queue.retry", SP_CONTROL_RETRY_NOW}, {"queue.remove", SP_CONTROL_REMOVE},
+        {"queue.expire", SP_CONTROL_EXPIRE},   {"queue.reroute", SP_CONTROL_REROUTE},
     };
 
     if (!c->more) {
@@ -357,6 +404,8 @@ void sp_qcontrol_run(struct sp_qcontrol *c, const Sp__ControlRequest *m)
     }
     for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++)
         if (strcmp(m->command, changes[i].command) == 0) {
+            if (changes[i].what == SP_CONTROL_REROUTE && !route_known(c, m->route))
+                return;
             change(c, changes[i].what, m);
             return;
         }

@@ -1,6 +1,6 @@
 /*
  * qcontrol.h - what administrators ask of the queue: list, show, retry, hold, release,
- * remove, count, suspend and resume, destinations.
+ * expire, reroute, remove, count, suspend and resume, destinations.
  *
  * The same code answers over the control socket and, without a running server, in the
  * command line under the data directory's lock.  Rows are JSON objects; the command line
@@ -49,6 +49,9 @@ struct sp_qcontrol {
 void sp_qcontrol_put(struct sp_qcontrol *c, json_t *row);
 json_t *sp_qcontrol_text(const char *s);
 
+/* The route of this name, one of those that stand in the configuration, or NULL. */
+const struct sp_conf_route *sp_qcontrol_route(const struct sp_conf *c,
+                                              const char *name);
 void sp_qcontrol_run(struct sp_qcontrol *c, const Sp__ControlRequest *m);
 
 #endif

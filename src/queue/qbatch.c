@@ -18,6 +18,7 @@ struct item {
     const struct sp_plan *plan;
     enum sp_control control;
     uint64_t message, job;
+    const char *route; /* SP_CONTROL_REROUTE; in the arena */
 };
 
 struct sp_batch {
@@ -208,6 +209,25 @@ int sp_batch_control(struct sp_batch *b, enum sp_control c, uint64_t message,
     it->message = message;
     it->job = job;
     return (int)b->n++;
+}
+
+int sp_batch_reroute(struct sp_batch *b, const char *route, uint64_t message,
+                     uint64_t job, struct sp_err *err)
+{
+    size_t n = strlen(route);
+    char *copy;
+    int rc;
+
+    if (n > SP_ROUTE_NAME_MAX)
+        return sp_err_set(err, SP_CLASS_PEER, SP_EINPUT,
+                          "the route's name is too long");
+    copy = sp_arena_strndup(&b->a, route, n);
+    if (!copy)
+        return sp_err_nomem(err);
+    rc = sp_batch_control(b, SP_CONTROL_REROUTE, message, job, err);
+    if (rc >= 0)
+        b->item[rc].route = copy;
+    return rc;
 }
 
 /* ---- inside the transaction: submit -------------------------------------------------- */
@@ -496,17 +516,16 @@ static int do_settle(struct sp_batch *b, struct item *it, uint64_t now_ms,
 
 /* ---- inside the transaction: what an administrator asks for ------------------------------- */
 
-static const enum sp_job_event control_event[] = {[SP_CONTROL_HOLD] = SP_JEV_HOLD,
-                                                  [SP_CONTROL_RELEASE] = SP_JEV_RELEASE,
-                                                  [SP_CONTROL_RETRY_NOW] =
-                                                      SP_JEV_RETRY_NOW,
-                                                  [SP_CONTROL_REMOVE] = SP_JEV_REMOVE,
-                                                  [SP_CONTROL_TAKE_BACK] =
-                                                      SP_JEV_REMOVE};
+static const enum sp_job_event control_event[] = {
+    [SP_CONTROL_HOLD] = SP_JEV_HOLD,           [SP_CONTROL_RELEASE] = SP_JEV_RELEASE,
+    [SP_CONTROL_RETRY_NOW] = SP_JEV_RETRY_NOW, [SP_CONTROL_REMOVE] = SP_JEV_REMOVE,
+    [SP_CONTROL_TAKE_BACK] = SP_JEV_REMOVE,    [SP_CONTROL_EXPIRE] = SP_JEV_EXPIRE,
+    [SP_CONTROL_REROUTE] = SP_JEV_REROUTE};
 
 struct row {
     uint64_t job, due_ms;
     int status;
+    bool tried;
     struct sp_str rcpt, state;
 };
 
@@ -535,6 +554,7 @@ static int read_jobs(struct sp_batch *b, uint64_t message, uint64_t jobs,
         (*ret)[n] = (struct row){.job = sp_qdb_u64(st, 0),
                                  .status = sqlite3_column_int(st, 1),
                                  .due_ms = sp_qdb_u64(st, 2),
+                                 .tried = sqlite3_column_int(st, 4) > 0,
                                  .rcpt = sp_arena_copy(&b->a, sp_qdb_col(st, 7)),
                                  .state = sp_arena_copy(&b->a, sp_qdb_col(st, 8))};
         if (!(*ret)[n].rcpt.p || !(*ret)[n].state.p)
@@ -546,18 +566,8 @@ static int read_jobs(struct sp_batch *b, uint64_t message, uint64_t jobs,
     return rc == 1 ? sp_err_nomem(err) : rc;
 }
 
-/* The state with every open recipient removed.  A damaged one stays as it is: it is
- * thrown away anyway. */
-static int removed_state(struct sp_batch *b, const struct row *row, struct sp_str *ret,
-                         struct sp_err *err)
+static void remove_open(Sp__JobState *state)
 {
-    Sp__JobState *state =
-        sp__job_state__unpack(&sp_qalloc, row->state.n, (const uint8_t *)row->state.p);
-    char *p;
-
-    *ret = row->state;
-    if (!state)
-        return 0;
     for (size_t i = 0; i < state->n_rcpt; i++) {
         const struct sp_rcpt_step *step =
             sp_rcpt_step(state->rcpt[i]->status, SP_QEV_REMOVE);
@@ -565,15 +575,54 @@ static int removed_state(struct sp_batch *b, const struct row *row, struct sp_st
         if (step)
             state->rcpt[i]->status = step->next;
     }
+}
+
+/* The state as it is afterwards.  A damaged one stays as it is, which does for what is
+ * thrown away; for all else: 1. */
+static int changed_state(struct sp_batch *b, const struct item *it,
+                         const struct row *row, uint64_t now_ms, struct sp_str *ret,
+                         struct sp_err *err)
+{
+    Sp__JobState *state =
+        sp__job_state__unpack(&sp_qalloc, row->state.n, (const uint8_t *)row->state.p);
+    char *p, *old = NULL;
+
+    *ret = row->state;
+    if (!state)
+        return it->control == SP_CONTROL_REMOVE || it->control == SP_CONTROL_TAKE_BACK
+                   ? 0
+                   : 1;
+    if (it->control == SP_CONTROL_EXPIRE) {
+        state->given_up_ms = now_ms;
+    } else if (it->control == SP_CONTROL_REROUTE) {
+        old = state->route; /* the unpacked copy's, which frees it */
+        state->route = (char *)(uintptr_t)it->route;
+    } else {
+        remove_open(state);
+    }
     ret->n = sp__job_state__get_packed_size(state);
     p = sp_arena_alloc(&b->a, ret->n);
     if (p)
         sp__job_state__pack(state, (uint8_t *)p);
+    if (it->control == SP_CONTROL_REROUTE)
+        state->route = old;
     sp_qstate_free(state);
     ret->p = p;
     return p ? 0 : sp_err_nomem(err);
 }
 
+/* When it is tried again. */
+static uint64_t control_due(const struct item *it, const struct row *row, int next,
+                            uint64_t now_ms)
+{
+    if (it->control == SP_CONTROL_HOLD)
+        return row->due_ms;
+    if (it->control == SP_CONTROL_REROUTE && (next == SP_JOB_HELD || !row->tried))
+        return row->due_ms;
+    return now_ms;
+}
+
+/* 1: nothing can be changed about it. */
 static int control_job(struct sp_batch *b, struct item *it, const struct row *row,
                        int next, uint64_t now_ms, struct sp_change *c,
                        struct sp_err *err)
@@ -583,29 +632,39 @@ static int control_job(struct sp_batch *b, struct item *it, const struct row *ro
         [SP_CONTROL_RELEASE] = SP_CHANGE_RELEASED,
         [SP_CONTROL_RETRY_NOW] = SP_CHANGE_RELEASED,
         [SP_CONTROL_REMOVE] = SP_CHANGE_GONE,
-        [SP_CONTROL_TAKE_BACK] = SP_CHANGE_GONE};
+        [SP_CONTROL_TAKE_BACK] = SP_CHANGE_GONE,
+        [SP_CONTROL_EXPIRE] = SP_CHANGE_RELEASED,
+        [SP_CONTROL_REROUTE] = SP_CHANGE_RELEASED};
+    bool marks = it->control == SP_CONTROL_EXPIRE || it->control == SP_CONTROL_REROUTE;
     struct sp_str state;
     sqlite3_stmt *st;
+    int rc;
 
     *c = (struct sp_change){.kind = kinds[it->control],
                             .job = row->job,
                             .message = it->message,
                             .held = next == SP_JOB_HELD,
-                            .due_ms =
-                                it->control == SP_CONTROL_HOLD ? row->due_ms : now_ms};
+                            .due_ms = control_due(it, row, next, now_ms)};
+    if (it->control == SP_CONTROL_REROUTE && next == SP_JOB_HELD)
+        c->kind = SP_CHANGE_HELD;
+    if (next == SP_JOB_DONE || marks) {
+        rc = changed_state(b, it, row, now_ms, &state, err);
+        if (rc)
+            return rc;
+    }
     if (next == SP_JOB_DONE) {
-        if (removed_state(b, row, &state, err) < 0)
-            return -SP_ENOMEM;
         st = sp_qdb_stmt(&b->s->db, SP_Q_JOB_CLOSE);
         sqlite3_bind_int64(st, 1, (sqlite3_int64)row->job);
         sp_qdb_blob(st, 2, state);
         return sp_qdb_step(&b->s->db, SP_Q_JOB_CLOSE, err);
     }
-    st = sp_qdb_stmt(&b->s->db, SP_Q_JOB_CONTROL);
+    st = sp_qdb_stmt(&b->s->db, marks ? SP_Q_JOB_MARK : SP_Q_JOB_CONTROL);
     sqlite3_bind_int64(st, 1, (sqlite3_int64)row->job);
     sqlite3_bind_int(st, 2, next);
     sqlite3_bind_int64(st, 3, (sqlite3_int64)c->due_ms);
-    return sp_qdb_step(&b->s->db, SP_Q_JOB_CONTROL, err);
+    if (marks)
+        sp_qdb_blob(st, 4, state);
+    return sp_qdb_step(&b->s->db, marks ? SP_Q_JOB_MARK : SP_Q_JOB_CONTROL, err);
 }
 
 /* Else the client that sends it again would be told "I have it already". */
@@ -644,7 +703,13 @@ static int do_control(struct sp_batch *b, struct item *it, uint64_t now_ms,
             refused += row[i].status != SP_JOB_DONE;
             continue;
         }
-        rc = control_job(b, it, &row[i], next, now_ms, &c[it->r.nchange++], err);
+        rc = control_job(b, it, &row[i], next, now_ms, &c[it->r.nchange], err);
+        if (rc == 0)
+            it->r.nchange++;
+        if (rc == 1) {
+            refused++;
+            rc = 0;
+        }
     }
     sp_free(row);
     if (rc == 0 && it->control == SP_CONTROL_TAKE_BACK)

@@ -37,6 +37,7 @@
     X(SP_Q_JOB_STATE, "SELECT message,status,lease FROM job WHERE id=?1")                           \
     X(SP_Q_JOB_SETTLE, "UPDATE job SET status=?2,due=?3,lease=?4,attempts=?5,state=?6 WHERE id=?1") \
     X(SP_Q_JOB_CONTROL, "UPDATE job SET status=?2,due=?3 WHERE id=?1")                              \
+    X(SP_Q_JOB_MARK, "UPDATE job SET status=?2,due=?3,state=?4 WHERE id=?1")                        \
     X(SP_Q_JOB_CLOSE, "UPDATE job SET status=2,state=?2 WHERE id=?1")                               \
     X(SP_Q_JOBS_OF, "SELECT id,status,due,lease,attempts,domain,user,rcpt,state"                    \
                     " FROM job WHERE id>?1 AND id<=?2 ORDER BY id")                                 \

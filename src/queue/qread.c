@@ -128,6 +128,11 @@ static int take_rows(struct sp_spool *s, struct loaded *l, bool job, struct sp_e
         l->state = sp_qstate_unpack(sp_qdb_col(j, 8), l->all_rcpt, &why);
     if (why)
         return damaged(err, l->pub.message, why);
+    if (l->state) {
+        l->pub.state = l->state;
+        l->pub.given_up = l->state->given_up_ms != 0;
+        l->pub.route = l->state->route[0] ? l->state->route : NULL;
+    }
     at = l->octets = sp_alloc(domain.n + user.n + prefix.n + content.n + 1);
     if (!at)
         return sp_err_nomem(err);

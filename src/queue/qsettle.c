@@ -111,6 +111,9 @@ static void set_times(const struct sp_retry *r, struct made *m)
         m->expire_ms = by;
     if (e->by_mode == SP__BY_MODE__BY_NOTIFY && by < m->warn_ms)
         m->warn_ms = by;
+    /* It was under way when an administrator gave it up: what has arrived has arrived. */
+    if (m->state->given_up_ms && m->state->given_up_ms < m->expire_ms)
+        m->expire_ms = m->state->given_up_ms;
 }
 
 /* ---- one recipient ------------------------------------------------------------------------- */

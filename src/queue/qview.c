@@ -117,6 +117,7 @@ static int add_job(struct sp_spool *s, struct seen *w)
         sp_qenv_free(e);
         return 0;
     }
+    like.route = j->route[0] ? j->route : NULL;
     return add_part(w, e, j, &like);
 }
 
@@ -555,7 +556,13 @@ static int control_batch(struct sp_spool *s, struct sp_batch *b, uint64_t now_ms
     return rc;
 }
 
-static int control_some(struct sp_spool *s, struct sp_batch *b, enum sp_control c,
+/* What is done to all of them; route only with SP_CONTROL_REROUTE. */
+struct deed {
+    enum sp_control c;
+    const char *route;
+};
+
+static int control_some(struct sp_spool *s, struct sp_batch *b, const struct deed *d,
                         struct pick *p, uint64_t now_ms, sp_change_fn *fn, void *arg,
                         struct sp_err *err)
 {
@@ -568,14 +575,15 @@ static int control_some(struct sp_spool *s, struct sp_batch *b, enum sp_control 
         if (sp_batch_full(b))
             rc = control_batch(s, b, now_ms, fn, arg, err);
         if (rc >= 0)
-            rc = sp_batch_control(b, c, p->t[i].message, p->t[i].job, err);
+            rc = d->route
+                     ? sp_batch_reroute(b, d->route, p->t[i].message, p->t[i].job, err)
+                     : sp_batch_control(b, d->c, p->t[i].message, p->t[i].job, err);
     }
     return rc < 0 ? rc : control_batch(s, b, now_ms, fn, arg, err);
 }
 
-int sp_spool_control_all(struct sp_spool *s, enum sp_control c,
-                         const Sp__QueueFilter *f, uint64_t now_ms, sp_change_fn *fn,
-                         void *arg, struct sp_err *err)
+static int do_all(struct sp_spool *s, const struct deed *d, const Sp__QueueFilter *f,
+                  uint64_t now_ms, sp_change_fn *fn, void *arg, struct sp_err *err)
 {
     struct sp_batch *b = sp_batch_new(s);
     struct pick p = {.f = f};
@@ -593,11 +601,26 @@ int sp_spool_control_all(struct sp_spool *s, enum sp_control c,
         if (rc == -SP_ENOMEM)
             (void)sp_err_nomem(err);
         if (rc >= 0 && p.n)
-            rc = control_some(s, b, c, &p, now_ms, fn, arg, err);
+            rc = control_some(s, b, d, &p, now_ms, fn, arg, err);
     } while (rc >= 0 && p.n);
     sp_free(p.t);
     sp_batch_free(b);
     return rc < 0 ? rc : p.messages;
+}
+
+int sp_spool_control_all(struct sp_spool *s, enum sp_control c,
+                         const Sp__QueueFilter *f, uint64_t now_ms, sp_change_fn *fn,
+                         void *arg, struct sp_err *err)
+{
+    return do_all(s, &(struct deed){.c = c}, f, now_ms, fn, arg, err);
+}
+
+int sp_spool_reroute_all(struct sp_spool *s, const char *route,
+                         const Sp__QueueFilter *f, uint64_t now_ms, sp_change_fn *fn,
+                         void *arg, struct sp_err *err)
+{
+    return do_all(s, &(struct deed){.c = SP_CONTROL_REROUTE, .route = route}, f, now_ms,
+                  fn, arg, err);
 }
 
 /* ---- the history ---------------------------------------------------------------------------- */

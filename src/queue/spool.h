@@ -43,13 +43,14 @@
 
 #include <sallyport/types.h>
 
-#define SP_SPOOL_VERSION    2          /* of the tables */
-#define SP_ENVELOPE_VERSION 1          /* of what is packed in them */
-#define SP_INLINE_MAX     65536u     /* larger content lives in a file of its own */
-#define SP_PREFIX_MAX     65536u     /* everything we add in front */
-#define SP_ATTEMPTS_KEPT  8          /* per recipient, the newest */
-#define SP_BATCH_MESSAGES 256        /* a batch is full with so many items ... */
-#define SP_BATCH_OCTETS   (4u << 20) /* ... or so much inline content */
+#define SP_SPOOL_VERSION    2      /* of the tables */
+#define SP_ENVELOPE_VERSION 1      /* of what is packed in them */
+#define SP_INLINE_MAX       65536u /* larger content lives in a file of its own */
+#define SP_PREFIX_MAX       65536u /* everything we add in front */
+#define SP_ROUTE_NAME_MAX   255
+#define SP_ATTEMPTS_KEPT    8          /* per recipient, the newest */
+#define SP_BATCH_MESSAGES   256        /* a batch is full with so many items ... */
+#define SP_BATCH_OCTETS     (4u << 20) /* ... or so much inline content */
 
 struct sp_spool;
 struct sp_batch;
@@ -195,9 +196,16 @@ enum sp_control {
     SP_CONTROL_RELEASE,
     SP_CONTROL_RETRY_NOW,
     SP_CONTROL_REMOVE,
-    SP_CONTROL_TAKE_BACK
+    SP_CONTROL_TAKE_BACK,
+    SP_CONTROL_EXPIRE, /* held or not: who claims it next finds `given_up` */
+    SP_CONTROL_REROUTE /* only sp_batch_reroute(), sp_spool_reroute_all() */
 };
 int sp_batch_control(struct sp_batch *b, enum sp_control c, uint64_t message,
+                     uint64_t job, struct sp_err *err);
+/* The route for all further attempts, "": as the rules say.  Jobs that were tried before
+ * are tried at once; those that are held, or wait for a time that the sender gave, go on
+ * waiting.  Whether the route exists is the caller's business.  -SP_EINPUT: too long. */
+int sp_batch_reroute(struct sp_batch *b, const char *route, uint64_t message,
                      uint64_t job, struct sp_err *err);
 
 /* Everything in the batch, in one transaction.  0: each item has its result, 250 means
@@ -230,6 +238,10 @@ struct sp_job {
     struct sp_str domain, user;
     uint32_t attempt; /* 1 is the first */
     bool leased;
+    /* How its recipients stood, those that are closed, too; NULL: new mail. */
+    const Sp__JobState *state;
+    bool given_up;     /* not to be delivered: to be settled with a bounce */
+    const char *route; /* chosen by an administrator; NULL: as the rules say */
 };
 /* Loads a job and gives it a lease, the fencing number that an outcome must carry.
  * -SP_ENOENT: no such job or done; -SP_ESTATE: held, or leased already; -SP_EINPUT: damaged,
@@ -288,6 +300,7 @@ struct sp_view_rcpt {
     uint64_t job; /* 0 in the history */
     uint64_t due_ms;
     bool held, leased;
+    const char *route; /* chosen by an administrator, or NULL */
     bool other; /* in a scan: the filter is about recipients, and not about this one */
 };
 struct sp_view {
@@ -323,6 +336,10 @@ int sp_spool_scan_history(struct sp_spool *s, const Sp__QueueFilter *f, uint64_t
  * NULL) hears each change.  Returns how many messages. */
 typedef void sp_change_fn(void *arg, const struct sp_change *c);
 int sp_spool_control_all(struct sp_spool *s, enum sp_control c,
+                         const Sp__QueueFilter *f, uint64_t now_ms, sp_change_fn *fn,
+                         void *arg, struct sp_err *err);
+/* The same for sp_batch_reroute(). */
+int sp_spool_reroute_all(struct sp_spool *s, const char *route,
                          const Sp__QueueFilter *f, uint64_t now_ms, sp_change_fn *fn,
                          void *arg, struct sp_err *err);
 

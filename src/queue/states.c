@@ -26,11 +26,11 @@ static const struct sp_rcpt_step queued[SP_QEVS] = {
 
 enum { NO = -1, Q = SP_JOB_QUEUED, H = SP_JOB_HELD, D = SP_JOB_DONE };
 static const signed char jobs[SP_JOB_STATUSES][SP_JEVS] = {
-    /*                  CLAIM OPEN CLOSE HOLD RELEASE NOW REMOVE */
-    [SP_JOB_QUEUED] = { Q,    Q,   D,    H,   Q,      Q,  D },
+    /*                  CLAIM OPEN CLOSE HOLD RELEASE NOW REMOVE EXPIRE REROUTE */
+    [SP_JOB_QUEUED] = { Q,    Q,   D,    H,   Q,      Q,  D,     Q,     Q },
     /* Held while a delivery was under way: its outcome counts, the hold stays. */
-    [SP_JOB_HELD]   = { NO,   H,   D,    H,   Q,      NO, D },
-    [SP_JOB_DONE]   = { NO,   NO,  NO,   NO,  NO,     NO, NO },
+    [SP_JOB_HELD]   = { NO,   H,   D,    H,   Q,      NO, D,     Q,     H },
+    [SP_JOB_DONE]   = { NO,   NO,  NO,   NO,  NO,     NO, NO,    NO,    NO },
 };
 /* clang-format on */
 

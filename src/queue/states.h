@@ -64,6 +64,8 @@ enum sp_job_event {
     SP_JEV_RELEASE,
     SP_JEV_RETRY_NOW,
     SP_JEV_REMOVE,
+    SP_JEV_EXPIRE, /* it ends at its next turn, with a notice; a hold ends with it */
+    SP_JEV_REROUTE,
     SP_JEVS
 };
 

@@ -582,4 +582,100 @@ TEST("what a commit says keeps the schedule right")
     tq_clean();
 }
 
+/* One message for two domains.  Its first job. */
+static uint64_t two_ways(struct sp_spool *s, uint64_t *message)
+{
+    *message = tq_put(s, "u", "u@x",
+                      (const char *const[]){"a@one.example", "a@two.example", NULL});
+    return *message + 1;
+}
+
+TEST("what an administrator gives up is due at once, held or not, and its end is a "
+     "failure")
+{
+    struct sp_spool *s = tq_fresh();
+    struct tq_out t = {0};
+    struct sp_job *j = NULL;
+    struct sp_plan *p;
+    uint64_t m, job = two_ways(s, &m);
+
+    CHECK_INT(tq_settle(s, job, 0, RETRY, NOW), 250);
+    CHECK_INT(tq_control(s, SP_CONTROL_HOLD, m, job), 250);
+    CHECK_INT(tq_control(s, SP_CONTROL_EXPIRE, m, job), 250);
+    sp_spool_close(s);
+    s = tq_open(); /* it is durable */
+    CHECK_INT(sp_spool_claim(s, job, &j, &tq_err), 0);
+    CHECK(j->given_up && j->state->rcpt[0]->n_history == 1);
+    tq_out(&t, job, j->lease);
+    tq_say(&t, j->index[0], RETRY, 450, "later");
+    sp_job_free(j);
+    p = plan(s, &t, NOW + 1);
+    CHECK(p->finished && p->nowed == 1 && p->owed[0].notice == SP_OWED_FAILURE);
+    sp_plan_free(p);
+    sp_spool_unlease(s, job);
+    /* It was under way, and arrived. */
+    CHECK_INT(tq_settle(s, job, 0, DELIVERED, NOW + 1), 250);
+    CHECK_INT(tq_control(s, SP_CONTROL_EXPIRE, m, job), 554);
+    CHECK_INT(sp_spool_claim(s, job + 1, &j, &tq_err), 0); /* the other way goes on */
+    CHECK(!j->given_up);
+    sp_job_free(j);
+    sp_spool_close(s);
+    tq_clean();
+}
+
+struct heard {
+    int n, held;
+    uint64_t due_ms;
+};
+
+static void hear(void *arg, const struct sp_change *c)
+{
+    struct heard *h = arg;
+
+    h->n++;
+    h->held += c->kind == SP_CHANGE_HELD;
+    h->due_ms = c->due_ms;
+}
+
+TEST("a chosen route lasts over attempts and restarts, wakes what was tried, and frees "
+     "nothing that is held")
+{
+    struct sp_spool *s = tq_fresh();
+    struct sp_job *j = NULL;
+    struct heard h = {0};
+    Sp__QueueFilter f = SP__QUEUE_FILTER__INIT;
+    uint64_t m, job = two_ways(s, &m);
+    char name[SP_ROUTE_NAME_MAX + 2];
+
+    f.domain = (char *)(uintptr_t) "one.example";
+    CHECK_INT(sp_spool_reroute_all(s, "other", &f, NOW + 5, hear, &h, &tq_err), 1);
+    CHECK(h.n == 1 && h.held == 0 && h.due_ms == NOW); /* as it was: not tried before */
+    CHECK_INT(tq_settle(s, job, 0, RETRY, NOW), 250);
+    sp_spool_close(s);
+    s = tq_open();
+    CHECK_INT(sp_spool_claim(s, job, &j, &tq_err), 0);
+    CHECK_STR(j->route, "other");
+    sp_job_free(j);
+    sp_spool_unlease(s, job);
+    CHECK_INT(sp_spool_claim(s, job + 1, &j, &tq_err), 0);
+    CHECK(!j->route);
+    sp_job_free(j);
+    sp_spool_unlease(s, job + 1);
+    CHECK_INT(sp_spool_reroute_all(s, "third", &f, NOW + 7, hear, &h, &tq_err), 1);
+    CHECK(h.n == 2 && h.due_ms == NOW + 7);
+    CHECK_INT(tq_control(s, SP_CONTROL_HOLD, m, job), 250);
+    CHECK_INT(sp_spool_reroute_all(s, "", &f, NOW + 9, hear, &h, &tq_err), 1);
+    CHECK(h.n == 3 && h.held == 1);
+    CHECK_INT(sp_spool_claim(s, job, &j, &tq_err), -SP_ESTATE);
+    CHECK_INT(tq_control(s, SP_CONTROL_RELEASE, m, job), 250);
+    CHECK_INT(sp_spool_claim(s, job, &j, &tq_err), 0);
+    CHECK(!j->route); /* back to what the rules say */
+    sp_job_free(j);
+    memset(name, 'x', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    CHECK_INT(sp_spool_reroute_all(s, name, &f, NOW, NULL, NULL, &tq_err), -SP_EINPUT);
+    sp_spool_close(s);
+    tq_clean();
+}
+
 T_MAIN

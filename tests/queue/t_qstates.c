@@ -33,10 +33,10 @@ TEST("what becomes of a recipient: the whole table, by hand")
 
 TEST("what becomes of a job: the whole table, by hand")
 {
-    /* claim, open, close, hold, release, retry now, remove */
-    static const char *const want[3] = {"qqdhqqd", "-hdhq-d", "-------"};
+    /* claim, open, close, hold, release, retry now, remove, expire, reroute */
+    static const char *const want[3] = {"qqdhqqdqq", "-hdhq-dqh", "---------"};
 
-    CHECK_INT(SP_JEVS, 7);
+    CHECK_INT(SP_JEVS, 9);
     for (int from = 0; from < 3; from++)
         for (int ev = 0; ev < SP_JEVS; ev++) {
             int to = sp_job_step((enum sp_job_status)from, (enum sp_job_event)ev);

@@ -117,6 +117,77 @@ def _():
         check("three.test" not in queue(srv, "destinations", "--limit", "1"), "more than the limit")
 
 
+@test("expire gives mail up with a bounce that has the last words, held, deferred or without a server; remove stays silent")
+def _():
+    hop = Scripted()
+    hop.answers["RCPT"] = "450 4.7.1 come back tomorrow"
+    with work() as tmp, server(tmp, routes=hop.route(match="*.test")) as srv:
+        name = submit(srv, "old", ["a@one.test", "b@two.test"])
+        held = submit(srv, "held", ["c@three.test"])
+        wait_until(lambda: len(rows(srv, "--state", "deferred", "--text", "tomorrow")) == 2, 30, "both to be deferred")
+        wait_until(lambda: all(r["attempts"] for m in rows(srv) for r in m["recipients"]), 30, "every recipient to be tried")
+        queue(srv, "hold", held)
+        queue(srv, "expire", ok=(64,))
+        check("1 message" in queue(srv, "expire", "--domain", "one.test"), "expire by filter")
+        report = notice(srv)
+        for words in (b"a@one.test", b"Action: failed", b"Status: 5.4.7", b"an administrator ended", b"450 4.7.1 come back tomorrow"):
+            check(words in b" ".join(report.split()) or words in report, f"{words} is not in {report.decode(errors='replace')}")
+        check(b"b@two.test" not in report, "the other destination is given up, too")
+        wait_until(lambda: status(srv, name) == {"a@one.test": "bounced", "b@two.test": "queued"}, 30, "one of two to be given up")
+        check("1 message" in queue(srv, "expire", held), "expire of a held one")
+        wait_until(lambda: status(srv, held) == {"c@three.test": "bounced"}, 30, "the held one to be given up")
+        check(len(srv.mailbox("alice").wait(2)) == 2, "no notice for the held one")
+        srv.stop()
+        check("1 message" in queue(srv, "expire", "--all"), "expire without a server")
+        hop.answers.clear()
+        srv.start()
+        wait_until(lambda: status(srv, name)["b@two.test"] == "bounced", 30, "the last to be given up")
+        srv.mailbox("alice").wait(3)
+        empty(srv)
+        check(not hop.taken, "what was given up was sent")
+    hop.stop()
+
+
+@test("reroute: another route for mail that waits, by id and filter, lasting; unknown names are refused with those there are; --normal takes it back")
+def _():
+    dead, good = Scripted(), Scripted()
+    dead.answers["MAIL"] = "450 4.3.2 not now"
+    routes = (f"route main {{\n    match = *.test\n    to = smarthost\n    host = 127.0.0.1:{dead.port}\n    tls = none\n}}\n"
+              f"route spare {{\n    match = nothing.invalid\n    to = smarthost\n    host = 127.0.0.1:{good.port}\n    tls = none\n}}\n")
+    with work() as tmp, server(tmp, routes=routes, more="retry-intervals = 1h") as srv:
+        first, second = submit(srv, "first", ["a@one.test", "b@two.test"]), submit(srv, "second", ["c@one.test"])
+        wait_until(lambda: len([r for m in rows(srv) for r in m["recipients"] if r["attempts"]]) == 3, 30, "every recipient to be tried")
+        said = queue(srv, "reroute", "--route", "nowhere", "--all", ok=(64,))
+        check("nowhere" in said and " main spare" in said, said)
+        for wrong in (["reroute", "--all"], ["reroute", "--route", "spare", "--normal", "--all"], ["reroute", "--route", "spare"],
+                      ["reroute", "--route", "", "--all"]):
+            queue(srv, *wrong, ok=(64,))
+        queue(srv, "hold", second)
+        check("1 message" in queue(srv, "reroute", "--route", "spare", "--domain", "one.test", "--from", srv.address, first), "by id and filter")
+        check("1 message" in queue(srv, "reroute", "--route", "spare", second), "by id")
+        wait_until(lambda: good.taken, 30, "the message on its other route")
+        check(good.taken[0][1] == ["a@one.test"], f"{good.taken}")
+        row = json.loads(queue(srv, "show", "--json", second))["recipients"][0]
+        check(row["status"] == "held" and row["route"] == "spare" and len(good.taken) == 1, f"{row}")
+        check("by route spare" in queue(srv, "show", second), "show does not name the route")
+        check(re.search(rf"control command=queue.reroute id={second} route=spare", srv.process.output()), "the change is not in the log")
+        srv.stop()
+        queue(srv, "reroute", "--route", "nowhere", "--all", ok=(64,))
+        srv.start()
+        check(json.loads(queue(srv, "show", "--json", second))["recipients"][0]["route"] == "spare", "forgotten at a restart")
+        queue(srv, "reroute", "--normal", second)
+        check("route" not in json.loads(queue(srv, "show", "--json", second))["recipients"][0], "not taken back")
+        before = len(dead.lines)
+        queue(srv, "release", second)
+        wait_until(lambda: any(l.startswith("MAIL") for l in dead.lines[before:]), 30, "an attempt on the normal route")
+        check(len(good.taken) == 1, "still on the other route")
+        queue(srv, "reroute", "--route", "spare", "--all")
+        wait_until(lambda: sorted(t[1] for t in good.taken) == [["a@one.test"], ["b@two.test"], ["c@one.test"]], 30, "all of it")
+        empty(srv)
+    dead.stop()
+    good.stop()
+
+
 @test("the same commands without a server, and not beside one that holds the lock")
 def _():
     hop = Scripted()
