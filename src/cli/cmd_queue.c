@@ -575,6 +575,5 @@ static const struct sp_command *const subs[] = {
 
 const struct sp_command sp_cmd_queue = {
     .name = "queue",
-    .summary = "the queue: list, show, shape, destinations, retry, hold, release, expire, reroute, "
-               "remove, suspend, resume",
+    .summary = "the queue: list, show, hold, retry, reroute, expire, suspend ...",
     .sub = subs};
