@@ -496,7 +496,7 @@ static int first_connect(struct sp_pw_dial *d, struct sp_pw *w, struct sp_err *e
     char port[8];
     int rc, e = EADDRNOTAVAIL;
 
-    (void)snprintf(port, sizeof port, "%u", d->socks_host ? d->socks_port : d->port);
+    (void)snprintf(port, sizeof port, "%u", (unsigned)(d->socks_host ? d->socks_port : d->port));
     rc = getaddrinfo(host, port, &hints, &list);
     if (rc)
         return sp_err_set(err, SP_CLASS_TEMPORARY, SP_ENOENT, "no host %s: %s", host,

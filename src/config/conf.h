@@ -123,6 +123,7 @@ struct sp_conf_matches {
     size_t n;
 };
 
+enum sp_conf_confinement { SP_CONF_AS_OFFERED, SP_CONF_CONFINED_FULLY, SP_CONF_CONFINED_OR_NOT };
 enum sp_conf_log_format { SP_CONF_LOG_TEXT, SP_CONF_LOG_JSON };
 
 enum sp_conf_type {
@@ -419,6 +420,7 @@ struct sp_conf {
     const char *hostname;
     const char *data_directory;
     enum sp_conf_log_format log_format;
+    enum sp_conf_confinement confinement;
     enum sp_level log_level;
     const char *user;          /* whom root becomes */
     const char *group;         /* NULL: the user's own */

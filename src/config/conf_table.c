@@ -20,6 +20,7 @@
 #define REFUSED(w) {w, false, true}
 
 /* The order is that of the enums in conf.h (log-level: of log.h). */
+WORDS(w_confinement, W("offered"), W("full"), W("attempted"));
 WORDS(w_log_format, W("text"), W("json"));
 WORDS(w_log_level, W("error"), W("warning"), W("info"), W("debug"));
 WORDS(w_type, W("submission"), W("local"), W("reinjection"), W("proxied"));
@@ -196,6 +197,12 @@ static const struct sp_conf_key keys[] = {
      .example = "json",
      .doc = "How log lines are written to standard error: for people (text) or one JSON "
             "object a line (json)."},
+    {"confinement", SP_CONF_TOP, ENUM(sp_conf, confinement, "offered", w_confinement), V01,
+     .example = "full",
+     .doc = "Whether a role may work without being locked in. offered: what this kernel can do "
+            "must be in force in each role, or the server does not start. full: as well, all that "
+            "we know of must be offered (`sallyport serve --explain-sandbox` says what is "
+            "missing). attempted: a role goes on without, and says so in the log."},
     {"log-level", SP_CONF_TOP, ENUM(sp_conf, log_level, "info", w_log_level), V01,
      .example = "warning",
      .doc = "The least important lines that are still written.  No level ever shows a "

@@ -46,7 +46,7 @@ static bool number(const char *s, unsigned long long max, unsigned long long *re
 static bool for_us(const char *variable, bool or_absent)
 {
     const char *s = getenv(variable);
-    unsigned long long pid;
+    unsigned long long pid = 0;
 
     return s ? number(s, INT32_MAX, &pid) && pid == (unsigned long long)getpid()
              : or_absent;

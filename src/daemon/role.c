@@ -71,13 +71,22 @@ static void open_spare(struct sp_role *r)
     uv_unref((uv_handle_t *)&first);
 }
 
-static void lock_in(struct sp_role *r, const struct sp_conf *conf)
+/* What could not be had: 0 where the configuration lets us go on without. */
+static int without(const struct sp_conf *conf, struct sp_err *err)
 {
-    struct sp_err err;
+    struct sp_err why = *err;
 
+    if (conf->confinement != SP_CONF_CONFINED_OR_NOT)
+        return sp_err_set(err, why.cls, why.code,
+                          "%s (confinement = attempted goes on without)", why.text);
+    sp_log(SP_LOG_NO_SANDBOX, "", SP_KVS("reason", err->text));
+    return 0;
+}
+
+static int lock_in(struct sp_role *r, const struct sp_conf *conf, struct sp_err *err)
+{
     open_spare(r);
-    if (sp_sandbox_lock(r->ops->role, conf, &err) < 0)
-        sp_log(SP_LOG_NO_SANDBOX, "", SP_KVS("reason", err.text));
+    return sp_sandbox_lock(r->ops->role, conf, err) < 0 ? without(conf, err) : 0;
 }
 
 /* A process cannot get rights back: the next one has them. */
@@ -106,11 +115,12 @@ static int on_setup(struct sp_role *r, const Sp__Setup *m, struct sp_err *err)
         begin_anew(r);
         return 0;
     }
-    if (!r->ready && sp_sandbox_confine(r->ops->role, conf, err) < 0)
-        sp_log(SP_LOG_NO_SANDBOX, "", SP_KVS("reason", err->text));
-    rc = r->ops->setup(r, m, conf, err);
+    rc = !r->ready && sp_sandbox_confine(r->ops->role, conf, err) < 0 ? without(conf, err)
+                                                                      : 0;
     if (rc == 0)
-        lock_in(r, conf);
+        rc = r->ops->setup(r, m, conf, err);
+    if (rc == 0)
+        rc = lock_in(r, conf, err);
     sp_conf_unref(conf);
     if (rc == 0) {
         r->generation = m->generation;

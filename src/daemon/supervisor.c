@@ -1146,7 +1146,8 @@ static int open_sockets_patiently(struct sup *s, struct sp_err *err)
     return rc;
 }
 
-static void say_kernel(const struct sup *s)
+/* -1: the configuration wants more than this kernel has. */
+static int look_at_kernel(struct sup *s)
 {
     char lacks[600], text[700];
 
@@ -1159,6 +1160,9 @@ static void say_kernel(const struct sup *s)
         sp_log(SP_LOG_WARNING, "",
                SP_KVS("reason", "private keys in memory can be swapped to disk: the limit of "
                                 "locked memory (LimitMEMLOCK=, ulimit -l) is below 8 MB"));
+    if (lacks[0] && s->conf->confinement == SP_CONF_CONFINED_FULLY)
+        return fail(s, EX_UNAVAILABLE, "confinement = full: not on this kernel");
+    return 0;
 }
 
 static int prepare(struct sup *s)
@@ -1184,7 +1188,8 @@ static int prepare(struct sup *s)
         return -1;
     }
     s->stamp = stamp_of(s->conf, s->material);
-    say_kernel(s);
+    if (look_at_kernel(s) < 0)
+        return -1;
     if (open_sockets_patiently(s, &err) < 0)
         return fail(s, err.cls == SP_CLASS_TEMPORARY ? EX_TEMPFAIL : EX_CONFIG, err.text);
     say_unused(s->conf);
